@@ -1,0 +1,1 @@
+"""One gateway: devices, outbox, publishing, commands, provisioning."""

@@ -1,0 +1,70 @@
+"""Identifiers: message ids made at the edge, reading ids made of what was measured, gateway names and their shard."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+SHARDS = 16
+"""Topic shards; fixed for ever, because a gateway's shard is part of its topics and of its broker rights."""
+
+_GATEWAY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def uuid7(unix_ms: int, random: bytes) -> UUID:
+    """Return the UUID version 7 of a time and ten random bytes.
+
+    `unix_ms`: milliseconds since 1970 UTC, 48 bits. `random`: exactly 10 bytes. Source: RFC 9562 §5.7.
+    Raises ValueError where either is out of range.
+    """
+    if not 0 <= unix_ms < 1 << 48:
+        raise ValueError(f"unix_ms: {unix_ms} does not fit 48 bits")
+    if len(random) != 10:
+        raise ValueError(f"random: 10 bytes are needed, not {len(random)}")
+    value = unix_ms << 80 | int.from_bytes(random, "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def gateway_id(text: str) -> str:
+    """Return `text` where it can name a gateway: 1 to 63 of a-z, 0-9 and inner hyphens; ValueError otherwise.
+
+    The name becomes a certificate's common name and a topic level, so it has the form of a DNS label and can hold
+    neither a wildcard nor a patient's name in another script.
+    """
+    if not _GATEWAY.fullmatch(text):
+        raise ValueError(f"gateway id: {text!r} is not 1 to 63 of a-z, 0-9 and inner hyphens")
+    return text
+
+
+def shard(gateway: str) -> int:
+    """Return the topic shard of a gateway: crc32 of its name modulo 16."""
+    return zlib.crc32(gateway.encode()) % SHARDS
+
+
+def reading_id(
+    *,
+    device: str,
+    user: int | None,
+    sent_at: datetime | str | None,
+    values: Iterable[tuple[int, str]],
+    sequence: int | None,
+) -> UUID:
+    """Return the id of a reading, equal wherever and whenever the same reading is heard again.
+
+    `device`: the device's own address or system id; `user`: its user number; `sent_at`: the device's time exactly as
+    sent (None where it sent none: then `sequence` must tell readings apart); `values`: (MDC code, value as text).
+    A UUID version 8 over SHA-256, after the duplicate rule of the FHIR Personal Health Device guide.
+    """
+    sent = sent_at.isoformat() if isinstance(sent_at, datetime) else sent_at
+    parts = [device, "" if user is None else str(user), sent or "", "" if sequence is None else str(sequence)]
+    parts += [f"{code}={value}" for code, value in sorted(values)]
+    digest = int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16], "big")
+    digest = digest & ~(0xF << 76) | 0x8 << 76
+    digest = digest & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=digest)

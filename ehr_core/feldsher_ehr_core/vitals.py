@@ -1,0 +1,41 @@
+"""Vital signs: the codes a device may measure, in IEEE 11073 (MDC), LOINC and UCUM, and why a value may be absent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Absent = Literal["nan", "nres", "+inf", "-inf", "reserved"]
+"""Why a device sent no number: the special values of IEEE 11073-20601 FLOAT and SFLOAT."""
+
+ABSENT_REASONS: dict[Absent, str] = {
+    "nan": "not-a-number",
+    "nres": "error",
+    "+inf": "positive-infinity",
+    "-inf": "negative-infinity",
+    "reserved": "unknown",
+}
+"""FHIR data-absent-reason codes of the special values (NRes, "not at this resolution", has no closer one than error)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """One kind of vital sign. `unit` is UCUM; `low` to `high` is what a device can mean, beyond it the frame is suspect."""
+
+    mdc: int
+    loinc: str
+    display: str
+    unit: str
+    low: float
+    high: float
+
+
+# LOINC codes: FHIR R4 vital-signs profile (http://hl7.org/fhir/R4/observation-vitalsigns.html). MDC: IEEE 11073-10101.
+# `low`/`high` are plausibility bounds of measuring devices (ISO 81060-2 cuffs display 0 to 300 mmHg), not clinical limits.
+SYSTOLIC = Vital(150021, "8480-6", "Systolic blood pressure", "mm[Hg]", 0, 300)
+DIASTOLIC = Vital(150022, "8462-4", "Diastolic blood pressure", "mm[Hg]", 0, 300)
+MEAN = Vital(150023, "8478-0", "Mean blood pressure", "mm[Hg]", 0, 300)
+PULSE = Vital(149546, "8867-4", "Heart rate", "/min", 0, 300)
+
+VITALS: dict[int, Vital] = {v.mdc: v for v in (SYSTOLIC, DIASTOLIC, MEAN, PULSE)}
+BLOOD_PRESSURE_PANEL = "85354-9"

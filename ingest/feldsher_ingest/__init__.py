@@ -1,0 +1,1 @@
+"""MQTT to TimescaleDB, with a receipt after every commit."""

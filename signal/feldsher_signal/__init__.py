@@ -1,0 +1,1 @@
+"""The numbers of feldsher: arrays in, findings out."""

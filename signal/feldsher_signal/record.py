@@ -1,0 +1,44 @@
+"""The recording that travels through feldsher: integer samples with their scale, never rescaled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = np.int32(-(2**31))
+"""A sample that was not measured (lost frame, invalid in the source file)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """An electrocardiogram as sampled.
+
+    `leads`: names, one per row of `samples`; `fs`: samples per second; `samples`: int32 (leads, n), MISSING where not
+    measured; `uv_per_bit`: microvolts per unit, one per lead; `baseline`: the unit that means 0 µV, one per lead.
+    """
+
+    leads: tuple[str, ...]
+    fs: float
+    samples: NDArray[np.int32]
+    uv_per_bit: tuple[float, ...]
+    baseline: tuple[int, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """Samples per lead."""
+        return int(self.samples.shape[1])
+
+    def microvolts(self) -> NDArray[np.float32]:
+        """Return the samples in µV, float32 (leads, n), NaN where missing."""
+        base = np.array(self.baseline or (0,) * len(self.leads), dtype=np.float64)[:, None]
+        scale = np.array(self.uv_per_bit, dtype=np.float64)[:, None]
+        out = ((self.samples - base) * scale).astype(np.float32)
+        out[self.samples == MISSING] = np.nan
+        return out
+
+    def only(self, lead: int) -> Recording:
+        """Return the recording of one lead alone, by row."""
+        base = (self.baseline[lead],) if self.baseline else ()
+        return Recording((self.leads[lead],), self.fs, self.samples[lead : lead + 1], (self.uv_per_bit[lead],), base)

@@ -1,0 +1,1 @@
+"""What development, the demo and the tests share: services, certificates, the whole stack."""
