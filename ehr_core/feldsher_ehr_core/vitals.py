@@ -15,12 +15,12 @@ ABSENT_REASONS: dict[Absent, str] = {
     "-inf": "negative-infinity",
     "reserved": "unknown",
 }
-"""FHIR data-absent-reason codes of the special values (NRes, "not at this resolution", has no closer one than error)."""
+"""FHIR data-absent-reason codes of the special values (NRes, "not at this resolution", has none closer)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vital:
-    """One kind of vital sign. `unit` is UCUM; `low` to `high` is what a device can mean, beyond it the frame is suspect."""
+    """One kind of vital sign. `unit` is UCUM; a value beyond `low` to `high` makes the frame suspect."""
 
     mdc: int
     loinc: str
@@ -31,7 +31,7 @@ class Vital:
 
 
 # LOINC codes: FHIR R4 vital-signs profile (http://hl7.org/fhir/R4/observation-vitalsigns.html). MDC: IEEE 11073-10101.
-# `low`/`high` are plausibility bounds of measuring devices (ISO 81060-2 cuffs display 0 to 300 mmHg), not clinical limits.
+# `low`/`high` are plausibility bounds of measuring devices (ISO 81060-2 cuffs show 0 to 300 mmHg), not clinical limits.
 SYSTOLIC = Vital(150021, "8480-6", "Systolic blood pressure", "mm[Hg]", 0, 300)
 DIASTOLIC = Vital(150022, "8462-4", "Diastolic blood pressure", "mm[Hg]", 0, 300)
 MEAN = Vital(150023, "8478-0", "Mean blood pressure", "mm[Hg]", 0, 300)

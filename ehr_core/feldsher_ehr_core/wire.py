@@ -56,8 +56,8 @@ class EcgRecording(Up, frozen=True, tag="ecg"):
     """One cardiogram of at most 60 s, as sampled, with its interpretation.
 
     `samples`: lead after lead, coded as `codec` says (feldsher_signal.codec); `sha256`: of the decoded little-endian
-    int32 samples, lead-major. `uv_per_bit`: microvolts per unit, per lead. `started_us`/`ended_us`: gateway wall time of
-    the first and after the last sample. `lost`: samples missing by the device's own counting; `crc_errors`: frames
+    int32 samples, lead-major. `uv_per_bit`: microvolts per unit, per lead. `started_us`/`ended_us`: gateway wall time
+    of the first and after the last sample. `lost`: samples missing by the device's own counting; `crc_errors`: frames
     discarded; `partial`: why the recording is shorter than ordered. `order`: None = unassigned.
     """
 
@@ -86,8 +86,8 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
     """Vital signs as columns: index i of every column is one value; values of one reading share `reading`.
 
     `reading`: reading id (feldsher_ehr_core.ids.reading_id). `code`: MDC. `value`: decimal text as the device sent it,
-    None where `absent` says why. `unit`: UCUM. `sent_at`: the device's local time as sent, ISO 8601 without offset, None
-    where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else the
+    None where `absent` says why. `unit`: UCUM. `sent_at`: the device's local time as sent, ISO 8601 without offset,
+    None where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else the
     gateway's receiving time; never changes. `device_now`/`gateway_now_us`: coincident clocks of the session.
     """
 
