@@ -6,7 +6,6 @@ import hashlib
 import re
 import zlib
 from collections.abc import Iterable
-from datetime import datetime
 from uuid import UUID
 
 SHARDS = 16
@@ -51,7 +50,7 @@ def reading_id(
     *,
     device: str,
     user: int | None,
-    sent_at: datetime | str | None,
+    sent_at: str | None,
     values: Iterable[tuple[int, str]],
     sequence: int | None,
 ) -> UUID:
@@ -61,8 +60,7 @@ def reading_id(
     sent (None where it sent none: then `sequence` must tell readings apart); `values`: (MDC code, value as text).
     A UUID version 8 over SHA-256, after the duplicate rule of the FHIR Personal Health Device guide.
     """
-    sent = sent_at.isoformat() if isinstance(sent_at, datetime) else sent_at
-    parts = [device, "" if user is None else str(user), sent or "", "" if sequence is None else str(sequence)]
+    parts = [device, "" if user is None else str(user), sent_at or "", "" if sequence is None else str(sequence)]
     parts += [f"{code}={value}" for code, value in sorted(values)]
     digest = int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest()[:16], "big")
     digest = digest & ~(0xF << 76) | 0x8 << 76

@@ -30,7 +30,8 @@ class Vital:
     high: float
 
 
-# LOINC codes: FHIR R4 vital-signs profile (http://hl7.org/fhir/R4/observation-vitalsigns.html). MDC: IEEE 11073-10101.
+# LOINC codes: FHIR R4 vital-signs profile (http://hl7.org/fhir/R4/observation-vitalsigns.html). MDC:
+# IEEE 11073-10101 as in HL7's Personal Health Device guide, Observation-bloodPress (149546 is MDC_PULS_RATE_NON_INV).
 # `low`/`high` are plausibility bounds of measuring devices (ISO 81060-2 cuffs show 0 to 300 mmHg), not clinical limits.
 SYSTOLIC = Vital(150021, "8480-6", "Systolic blood pressure", "mm[Hg]", 0, 300)
 DIASTOLIC = Vital(150022, "8462-4", "Diastolic blood pressure", "mm[Hg]", 0, 300)

@@ -87,8 +87,8 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
 
     `reading`: reading id (feldsher_ehr_core.ids.reading_id). `code`: MDC. `value`: decimal text as the device sent it,
     None where `absent` says why. `unit`: UCUM. `sent_at`: the device's local time as sent, ISO 8601 without offset,
-    None where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else the
-    gateway's receiving time; never changes. `device_now`/`gateway_now_us`: coincident clocks of the session.
+    None where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else
+    the gateway's receiving time; never changes. `device_now`/`gateway_now_us`: coincident clocks of the session.
     """
 
     device: str
