@@ -1,8 +1,8 @@
 """IEEE 11073-20601 numbers as Bluetooth sends them: SFLOAT (16 bit) and FLOAT (32 bit), little endian.
 
-Mantissa and exponent are both two's complement (Bluetooth GATT Specification Supplement, medfloat16 and
-medfloat32; the published `bluetooth-sig` takes the exponent for biased and is wrong). A special value is one only when the *whole* word matches:
-0x07FF is NaN, 0xF7FF is 204.7. Numbers become Decimal, so 36.60 stays 36.60; specials become the words of
+Mantissa and exponent are both two's complement (Bluetooth GATT Specification Supplement, medfloat16 and medfloat32; the
+published `bluetooth-sig` takes the exponent for biased and is wrong). A special value is one only when the *whole* word
+matches: 0x07FF is NaN, 0xF7FF is 204.7. Numbers become Decimal, so 36.60 stays 36.60; specials become the words of
 `feldsher_ehr_core.vitals.Absent`, never a float.
 """
 
