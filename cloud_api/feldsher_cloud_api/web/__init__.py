@@ -1,0 +1,1 @@
+"""The web workstation: server-rendered pages, HTMX, and small ES modules without a build step."""
