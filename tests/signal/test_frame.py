@@ -217,7 +217,8 @@ except frame.FrameError as error:
 
 
 def _micropython() -> list[str] | None:
-    found = shutil.which("micropython")
+    private = ROOT / ".state" / "prefix" / "bin" / "micropython"
+    found = str(private) if private.exists() else shutil.which("micropython")
     return [found] if found else None
 
 
