@@ -1,0 +1,166 @@
+"""The gateway's clocks: wall time with its quality, monotonic time, the boot they belong to, and message envelopes.
+
+A Raspberry Pi before the fifth has no clock of its own: it wakes in 1970 or at the time of its last shutdown. So every
+message carries wall time, how far to trust it, and boot id + monotonic time, by which the cloud corrects it later.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from feldsher_ehr_core.ids import uuid7
+from feldsher_ehr_core.wire import ClockQuality, Envelope
+
+_TIME_ERROR = 5  # adjtimex(2): "clock not synchronized"
+_STA_UNSYNC = 0x0040  # <linux/timex.h>
+_HOLDOVER_US = 1_000_000
+"""Estimated error beyond which a synchronised clock counts as holding over. The kernel adds 500 ppm while nobody
+disciplines it (<linux/timex.h>, MAXFREQ), so one second is reached 33 minutes after the last correction."""
+
+
+class Clock(Protocol):
+    """What the gateway reads of time; tests give a fake one."""
+
+    def wall_us(self) -> int:
+        """Return wall time, microseconds since 1970 UTC."""
+        ...
+
+    def mono_ns(self) -> int:
+        """Return the kernel's monotonic time, nanoseconds."""
+        ...
+
+    def boot(self) -> UUID:
+        """Return the id of this start of the kernel."""
+        ...
+
+    def offset_min(self) -> int:
+        """Return the wall clock's offset from UTC now, in minutes."""
+        ...
+
+    def quality(self) -> ClockQuality:
+        """Return how far the wall time can be trusted."""
+        ...
+
+
+class _Timex(ctypes.Structure):
+    """The head of `struct timex` (<sys/timex.h>) with room for the rest; `long` has the platform's width."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_long * 40),
+    )
+
+
+def kernel_sync() -> tuple[bool, int] | None:
+    """Return (synchronised, estimated greatest error in µs) as the kernel says, or None where it does not tell.
+
+    adjtimex(2) with modes 0 only reads, needs no privilege, and is fed by chrony, ntpd and systemd-timesyncd alike.
+    Containers may forbid the call.
+    """
+    timex = _Timex()
+    state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)))
+    if state < 0:
+        return None
+    return state != _TIME_ERROR and not timex.status & _STA_UNSYNC, int(timex.maxerror)
+
+
+class SystemClock:
+    """The machine's clocks.
+
+    `zone`: the IANA zone of the clinic or home; `sync`: asks the kernel (see `kernel_sync`); `timesync`: the file that
+    systemd-timesyncd touches once synchronised, asked where the kernel does not tell.
+    """
+
+    def __init__(
+        self,
+        zone: tzinfo = UTC,
+        sync: Callable[[], tuple[bool, int] | None] = kernel_sync,
+        timesync: Path = Path("/run/systemd/timesync/synchronized"),
+    ) -> None:
+        self._zone = zone
+        self._sync = sync
+        self._timesync = timesync
+        self._was_synced = False
+        self._boot = UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+
+    def wall_us(self) -> int:
+        """Return wall time, microseconds since 1970 UTC."""
+        return time.time_ns() // 1000
+
+    def mono_ns(self) -> int:
+        """Return the kernel's monotonic time, nanoseconds."""
+        return time.monotonic_ns()
+
+    def boot(self) -> UUID:
+        """Return the kernel's boot id."""
+        return self._boot
+
+    def offset_min(self) -> int:
+        """Return the zone's offset from UTC now, in minutes."""
+        offset = datetime.now(self._zone).utcoffset()
+        return 0 if offset is None else int(offset.total_seconds() // 60)
+
+    def quality(self) -> ClockQuality:
+        """Return `synced` while disciplined, `holdover` once it has been, else `unsynced`."""
+        answer = self._sync()
+        synced, error_us = (self._timesync.exists(), 0) if answer is None else answer
+        self._was_synced = self._was_synced or synced
+        if synced and error_us < _HOLDOVER_US:
+            return "synced"
+        return "holdover" if self._was_synced else "unsynced"
+
+
+class Envelopes:
+    """Makes the envelope of every message: ids from `random` (n bytes), times from `clock`."""
+
+    def __init__(self, gateway: str, clock: Clock, random: Callable[[int], bytes] = os.urandom) -> None:
+        self.gateway = gateway
+        self.clock = clock
+        self._random = random
+
+    def make(self, seq: int) -> Envelope:
+        """Return a new envelope with the sequence number `seq`, which the outbox gives out."""
+        wall_us = self.clock.wall_us()
+        return Envelope(
+            id=uuid7(max(wall_us, 0) // 1000, self._random(10)),
+            gateway=self.gateway,
+            boot=self.clock.boot(),
+            seq=seq,
+            mono_ns=self.clock.mono_ns(),
+            wall_us=wall_us,
+            offset_min=self.clock.offset_min(),
+            clock=self.clock.quality(),
+        )
+
+
+class StepWatch:
+    """Notices that the wall clock was set: wall minus monotonic time moved by more than `tolerance_us`."""
+
+    def __init__(self, clock: Clock, tolerance_us: int = 500_000) -> None:
+        self._clock = clock
+        self._tolerance_us = tolerance_us
+        self._base = self._difference()
+
+    def step(self) -> int | None:
+        """Return by how many µs the wall clock was moved since the last call, or None where it was not."""
+        now = self._difference()
+        moved = now - self._base
+        if abs(moved) <= self._tolerance_us:
+            return None
+        self._base = now
+        return moved
+
+    def _difference(self) -> int:
+        return self._clock.wall_us() - self._clock.mono_ns() // 1000

@@ -1,0 +1,152 @@
+"""The gateway's configuration: one TOML file whose every error names the field."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from feldsher_ehr_core.ids import gateway_id
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text names the file and the field."""
+
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Room = Annotated[int, msgspec.Meta(ge=65_536)]
+
+
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A TOML table: unknown keys are errors."""
+
+
+class Mqtt(_Table, frozen=True):
+    """The broker. What is absent comes from the identity that `feldsher-edge claim` stored in the state directory.
+
+    `window`: most messages in flight, sent and not yet receipted. `receipt_timeout_s`: then a message is sent again,
+    each further time after twice as long. Times in seconds.
+    """
+
+    host: str | None = None
+    port: Port | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    window: Annotated[int, msgspec.Meta(ge=4, le=1024)] = 32
+    backoff_base_s: Positive = 1.0
+    backoff_cap_s: Positive = 60.0
+    receipt_timeout_s: Positive = 10.0
+    keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
+    heartbeat_s: Positive = 60.0
+
+
+class Bound(_Table, frozen=True):
+    """Most rows, bytes and days that waiting messages of one priority class may take."""
+
+    rows: Count
+    bytes: Room
+    days: Positive
+
+
+class Outbox(_Table, frozen=True):
+    """Bounds of the outbox: `a` ECGs, alarms, order states; `b` vital signs; `c` telemetry; `kept` receipted rows."""
+
+    a: Bound = Bound(rows=200_000, bytes=4_000_000_000, days=3650)
+    b: Bound = Bound(rows=1_000_000, bytes=1_000_000_000, days=3650)
+    c: Bound = Bound(rows=200_000, bytes=100_000_000, days=30)
+    kept: Bound = Bound(rows=200_000, bytes=1_000_000_000, days=7)
+
+
+class Orders(_Table, frozen=True):
+    """An order that nobody takes lapses after `lapse_s` seconds, or earlier where the order says so."""
+
+    lapse_s: Positive = 600.0
+
+
+class Interpreter(_Table, frozen=True):
+    """The child process that interprets. `timeout_s`: then the recording is published without an interpretation."""
+
+    enabled: bool = True
+    timeout_s: Positive = 5.0
+
+
+class Kit(_Table, frozen=True):
+    """A cardiograph of our own kit on a serial line. `device`: the id by which orders name it."""
+
+    device: Name
+    port: str
+
+
+class Cuff(_Table, frozen=True):
+    """A Bluetooth cuff, found by `address`, else by the beginning of its `name`, else any that offers the service."""
+
+    device: Name
+    address: str | None = None
+    name: str | None = None
+    adapter: str | None = None
+
+
+class Config(_Table, frozen=True):
+    """The whole configuration. `metrics_port`: Prometheus on 127.0.0.1 where given."""
+
+    gateway: str | None = None
+    state: Path = Path("/var/lib/feldsher")
+    timezone: str = "UTC"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    metrics_port: Port | None = None
+    mqtt: Mqtt = Mqtt()
+    outbox: Outbox = Outbox()
+    orders: Orders = Orders()
+    interpreter: Interpreter = Interpreter()
+    kit: tuple[Kit, ...] = ()
+    cuff: tuple[Cuff, ...] = ()
+
+    def zone(self) -> tzinfo:
+        """Return the time zone of the clinic or home."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
+
+
+def parse(text: str, source: str = "configuration") -> Config:
+    """Return the configuration of a TOML text; ConfigError names `source` and the field (`$.mqtt.port`) or line."""
+    try:
+        config = msgspec.convert(tomllib.loads(text), Config)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{source}: {error}") from error
+    _check(config, source)
+    return config
+
+
+def _check(config: Config, source: str) -> None:
+    try:
+        config.zone()
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ConfigError(f"{source}: {config.timezone!r} is no IANA time zone - at `$.timezone`") from error
+    if config.gateway is not None:
+        try:
+            gateway_id(config.gateway)
+        except ValueError as error:
+            raise ConfigError(f"{source}: {error} - at `$.gateway`") from error
+    if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
+        raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
+    names = [d.device for d in (*config.kit, *config.cuff)]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit` or `$.cuff`")
+
+
+def load(path: Path) -> Config:
+    """Return the configuration in a file; ConfigError names the file and the field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse(text, str(path))

@@ -1,0 +1,192 @@
+"""The gateway's SQLite file: opened by one process, checked at opening, never recreated over what it held.
+
+WAL with synchronous FULL: what a call has committed survives a power cut (measured ≈2 ms per commit). A file that fails
+its check is moved aside and kept; what can still be read of it is carried over.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger("store")
+_VERSION = 1
+_TABLES = ("message", "ledger", "dead", "orders", "fact")
+
+
+class StoreError(OSError):
+    """The file cannot take or give data now (disk full, in use, newer than this program); what it holds is intact."""
+
+
+class Store:
+    """One open database file, usable from any thread.
+
+    `salvaged`: rows carried over from a file that failed its check, None where it passed; `aside`: where that file is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.salvaged: int | None = None
+        self.aside: Path | None = None
+        self._lock = threading.RLock()
+        self._depth = 0
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._file_lock = _lock_file(path.with_name(path.name + ".lock"))
+        try:
+            self._connection = self._open_checked()
+        except BaseException:
+            os.close(self._file_lock)
+            raise
+
+    def _open_checked(self) -> sqlite3.Connection:
+        fault = check(self.path)
+        if fault is None:
+            return _open(self.path)
+        self.aside = _move_aside(self.path)
+        _log.error("database failed its check and was moved aside", fault=fault, kept=str(self.aside))
+        connection = _open(self.path)
+        self.salvaged = _carry_over(self.aside, connection)
+        _log.warning("rows carried over from the damaged database", rows=self.salvaged)
+        return connection
+
+    def close(self) -> None:
+        """Close the file and let another process open it."""
+        with self._lock:
+            self._connection.close()
+            os.close(self._file_lock)
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """Commit all statements inside together, or none where one raises; nests. StoreError where the disk is full."""
+        with self._lock:
+            if self._depth:
+                yield
+                return
+            self.run("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield
+                self.run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth = 0
+
+    def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        """Execute one statement and return how many rows it changed; StoreError where the disk is full."""
+        with self._lock, _readable_errors(self.path):
+            return self._connection.execute(sql, parameters).rowcount
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        with self._lock, _readable_errors(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or None."""
+        with self._lock, _readable_errors(self.path):
+            return self._connection.execute(sql, parameters).fetchone()
+
+
+@contextmanager
+def _readable_errors(path: Path) -> Generator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise StoreError(
+                errno.ENOSPC, "disk full; nothing was stored, what was stored before is intact", path
+            ) from (error)
+        raise
+
+
+def _lock_file(path: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreError(errno.EBUSY, "another feldsher-edge uses this state directory", path) from error
+    return handle
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    path.chmod(0o600)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > _VERSION:
+        connection.close()
+        raise StoreError(errno.EPROTO, f"written by a newer program (version {version})", path)
+    connection.executescript(files("feldsher_edge").joinpath("outbox.sql").read_text(encoding="utf-8"))
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    return connection
+
+
+def check(path: Path) -> str | None:
+    """Return what is wrong with a database file, or None where it is sound or absent."""
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        verdict = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    finally:
+        connection.close()
+    return None if verdict == "ok" else verdict
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename the file with its log to the first free `….corrupt-N`, so that both can still be opened together."""
+    n = 1
+    while (aside := path.with_name(f"{path.name}.corrupt-{n}")).exists():
+        n += 1
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    return aside
+
+
+def _carry_over(aside: Path, target: sqlite3.Connection) -> int:
+    """Copy every row that can still be read, newest first after a fault, and return how many were."""
+    source = sqlite3.connect(f"file:{aside}?mode=ro", uri=True)
+    carried = 0
+    try:
+        target.execute("BEGIN IMMEDIATE")
+        for table in _TABLES:
+            carried += _carry_table(source, target, table)
+        target.execute("COMMIT")
+    finally:
+        source.close()
+    return carried
+
+
+def _carry_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> int:
+    columns = [str(row[1]) for row in target.execute(f"PRAGMA table_info({table})")]
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    keys = "rowid" if table in ("message", "dead") else columns[0]
+    carried = 0
+    for direction in ("ASC", "DESC"):  # from both ends, because a damaged page ends a scan
+        try:
+            for row in source.execute(f"SELECT {names} FROM {table} ORDER BY {keys} {direction}"):  # noqa: S608 - ours
+                sql = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - our own names
+                carried += target.execute(sql, row).rowcount
+            break
+        except sqlite3.DatabaseError as error:
+            _log.warning("a part of the damaged database cannot be read", table=table, fault=str(error))
+    return carried
