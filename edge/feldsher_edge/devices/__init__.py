@@ -129,6 +129,10 @@ class Sink(Protocol):
         """Commit readings; repeats of the same reading are harmless."""
         ...
 
+    def unreadable(self, device: str, raw: bytes, why: str) -> None:
+        """Commit bytes that no parser could read, with the reason: they are quarantined and reported, never dropped."""
+        ...
+
     def recorded(self, result: EcgResult) -> None:
         """Commit a recording that the device started by itself: it is published as unassigned."""
         ...

@@ -1,0 +1,194 @@
+"""The gateway's Bluetooth adapter, shared by its drivers: one scan for all of them, and sessions that always end.
+
+No other module may open a `BleakClient` (a test looks): after a device has hung up, bleak keeps its D-Bus connection
+and BlueZ the subscription made through it. At the next connection BlueZ would subscribe by itself and confirm the
+stored readings to the device, which deletes them, while nobody listens (measured: bleak 3.1.0, BlueZ 5.66).
+`session` therefore calls `disconnect()` whatever happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final
+
+import structlog
+from bleak import BleakClient, BleakScanner
+from bleak.backends.client import BaseBleakClient
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+from bleak.exc import BleakError
+from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
+
+from feldsher_edge.ble.agent import keep_registered
+
+RADIO_ERRORS: Final = (BleakError, OSError, EOFError, TimeoutError)
+"""What a radio, an adapter or a D-Bus can throw at a driver; all of it passes, and the driver tries again."""
+
+_RETRY_S = 10.0
+_SILENCE_S = 90.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Bleak's own backend (both None), or another one, as in tests without a D-Bus."""
+
+    scanner: type[BaseBleakScanner] | None = None
+    client: type[BaseBleakClient] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One connection: `client` to talk through; `gone` is set when the device has hung up."""
+
+    client: BleakClient
+    gone: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiter:
+    service: str
+    wanted: Callable[[BLEDevice, AdvertisementData], bool]
+    found: asyncio.Future[BLEDevice]
+
+
+class Radio:
+    """One Bluetooth adapter. Use as an async context manager, as often as there are drivers; the last one stops it.
+
+    `adapter`: such as `hci1`, None for the default one. `silence_s`: a scan that hears nothing for so long is started
+    anew (stuck adapters are known to do that).
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        *,
+        adapter: str | None = None,
+        backend: Backend | None = None,
+        silence_s: float = _SILENCE_S,
+    ) -> None:
+        self._rng = rng
+        self._backend = backend
+        self._adapter = adapter
+        self._silence_s = silence_s
+        self._waiters: list[_Waiter] = []
+        self._users = 0
+        self._connecting = 0
+        self._heard = 0
+        self._tasks: list[asyncio.Task[None]] = []
+        self.scan_restarts = 0
+        # Scanning and connecting at the same time fails on many adapters.
+        self._air = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    async def __aenter__(self) -> Radio:
+        self._users += 1
+        if self._users == 1:
+            self._tasks = [asyncio.create_task(self._scan_for_all())]
+            if self._backend is None:
+                self._tasks.append(asyncio.create_task(keep_registered(self._rng)))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def find(self, service: str, wanted: Callable[[BLEDevice, AdvertisementData], bool]) -> BLEDevice:
+        """Return the first device heard that advertises `service` (128-bit UUID) and is `wanted`; waits for ever."""
+        waiter = _Waiter(service, wanted, asyncio.get_running_loop().create_future())
+        self._waiters.append(waiter)
+        self._changed.set()
+        try:
+            return await waiter.found
+        finally:
+            self._waiters.remove(waiter)
+            self._changed.set()
+
+    @asynccontextmanager
+    async def session(self, device: BLEDevice, *, pair: bool) -> AsyncGenerator[Session]:
+        """Connect (with `pair`: bond before services are discovered), and disconnect at the end whatever happened."""
+        gone = asyncio.Event()
+        client = await self._connect(device, gone, pair=pair)
+        try:
+            yield Session(client, gone)
+        finally:
+            try:
+                await client.disconnect()
+            except RADIO_ERRORS as error:
+                _log.warning("bluetooth_disconnect_failed", device=device.address, why=str(error))
+
+    async def forget(self, device: BLEDevice) -> None:
+        """Remove the bond with a device, so that the next session pairs anew."""
+        await BleakClient(device, **self._options(self._backend and self._backend.client)).unpair()
+
+    async def _connect(self, device: BLEDevice, gone: asyncio.Event, *, pair: bool) -> BleakClient:
+        def hung_up(_client: BleakClient) -> None:
+            gone.set()
+
+        self._connecting += 1
+        self._changed.set()
+        try:
+            async with self._air:
+                return await establish_connection(
+                    BleakClientWithServiceCache,
+                    device,
+                    device.name or device.address,
+                    disconnected_callback=hung_up,
+                    max_attempts=2,
+                    use_services_cache=False,
+                    pair=pair,
+                    **self._options(self._backend and self._backend.client),
+                )
+        finally:
+            self._connecting -= 1
+            self._changed.set()
+
+    def _options(self, backend: type[BaseBleakClient] | type[BaseBleakScanner] | None) -> dict[str, Any]:
+        return {"backend": backend, "bluez": {"adapter": self._adapter} if self._adapter else {}}
+
+    async def _scan_for_all(self) -> None:
+        while True:
+            self._changed.clear()
+            if not self._waiters or self._connecting:
+                await self._changed.wait()
+                continue
+            try:
+                async with self._air:
+                    await self._listen()
+            except RADIO_ERRORS as error:
+                _log.warning("bluetooth_scan_failed", why=str(error))
+                await asyncio.sleep(self._rng.uniform(0, _RETRY_S))
+
+    async def _listen(self) -> None:
+        services = sorted({waiter.service for waiter in self._waiters})
+        options = self._options(self._backend and self._backend.scanner)
+        async with BleakScanner(self._advertised, service_uuids=services, **options):
+            while not self._changed.is_set():
+                before = self._heard
+                try:
+                    await asyncio.wait_for(self._changed.wait(), self._silence_s)
+                except TimeoutError:
+                    if self._heard == before:
+                        self.scan_restarts += 1
+                        _log.info("bluetooth_scan_restarted", silent_s=self._silence_s)
+                        return
+
+    def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        self._heard += 1
+        for waiter in self._waiters:
+            matches = waiter.service in advertisement.service_uuids and waiter.wanted(device, advertisement)
+            if matches and not waiter.found.done():
+                waiter.found.set_result(device)
+                return
