@@ -14,7 +14,7 @@ import zstandard
 from numpy.typing import NDArray
 
 ZDB32 = "zdb32"
-_MAX_SAMPLES = 16_000_000
+MAX_SAMPLES = 16_000_000
 
 
 class CodecError(ValueError):
@@ -37,7 +37,7 @@ def decode(coded: bytes, leads: int, n: int, codec: str = ZDB32) -> NDArray[np.i
     if codec != ZDB32:
         raise CodecError(f"codec: {codec!r} is not known")
     size = leads * n * 4
-    if leads < 1 or n < 1 or leads * n > _MAX_SAMPLES:
+    if leads < 1 or n < 1 or leads * n > MAX_SAMPLES:
         raise CodecError(f"shape: {leads} leads of {n} samples cannot be decoded")
     try:
         plain = zstandard.ZstdDecompressor().decompress(coded, max_output_size=size)

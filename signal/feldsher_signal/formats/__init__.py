@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feldsher_signal.formats import wfdb
+from feldsher_signal.formats import own, wfdb
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import Recording
 
@@ -14,11 +14,17 @@ __all__ = ["FormatError", "read"]
 def read(path: str | Path) -> Recording:
     """Return the recording in a file of any format known here; FormatError names the file and the byte or field.
 
-    WFDB: the header (`.hea`), the record's name without it, or a `.dat`/`.mat` that has a header beside it.
+    WFDB: the header (`.hea`), the record's name without it, or a `.dat`/`.mat` that has a header beside it. All other
+    formats are told by their content, never by their name.
     """
     path = Path(path)
     if wfdb.header_of(path) is not None:
         return wfdb.read(path)
-    if not path.is_file():
-        raise FormatError(path, "file", "does not exist")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(512)
+    except OSError as error:
+        raise FormatError(path, "file", error.strerror or str(error)) from error
+    if start.startswith(own.MAGIC):
+        return own.read(path)
     raise FormatError(path, "byte 0", "no format known here")
