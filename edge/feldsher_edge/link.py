@@ -1,0 +1,100 @@
+"""One connection to the broker: MQTT 5 over mutual TLS, and what aiomqtt hides: PUBACK reasons, the broker's limits."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import ConnectFlags
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+_SESSION_EXPIRY_S = 86_400
+"""How long the broker keeps what the cloud sends down while the gateway is away."""
+
+REFUSALS = frozenset({0x87, 0x90, 0x95, 0x99})
+"""PUBACK reasons that the same bytes will meet again (MQTT 5 §3.4.2.1): not authorized, topic name invalid, packet too
+large, payload format invalid. Others (quota exceeded, unspecified) are tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where the broker is and how to speak to it. `tls` is called at every connection: certificates are renewed."""
+
+    host: str
+    port: int
+    tls: Callable[[], ssl.SSLContext]
+    keepalive_s: int = 30
+
+
+def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
+    """Return a context that trusts only `ca` and shows `certificate`; OSError where a file is absent or unusable."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_verify_locations(ca)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+class Link(aiomqtt.Client):
+    """A connection that reports every PUBACK to `on_puback` (message number, reason).
+
+    `largest`: bytes of the largest packet that the broker takes, as it said when connecting.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        gateway: str,
+        window: int,
+        will: aiomqtt.Will,
+        on_puback: Callable[[int, ReasonCode], None],
+    ) -> None:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = _SESSION_EXPIRY_S
+        self._report = on_puback
+        self.largest = 268_435_455  # MQTT 5 §2.1.4: what the length field can say
+        super().__init__(
+            broker.host,
+            broker.port,
+            identifier=gateway,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=False,
+            properties=properties,
+            keepalive=broker.keepalive_s,
+            tls_context=broker.tls(),
+            will=will,
+            max_inflight_messages=window + 8,
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+        )
+
+    def send(self, topic: str, payload: bytes, qos: int = 1) -> int:
+        """Hand a message to the connection and return its number, which its PUBACK will bear; MqttError where cut."""
+        info = self._client.publish(topic, payload, qos)
+        if info.rc != 0:
+            raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
+        return info.mid
+
+    def _on_publish(
+        self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        super()._on_publish(client, userdata, mid, reason_code, properties)
+        self._report(mid, reason_code)
+
+    def _on_connect(
+        self,
+        client: PahoClient,
+        userdata: Any,
+        flags: ConnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        self.largest = int(getattr(properties, "MaximumPacketSize", self.largest))
+        super()._on_connect(client, userdata, flags, reason_code, properties)
