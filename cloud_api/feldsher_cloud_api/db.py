@@ -1,0 +1,111 @@
+"""The database: migrations under a lock, pools, and transactions that know who is asking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from importlib import resources
+from typing import Any, LiteralString
+from uuid import UUID
+
+import aiosql
+import msgspec
+import psycopg
+from alembic import command
+from alembic.config import Config
+from psycopg import sql
+from psycopg.rows import TupleRow
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import ConnectionPool
+from sqlalchemy import NullPool, create_engine, make_url, text
+
+Connection = psycopg.Connection[TupleRow]
+Pool = ConnectionPool[Connection]
+
+API, WORKER, INGEST = "feldsher_api", "feldsher_worker", "feldsher_ingest"
+_MIGRATION_LOCK = 0x66656C64  # "feld": any fixed number; it only has to be the same everywhere
+
+# FHIR decimals keep their digits (1.10 is not 1.1), so no JSON of ours ever passes through a float.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def dumps(value: object) -> bytes:
+    """Return `value` as JSON with decimals as numbers, digit for digit."""
+    return _encoder.encode(value)
+
+
+def loads(data: bytes | str) -> Any:
+    """Return JSON as Python values with every fraction a Decimal; msgspec.DecodeError where it is not JSON."""
+    return _decoder.decode(data)
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to the newest revision; two at the same time wait for each other."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("feldsher_cloud_api.migrations")))
+    with engine.connect() as lock:
+        lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+        lock.commit()
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+
+
+def prepare(connection: Connection, role: str | None = None) -> None:
+    """Set a fresh connection up: our JSON, UTC, and the role it works as."""
+    set_json_dumps(dumps, connection)
+    set_json_loads(loads, connection)
+    connection.execute("SET TIME ZONE 'UTC'")
+    if role is not None:
+        connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+    connection.commit()
+
+
+def connect(url: str, role: str | None = None, *, autocommit: bool = False) -> Connection:
+    """Return one prepared connection working as `role` (None: as the user of the address)."""
+    connection = psycopg.connect(url)
+    prepare(connection, role)
+    connection.autocommit = autocommit
+    return connection
+
+
+def pool(url: str, role: str, *, size: int = 8) -> Pool:
+    """Return a closed pool of at most `size` connections working as `role`; open it with `open()`."""
+
+    def configure(connection: Connection) -> None:
+        prepare(connection, role)
+
+    return ConnectionPool(
+        url, min_size=1, max_size=size, open=False, configure=configure, check=ConnectionPool.check_connection
+    )
+
+
+@contextmanager
+def asking(
+    connections: Pool, *, user: UUID | None, role: str, patients: Iterable[UUID] = ()
+) -> Iterator[Connection]:
+    """Open a transaction in which row-level security knows who asks; it commits where the block ends well."""
+    with connections.connection() as connection, connection.transaction():
+        connection.execute(
+            "SELECT set_config('app.user', %s, true), set_config('app.role', %s, true),"
+            " set_config('app.patients', %s, true)",
+            (str(user) if user else "", role, ",".join(str(p) for p in patients)),
+        )
+        yield connection
+
+
+def queries(name: str) -> Any:
+    """Return the named queries of `sql/<name>.sql` (aiosql)."""
+    source = resources.files("feldsher_cloud_api") / "sql" / f"{name}.sql"
+    return aiosql.from_str(source.read_text(encoding="utf-8"), "psycopg")
+
+
+def execute(connection: Connection, statement: LiteralString, parameters: Iterable[object] = ()) -> int:
+    """Run one statement and return how many rows it touched."""
+    return connection.execute(statement, tuple(parameters)).rowcount
+
+

@@ -1,0 +1,10 @@
+-- What the API may read of ingest's tables: the state of gateways and devices, and a recording only where it can see the
+-- report that interprets it. Everything else there is the worker's business.
+REVOKE ALL ON public.vital_sign, public.latest_value, public.clock_offset, public.gap, public.dead_letter,
+    public.message, public.event FROM feldsher_api;
+
+ALTER TABLE public.ecg_recording ENABLE ROW LEVEL SECURITY;
+CREATE POLICY ingest ON public.ecg_recording TO feldsher_ingest USING (true) WITH CHECK (true);
+CREATE POLICY worker ON public.ecg_recording TO feldsher_worker USING (true);
+CREATE POLICY readers ON public.ecg_recording FOR SELECT TO feldsher_api
+    USING (id IN (SELECT recording FROM fhir.diagnosticreport));
