@@ -55,11 +55,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message that is stored but not yet to be sent: its number, id and bytes."""
+    """A message that is stored but not yet to be sent, with its number and id."""
 
     seq: int
     id: UUID
-    body: bytes
+    message: wire.UpMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class Outbox:
     def held(self) -> list[Held]:
         """Return what is held, oldest first: after a start, the recordings whose interpretation a crash cut off."""
         rows = self.store.rows("SELECT seq, id, body FROM message WHERE state = 2 ORDER BY seq")
-        return [Held(seq, UUID(bytes=id_), body) for seq, id_, body in rows]
+        return [Held(seq, UUID(bytes=id_), wire.decode_up(body)) for seq, id_, body in rows]
 
     def waiting(self, limit: int) -> list[Row]:
         """Return up to `limit` waiting messages in the order in which they are to be sent."""
@@ -241,7 +241,7 @@ class Outbox:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (envelope.seq, envelope.id.bytes, kind, rank, rank, state, envelope.wall_us, self._up_s(), len(body), body),
         )
-        return Held(envelope.seq, envelope.id, body)
+        return Held(envelope.seq, envelope.id, message)
 
     def _last_seq(self) -> int:
         row = self.store.one("SELECT seq FROM sqlite_sequence WHERE name = 'message'")

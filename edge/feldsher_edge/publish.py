@@ -23,6 +23,7 @@ from feldsher_edge.config import Mqtt
 from feldsher_edge.link import REFUSALS, Broker, Link
 from feldsher_edge.outbox import Outbox, Priority, Row
 from feldsher_edge.store import StoreError
+from feldsher_edge.watchdog import Pulses
 
 _log = structlog.get_logger("publish")
 _STEADY_S = 60.0
@@ -32,6 +33,8 @@ _PACKET_OVERHEAD = 128
 _LONGEST_RETRY_S = 300.0
 _NO_PUBACK = 10
 """Without a PUBACK for this many receipt time-outs the connection is given up."""
+_BEAT_S = 10.0
+_CONNECTING_S = 120.0
 _TOO_LARGE = "Packet too large"
 _NOT_AUTHORIZED = "Not authorized"
 
@@ -95,7 +98,14 @@ class Publisher:
     """Keeps the connection, empties the outbox. `handle` gets what comes down; `birth` is sent at each connection."""
 
     def __init__(
-        self, outbox: Outbox, broker: Broker, settings: Mqtt, birth: Make, handle: DownHandler, rng: random.Random
+        self,
+        outbox: Outbox,
+        broker: Broker,
+        settings: Mqtt,
+        birth: Make,
+        handle: DownHandler,
+        rng: random.Random,
+        pulses: Pulses,
     ) -> None:
         self.figures = Figures()
         self._outbox = outbox
@@ -105,6 +115,7 @@ class Publisher:
         self._birth = birth
         self._handle = handle
         self._backoff = Backoff(settings.backoff_base_s, settings.backoff_cap_s, rng)
+        self._pulses = pulses
         self._wake = asyncio.Event()
         self._flights: dict[UUID, _Flight] = {}
         self._by_mid: dict[int, _Flight] = {}
@@ -118,6 +129,7 @@ class Publisher:
         self._outbox.on_waiting(lambda: _wake_from_any_thread(loop, self._wake))
         while True:
             since = loop.time()
+            self._pulses.beat("publisher", _CONNECTING_S)
             try:
                 await self._connection()
             except (aiomqtt.MqttError, OSError) as error:
@@ -126,7 +138,9 @@ class Publisher:
             lived_s = loop.time() - since if self.figures.connected else 0.0
             self.figures.connected = False
             self._link = None
-            await asyncio.sleep(self._backoff.next_s(lived_s))
+            pause_s = self._backoff.next_s(lived_s)
+            self._pulses.beat("publisher", pause_s + _CONNECTING_S)
+            await asyncio.sleep(pause_s)
 
     async def present(self, make: Make) -> None:
         """Send a message of this moment (heartbeat) past the outbox, if there is a connection; else it is moot."""
@@ -178,7 +192,8 @@ class Publisher:
             self._expire(loop.time())
             await self._fill(link)
             self.figures.in_flight = len(self._flights)
-            deadline = min((flight.deadline for flight in self._flights.values()), default=None)
+            self._pulses.beat("publisher", _CONNECTING_S)
+            deadline = min([loop.time() + _BEAT_S, *(flight.deadline for flight in self._flights.values())])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
