@@ -5,8 +5,7 @@ with yes; it never sees a passkey. Which devices are paired at all is decided by
 what the technician configured.
 """
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: dbus-fast reads the annotations and takes the text "None" for an error.
 import asyncio
 import random
 

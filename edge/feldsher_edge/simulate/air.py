@@ -1,0 +1,132 @@
+"""The air between virtual Bluetooth devices: bumble's controllers on one link, hosts and peripherals on top."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bumble import hci
+from bumble.controller import Controller
+from bumble.core import UUID, AdvertisingData, PhysicalTransport
+from bumble.data_types import CompleteLocalName, Flags, IncompleteListOf16BitServiceUUIDs
+from bumble.device import Connection, Device, DeviceConfiguration
+from bumble.gatt import Service
+from bumble.hci import Address
+from bumble.keys import MemoryKeyStore
+from bumble.link import LocalLink
+from bumble.pairing import PairingConfig, PairingDelegate
+
+HOST_ADDRESS = "F0:F1:F2:F3:F4:FF"
+_ADVERTISING_MS = 100
+
+
+class Air(LocalLink):
+    """A link that answers a connection under the address it was opened from.
+
+    bumble 0.0.236 always names the sender's random address; a host that connects from its public one is not heard.
+    """
+
+    def send_acl_data(
+        self,
+        sender_controller: Controller,
+        destination_address: Address,
+        transport: PhysicalTransport,
+        data: bytes,
+    ) -> None:
+        """Deliver one packet to the controller that has `destination_address`."""
+        if transport != PhysicalTransport.LE:
+            super().send_acl_data(sender_controller, destination_address, transport, data)
+            return
+        receiver = self.find_le_controller(destination_address)
+        connection = sender_controller.le_connections.get(destination_address)
+        source = connection.self_address if connection else sender_controller.random_address
+        if receiver is not None:
+            asyncio.get_running_loop().call_soon(receiver.on_link_acl_data, source, transport, data)
+
+
+async def host(air: Air, address: str = HOST_ADDRESS) -> Device:
+    """Return a powered central: what a gateway's adapter is."""
+    device = _device(air, "gateway", address)
+    await device.power_on()
+    return device
+
+
+def _device(air: Air, name: str, address: str) -> Device:
+    controller = Controller(name, link=air)
+    # With these the controller and a real host disagree about addresses (google/bumble #841).
+    controller.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+    config = DeviceConfiguration(
+        name=name,
+        address=Address(address),
+        advertising_interval_min=_ADVERTISING_MS,
+        advertising_interval_max=_ADVERTISING_MS,
+    )
+    device = Device.from_config_with_hci(config, controller, controller)
+    # Without a store of its own a device forgets its bonds at every disconnection.
+    device.keystore = MemoryKeyStore()
+    delegate = PairingDelegate(PairingDelegate.IoCapability.NO_OUTPUT_NO_INPUT)
+
+    def just_works(_connection: Connection) -> PairingConfig:
+        return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)
+
+    device.pairing_config_factory = just_works
+    return device
+
+
+class Peripheral:
+    """A device that can be found, connected and bonded; what it offers is its subclass's matter."""
+
+    def __init__(self, air: Air, name: str, address: str, advertised: list[int]) -> None:
+        self.device = _device(air, name, address)
+        self.address = address
+        self.pairings = 0
+        self.connections = 0
+        self.connection: Connection | None = None
+        self._advertised = advertised
+        self.device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def offer(self, services: list[Service]) -> None:
+        """Add GATT services; before `power_on`."""
+        self.device.add_services(services)
+
+    async def power_on(self) -> None:
+        """Start the device; it is silent until `advertise`."""
+        uuids = [UUID.from_16_bits(uuid) for uuid in self._advertised]
+        kind = AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
+        data = [Flags(kind), CompleteLocalName(self.device.name), IncompleteListOf16BitServiceUUIDs(uuids)]
+        self.device.advertising_data = bytes(AdvertisingData(data))
+        await self.device.power_on()
+
+    async def advertise(self) -> None:
+        """Let itself be found until someone connects."""
+        if self.connection is None and not self.device.is_advertising:
+            await self.device.start_advertising()
+
+    async def forget_bonds(self) -> None:
+        """Lose every bond, as a device does whose battery was changed."""
+        self.device.keystore = MemoryKeyStore()
+
+    async def hang_up(self) -> None:
+        """Disconnect, where connected."""
+        if self.connection is not None:
+            await self.connection.disconnect()
+
+    def connected(self, connection: Connection) -> None:
+        """Act on a new connection."""
+
+    def disconnected(self) -> None:
+        """Act on the end of the connection."""
+
+    def _on_connection(self, connection: Connection) -> None:
+        self.connection = connection
+        self.connections += 1
+
+        def ended(_reason: int) -> None:
+            self.connection = None
+            self.disconnected()
+
+        def paired(*_keys: object) -> None:
+            self.pairings += 1
+
+        connection.on(Connection.EVENT_DISCONNECTION, ended)
+        connection.on(Connection.EVENT_PAIRING, paired)
+        self.connected(connection)

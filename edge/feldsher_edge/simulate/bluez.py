@@ -1,0 +1,192 @@
+"""A virtual `org.bluez` on a D-Bus of its own: BlueZ's face, bumble's Bluetooth.
+
+For machines without a Bluetooth kernel: the gateway's bleak uses its own BlueZ backend over a real D-Bus and cannot
+tell. What drivers trip over in the real daemon is modelled too: no bond without a registered agent, `NotReady`,
+`InProgress`, and above all that a client which stays on the bus after the device has hung up is subscribed again by the
+daemon itself at the next connection (`bluez_device.py`).
+"""
+
+# No `from __future__ import annotations` here: dbus-fast reads the annotations and takes the text "None" for an error.
+from typing import Annotated
+
+from bumble.device import Advertisement, Device
+from dbus_fast import DBusError, Message, MessageType, PropertyAccess
+from dbus_fast.aio import MessageBus
+from dbus_fast.annotations import DBusBool, DBusDict, DBusObjectPath, DBusSignature, DBusStr
+from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
+
+from feldsher_edge.simulate.bluez_device import ADAPTER_PATH, RemoteDevice
+
+Strings = Annotated[list[str], DBusSignature("as")]
+_READ = PropertyAccess.READ
+_ADDRESS = "00:1B:DC:06:00:01"
+
+
+class VirtualBluez:
+    """The daemon: owns the name, exports adapter and devices, remembers agents and who listens to what."""
+
+    def __init__(self, host: Device, bus: MessageBus) -> None:
+        self.host = host
+        self.bus = bus
+        self.devices: dict[str, RemoteDevice] = {}
+        self.agent: str | None = None
+        # Who asked for which characteristic's notifications: D-Bus name by object path.
+        self.listeners: dict[str, str] = {}
+        self._adapter = Adapter(self)
+
+    async def start(self) -> None:
+        """Take the name `org.bluez`."""
+        self.bus.add_message_handler(self._watch)
+        self.bus.export(ADAPTER_PATH, self._adapter)
+        self.bus.export("/org/bluez", AgentManager(self))
+        await self.bus.call(
+            Message(
+                destination="org.freedesktop.DBus",
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
+                member="AddMatch",
+                signature="s",
+                body=["type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"],
+            )
+        )
+        await self.bus.request_name("org.bluez")
+        self.host.on(Device.EVENT_ADVERTISEMENT, self._heard)
+
+    async def stop(self) -> None:
+        """Leave the bus, as a daemon that ends."""
+        for device in list(self.devices.values()):
+            await device.hang_up()
+        self.bus.disconnect()
+        await self.bus.wait_for_disconnect()
+
+    def _watch(self, message: Message) -> None:
+        """Note who subscribes, and forget who has left the bus, as the real daemon does."""
+        if message.message_type == MessageType.METHOD_CALL and message.member == "StartNotify" and message.sender:
+            self.listeners[message.path or ""] = message.sender
+        elif message.member == "StopNotify":
+            self.listeners.pop(message.path or "", None)
+        elif message.member == "NameOwnerChanged" and not message.body[2]:
+            self.listeners = {path: name for path, name in self.listeners.items() if name != message.body[0]}
+
+    def _heard(self, advertisement: Advertisement) -> None:
+        address = advertisement.address.to_string(False)
+        device = self.devices.get(address)
+        if device is None:
+            device = self.devices[address] = RemoteDevice(self, advertisement)
+            self.bus.export(device.path, device)
+        else:
+            device.update(advertisement)
+
+    async def remove(self, path: str) -> None:
+        """Forget a device and its bond."""
+        for address, device in list(self.devices.items()):
+            if device.path == path:
+                await device.forget()
+                self.bus.unexport(path)
+                del self.devices[address]
+                return
+        raise DBusError("org.bluez.Error.DoesNotExist", "Does Not Exist")
+
+
+async def start(host: Device, address: str) -> VirtualBluez:
+    """Return the daemon of one adapter, running on the bus at `address`."""
+    daemon = VirtualBluez(host, await MessageBus(bus_address=address).connect())
+    await daemon.start()
+    return daemon
+
+
+class Adapter(ServiceInterface):
+    """org.bluez.Adapter1."""
+
+    def __init__(self, daemon: VirtualBluez) -> None:
+        super().__init__("org.bluez.Adapter1")
+        self._daemon = daemon
+        self._powered = True
+        self._discovering = False
+
+    @dbus_property(access=_READ)
+    def Address(self) -> DBusStr:  # noqa: N802 - D-Bus names, here and below
+        """Return the adapter's own address."""
+        return _ADDRESS
+
+    @dbus_property()
+    def Powered(self) -> DBusBool:  # noqa: N802
+        """Say whether the adapter is on."""
+        return self._powered
+
+    @Powered.setter
+    def Powered(self, value: DBusBool) -> None:  # noqa: N802
+        """Switch the adapter."""
+        self._powered = value
+        self.emit_properties_changed({"Powered": value})
+
+    @dbus_property(access=_READ)
+    def Discovering(self) -> DBusBool:  # noqa: N802
+        """Say whether a scan is running."""
+        return self._discovering
+
+    @dbus_property(access=_READ)
+    def Roles(self) -> Strings:  # noqa: N802
+        """Return the roles it can take."""
+        return ["central"]
+
+    @dbus_method()
+    def SetDiscoveryFilter(self, properties: DBusDict) -> None:  # noqa: N802
+        """Accept a filter; bleak filters again by itself."""
+
+    @dbus_method()
+    async def StartDiscovery(self) -> None:  # noqa: N802
+        """Scan; the real daemon's errors where it is off or scanning already."""
+        if not self._powered:
+            raise DBusError("org.bluez.Error.NotReady", "Resource Not Ready")
+        if self._discovering:
+            raise DBusError("org.bluez.Error.InProgress", "Operation already in progress")
+        await self._daemon.host.start_scanning(active=True, filter_duplicates=False)
+        self._changed(True)
+
+    @dbus_method()
+    async def StopDiscovery(self) -> None:  # noqa: N802
+        """End the scan."""
+        if not self._discovering:
+            raise DBusError("org.bluez.Error.Failed", "No discovery started")
+        await self._daemon.host.stop_scanning()
+        self._changed(False)
+
+    @dbus_method()
+    async def RemoveDevice(self, device: DBusObjectPath) -> None:  # noqa: N802
+        """Forget a device and its bond."""
+        await self._daemon.remove(device)
+
+    def _changed(self, discovering: bool) -> None:
+        self._discovering = discovering
+        self.emit_properties_changed({"Discovering": discovering})
+
+
+class AgentManager(ServiceInterface):
+    """org.bluez.AgentManager1."""
+
+    def __init__(self, daemon: VirtualBluez) -> None:
+        super().__init__("org.bluez.AgentManager1")
+        self._daemon = daemon
+        self._registered: set[str] = set()
+
+    @dbus_method()
+    def RegisterAgent(self, agent: DBusObjectPath, capability: DBusStr) -> None:  # noqa: N802
+        """Note an agent."""
+        if capability not in ("", "DisplayOnly", "DisplayYesNo", "KeyboardOnly", "NoInputNoOutput", "KeyboardDisplay"):
+            raise DBusError("org.bluez.Error.InvalidArguments", "Invalid arguments in method call")
+        self._registered.add(agent)
+
+    @dbus_method()
+    def RequestDefaultAgent(self, agent: DBusObjectPath) -> None:  # noqa: N802
+        """Ask this agent from now on."""
+        if agent not in self._registered:
+            raise DBusError("org.bluez.Error.DoesNotExist", "Does Not Exist")
+        self._daemon.agent = agent
+
+    @dbus_method()
+    def UnregisterAgent(self, agent: DBusObjectPath) -> None:  # noqa: N802
+        """Forget an agent."""
+        self._registered.discard(agent)
+        if self._daemon.agent == agent:
+            self._daemon.agent = None
