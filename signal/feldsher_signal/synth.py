@@ -23,6 +23,23 @@ from feldsher_signal.synth_beats import Event
 from feldsher_signal.synth_dipole import EDGE, Form, Gauss, Region
 from feldsher_signal.synth_noise import Noise
 
+__all__ = [
+    "ELECTRODES",
+    "PRESETS",
+    "RAIL_UV",
+    "Electrode",
+    "Form",
+    "Noise",
+    "Patient",
+    "Region",
+    "Rhythm",
+    "Truth",
+    "ecg",
+    "leads_off",
+    "qrs_ms",
+    "qt_ms",
+]
+
 Rhythm = Literal[
     "sinus",
     "atrial_fibrillation",
