@@ -1,0 +1,139 @@
+"""Session fixtures: one database server, one broker and one D-Bus for all tests; a fresh database for each that asks.
+
+`postgres` (server), `database` (migrated), `empty_database`, `mosquitto` (broker with authority), `dbus`;
+`own_postgres` and `own_mosquitto` are for tests that kill: nobody else uses them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from feldsher_cloud_api import ca
+from feldsher_tools.dbus import DBus
+from feldsher_tools.mosquitto import Mosquitto
+from feldsher_tools.place import Place, find_place
+from feldsher_tools.postgres import DatabaseServer, Postgres
+from feldsher_tools.services import Broker, broker, database_server, external_database, listener_files
+from psycopg import sql
+
+_NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def place() -> Place:
+    """The private prefix and where its servers keep their data."""
+    return find_place()
+
+
+@pytest.fixture(scope="session")
+def server_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder for this session's servers that PostgreSQL's user can reach (root's pytest folders are closed)."""
+    place: Place = request.getfixturevalue("place")
+    directory = place.base / "tests" / str(os.getpid())
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
+    """The session's database server."""
+    existing = external_database()
+    if existing:
+        yield existing
+        return
+    place: Place = request.getfixturevalue("place")
+    directory: Path = request.getfixturevalue("server_directory")
+    with database_server(place, directory / "postgres", f"test-{os.getpid()}-postgres") as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres(place: Place, server_directory: Path) -> Iterator[Postgres]:
+    """A running database server for this test alone: it may be killed and started again."""
+    number = next(_NUMBERS)
+    with Postgres(
+        place, server_directory / f"postgres-{number}", name=f"test-{os.getpid()}-postgres-{number}"
+    ) as server:
+        yield server
+    shutil.rmtree(server.directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: DatabaseServer) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    name = f"feldsher_template_{os.getpid()}"
+    url = postgres.create_database(name)
+    if importlib.util.find_spec("feldsher_cloud_api.db"):
+        importlib.import_module("feldsher_cloud_api.db").migrate(url)
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        # TimescaleDB's background worker would hold it open
+        connection.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name)))
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+    yield name
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
+    """The address of a fresh, migrated database; it is dropped after the test."""
+    name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
+    yield _copy(postgres, name, migrated_template)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def empty_database(postgres: DatabaseServer) -> Iterator[str]:
+    """The address of a fresh, empty database; it is dropped after the test."""
+    name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
+    yield _copy(postgres, name, "template1")
+    postgres.drop_database(name)
+
+
+def _copy(postgres: DatabaseServer, name: str, template: str) -> str:
+    for attempt in itertools.count():
+        try:
+            return postgres.create_database(name, template)
+        except psycopg.errors.ObjectInUse:
+            if attempt == 50:
+                raise
+            time.sleep(0.1)
+    raise AssertionError
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> ca.CertificateAuthority:
+    """The certificate authority of the session's broker and all its clients."""
+    return ca.create(tmp_path_factory.mktemp("secrets") / "ca")
+
+
+@pytest.fixture(scope="session")
+def mosquitto(
+    place: Place, authority: ca.CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """The session's broker; `mosquitto.credentials(name)` gives the files of a client certificate."""
+    with broker(place, authority, tmp_path_factory.mktemp("mosquitto"), f"test-{os.getpid()}-mosquitto") as running:
+        yield running
+
+
+@pytest.fixture
+def own_mosquitto(place: Place, authority: ca.CertificateAuthority, tmp_path: Path) -> Iterator[Mosquitto]:
+    """A running broker for this test alone (clients of `authority`): it may be killed and started again."""
+    name = f"test-{os.getpid()}-mosquitto-{next(_NUMBERS)}"
+    with Mosquitto(place, tmp_path / "mosquitto", listener_files(authority), name=name) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def dbus(place: Place) -> Iterator[DBus]:
+    """A private D-Bus for the virtual org.bluez; `dbus.environment()` makes a process take it for the system's."""
+    with DBus(place, name=f"test-{os.getpid()}-dbus") as bus:
+        yield bus

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import psycopg
+import pytest
+from feldsher_tools.place import ServiceError
+from feldsher_tools.postgres import DatabaseServer, Postgres
+
+
+def value(url: str, query: str) -> object:
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(query.encode()).fetchone()
+        return row and row[0]
+
+
+def test_timescale_is_there_and_commits_are_durable(empty_database: str) -> None:
+    assert value(empty_database, "create extension timescaledb; show timescaledb.license") == "apache"
+    assert value(empty_database, "show fsync") == "on"
+    assert value(empty_database, "show data_checksums") == "on"
+    assert value(empty_database, "show timezone") == "UTC"
+    assert str(value(empty_database, "show server_version")).startswith("17.")
+
+
+def test_text_is_sorted_and_folded_the_same_everywhere(empty_database: str) -> None:
+    assert value(empty_database, "select datlocprovider from pg_database where datname = current_database()") == "b"
+    assert value(empty_database, "select lower('ИВАНОВА')") == "иванова"
+
+
+def test_time_zones_are_known(empty_database: str) -> None:
+    query = "select extract(hour from timestamptz '2026-01-01 00:00Z' at time zone 'Asia/Yakutsk')"
+    assert value(empty_database, query) == 9
+
+
+def test_the_log_keeps_no_values(own_postgres: Postgres) -> None:
+    with psycopg.connect(own_postgres.url()) as connection, pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("create table person (name text primary key)")
+        connection.execute("insert into person values (%s), (%s)", ["Ivanova", "Ivanova"])
+    log = own_postgres.process.log.read_text()
+    assert "duplicate key" in log
+    assert "Ivanova" not in log
+
+
+def test_committed_rows_survive_sigkill_on_the_same_port(own_postgres: Postgres) -> None:
+    url = own_postgres.url()
+    with psycopg.connect(url, autocommit=True) as session:
+        session.execute("create table kept (n int)")
+        session.execute("insert into kept values (42)")
+        own_postgres.kill()
+        with pytest.raises(psycopg.OperationalError):
+            session.execute("select 1")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url, connect_timeout=1)
+    own_postgres.start()
+    assert value(url, "select n from kept") == 42
+
+
+def test_a_failed_start_shows_the_end_of_the_log(own_postgres: Postgres) -> None:
+    own_postgres.stop()
+    with (own_postgres.data / "postgresql.conf").open("a") as file:
+        file.write("shared_buffers = nonsense\n")
+    with pytest.raises(ServiceError, match=r'(?s)ended with code 1 while starting.*"nonsense"'):
+        own_postgres.start()
+
+
+def test_databases_are_made_from_a_template_and_dropped(postgres: DatabaseServer, empty_database: str) -> None:
+    name = "feldsher_test_copy"
+    postgres.drop_database(name)
+    url = postgres.create_database(name)
+    assert value(url, "select current_database()") == name
+    postgres.drop_database(name)
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        psycopg.connect(url)

@@ -1,0 +1,146 @@
+"""A private mosquitto: mutual TLS, the certificate's common name as user, and topics pinned by an ACL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from feldsher_tools.place import Place, free_port
+from feldsher_tools.process import Process
+
+ACL = """\
+# A gateway (user = its certificate's common name) speaks in its own name only; ingest checks the shard.
+pattern write feldsher/1/+/%u/up/#
+pattern read feldsher/1/%u/down/#
+
+user ingest
+topic read feldsher/1/+/+/up/#
+topic write feldsher/1/+/down/#
+
+user cloud
+topic write feldsher/1/+/down/#
+"""
+
+CONFIGURATION = """\
+per_listener_settings true
+{user}
+listener {port} 127.0.0.1
+cafile {tls.ca}
+certfile {tls.certificate}
+keyfile {tls.key}
+{crl}
+require_certificate true
+use_identity_as_username true
+tls_version tlsv1.2
+allow_anonymous false
+acl_file {directory}/acl
+
+# An ECG of 60 s is below 1 MB. A larger message is refused with a reason; above the packet size
+# the connection ends.
+message_size_limit 1100000
+max_packet_size 2000000
+# Messages for an ingest worker that is away wait here. Not 0: some versions take 0 for "none" (mosquitto issue 2879).
+max_queued_messages 1000000
+max_inflight_messages 100
+persistence true
+persistence_location {directory}/
+autosave_interval 60
+log_dest file {directory}/log
+log_timestamp_format %Y-%m-%dT%H:%M:%S
+log_type error
+log_type warning
+log_type notice
+log_type information
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """What a listener needs: its authority, its certificate and key, and the list of revoked certificates."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+    crl: Path | None = None
+
+
+class Mosquitto:
+    """A private broker: a context manager, or `start`, `stop`, `kill` (SIGKILL) and `start` again on the same port."""
+
+    def __init__(
+        self,
+        place: Place,
+        directory: Path,
+        tls: TlsFiles,
+        *,
+        name: str = "mosquitto",
+        port: int | None = None,
+        outlives: bool = False,
+    ) -> None:
+        """Keep configuration, log and persistent sessions in `directory`."""
+        self.directory, self.tls = directory, tls
+        self.port = port or free_port()
+        self.process = Process(
+            name=name,
+            argv=[place.program("mosquitto"), "-c", str(directory / "mosquitto.conf")],
+            log=directory / "log",
+            pid_file=place.run / f"{name}.pid",
+            cwd=directory,
+            outlives_parent=outlives,
+        )
+
+    @property
+    def url(self) -> str:
+        """The broker's address."""
+        return f"mqtts://127.0.0.1:{self.port}"
+
+    def configure(self) -> None:
+        """Write configuration and ACL."""
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        crl = f"crlfile {self.tls.crl}" if self.tls.crl else ""
+        # as root it would drop to a user that cannot read the keys; development only
+        user = "user root" if os.geteuid() == 0 else ""
+        values = {"port": self.port, "tls": self.tls, "crl": crl, "user": user, "directory": self.directory}
+        (self.directory / "mosquitto.conf").write_text(CONFIGURATION.format(**values))
+        acl = self.directory / "acl"
+        acl.write_text(ACL)
+        acl.chmod(0o600)
+
+    def start(self) -> None:
+        """Start the broker and wait until it listens."""
+        self.configure()
+        self.process.start()
+        self.process.wait_ready(self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def reload(self) -> None:
+        """Make the broker read its ACL and certificates again (SIGHUP)."""
+        os.kill(self.process.pid, signal.SIGHUP)
+
+    def stop(self) -> None:
+        """End the broker in an orderly way: it writes its persistent sessions."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL the broker: messages it acknowledged since its last autosave are lost, which is the point."""
+        self.process.kill()
+
+    def __enter__(self) -> Self:
+        """Start the broker."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the broker."""
+        self.stop()

@@ -1,0 +1,173 @@
+"""A child process that is recorded, dies with its parent, and can be killed as a power cut would."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from feldsher_tools.place import ServiceError
+
+POLL_S = 0.02
+LOG_LINES = 15
+
+
+@dataclass(slots=True)
+class Process:
+    """One server process: `start`, `stop`, `kill`, and start again."""
+
+    name: str
+    argv: Sequence[str]
+    log: Path
+    pid_file: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: tuple[int, int] | None = None
+    cwd: Path | None = None
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    outlives_parent: bool = False
+    child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process; ServiceError where it runs already."""
+        if self.running:
+            raise ServiceError(f"{self.name} runs already")
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.child = subprocess.Popen(
+                [*self._launcher(), *self.argv],
+                cwd=self.cwd,
+                env=os.environ | self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        record(self.pid_file, self.child.pid, self.stop_signal)
+
+    def _launcher(self) -> list[str]:
+        # The signal comes when the *thread* that started it ends, so servers are started from main threads.
+        death = "clear" if self.outlives_parent else self.stop_signal.name.removeprefix("SIG")
+        return as_user(self.user, "--pdeathsig", death)
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives."""
+        return self.child is not None and self.child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id; ServiceError where it does not run."""
+        if self.child is None or self.child.poll() is not None:
+            raise ServiceError(f"{self.name} does not run")
+        return self.child.pid
+
+    def wait_ready(self, ready: Callable[[], bool], timeout_s: float = 30.0) -> None:
+        """Poll until `ready()`; ServiceError with the end of the log when the process ends or time runs out."""
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if not self.running:
+                code = None if self.child is None else self.child.returncode
+                raise ServiceError(f"{self.name} ended with code {code} while starting\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{self.name} was not ready after {timeout_s:g} s\n{self.log_tail()}")
+            time.sleep(POLL_S)
+
+    def stop(self, timeout_s: float = 20.0) -> None:
+        """End the process in an orderly way; a process that does not run is no error."""
+        if self.child is not None and self.child.poll() is None:
+            self.child.send_signal(self.stop_signal)
+            try:
+                self.child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.pid_file.unlink(missing_ok=True)
+
+    def kill(self) -> None:
+        """SIGKILL the process and all its descendants, as a power cut would, and wait until they are gone."""
+        if self.child is not None and self.child.poll() is None:
+            kill_tree(self.child.pid)
+            self.child.wait()
+        self.pid_file.unlink(missing_ok=True)
+
+    def log_tail(self) -> str:
+        """Return the last lines of the process's log."""
+        return tail(self.log)
+
+
+def as_user(user: tuple[int, int] | None, *options: str) -> list[str]:
+    """Return the start of a command line that runs the rest as another user (uid, gid), or as the present one."""
+    # setpriv (util-linux, essential on Debian) becomes the program: the process id stays
+    ids = [f"--reuid={user[0]}", f"--regid={user[1]}", "--clear-groups"] if user else []
+    return ["setpriv", *options, *ids] if ids or options else []
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log file, introduced by its name."""
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.exists() else []
+    return "\n".join([f"the end of {log}:", *(f"  {line}" for line in lines)])
+
+
+def started_at(pid: int) -> int | None:
+    """Return a process's start time (ticks since boot), or None where it does not live; it tells reused ids apart."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state in "ZX" else int(fields[18])  # field 22 of proc(5); a zombie is dead
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """Yield the process and everything below it, parents first."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for thread in list(Path(f"/proc/{pid}/task").iterdir()):
+            for child in (thread / "children").read_text().split():
+                yield from descendants(int(child))
+
+
+def kill_tree(pid: int) -> None:
+    """SIGKILL a process with its descendants and wait until none of them lives."""
+    victims = {victim: started_at(victim) for victim in descendants(pid)}
+    for victim in victims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+    wait_gone(victims)
+
+
+def wait_gone(victims: Mapping[int, int | None], timeout_s: float = 20.0) -> bool:
+    """Wait until none of the processes (id → start time) lives; return whether that came true."""
+    deadline = time.monotonic() + timeout_s
+    while any(start is not None and started_at(pid) == start for pid, start in victims.items()):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def record(pid_file: Path, pid: int, stop_signal: signal.Signals) -> None:
+    """Note a process in its pid file, with its start time and the signal that ends it."""
+    pid_file.parent.mkdir(parents=True, exist_ok=True)
+    pid_file.write_text(json.dumps({"pid": pid, "started": started_at(pid), "signal": stop_signal.name}) + "\n")
+
+
+def stop_recorded(run: Path, timeout_s: float = 20.0) -> list[str]:
+    """End every process noted in a folder of pid files, also those of a command that crashed; return their names."""
+    stopped: list[str] = []
+    for pid_file in sorted(run.glob("*.pid")):
+        note = json.loads(pid_file.read_text())
+        pid, started = int(note["pid"]), note["started"]
+        if started is not None and started_at(pid) == started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.Signals[note["signal"]])
+            if not wait_gone({pid: started}, timeout_s):
+                kill_tree(pid)
+            stopped.append(pid_file.stem)
+        pid_file.unlink(missing_ok=True)
+    return stopped
