@@ -66,6 +66,7 @@ create table if not exists vital_sign (
     unit text not null,
     status integer,
     sent_at text,
+    device_behind_us bigint,
     raw bytea,
     message_id uuid not null,
     gateway text not null,
@@ -86,6 +87,7 @@ comment on column vital_sign.absent is 'Why the device sent no number: nan, nres
 comment on column vital_sign.unit is 'UCUM unit.';
 comment on column vital_sign.status is 'Measurement status bits as the device sent them.';
 comment on column vital_sign.sent_at is 'The device''s local time exactly as sent, ISO 8601 without offset; null where it has no clock.';
+comment on column vital_sign.device_behind_us is 'Microseconds by which the device''s clock was behind the gateway''s in the session; null where they were not compared.';
 comment on column vital_sign.raw is 'The device''s bytes, kept for disputes; on the first value of a reading.';
 comment on column vital_sign.message_id is 'The message that brought it first.';
 comment on column vital_sign.gateway is 'The gateway that brought it first.';
@@ -179,7 +181,6 @@ create table if not exists gateway_state (
     state text not null,
     boot uuid not null,
     seq bigint not null,
-    birth_seq bigint not null default -1,
     software text,
     starts integer,
     devices text[],
@@ -197,7 +198,6 @@ comment on column gateway_state.gateway is 'Gateway name.';
 comment on column gateway_state.state is 'online (birth or heartbeat) or offline (death).';
 comment on column gateway_state.boot is 'Start of the gateway''s kernel.';
 comment on column gateway_state.seq is 'Its message count in the newest birth or heartbeat; an older one changes nothing.';
-comment on column gateway_state.birth_seq is 'Its message count at the newest birth; a death that was prepared before it changes nothing.';
 comment on column gateway_state.software is 'Version of its software.';
 comment on column gateway_state.starts is 'Starts of its daemon.';
 comment on column gateway_state.devices is 'Devices attached at its birth.';

@@ -1,0 +1,170 @@
+"""What a message must be before it is stored: on its own topic, readable, its samples whole, its values numbers.
+
+Pure functions: bytes in, a checked message or a reasoned rejection out. Nothing here is dropped: a rejection carries
+the bytes on to the dead letters.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+import zstandard
+from feldsher_ehr_core import wire
+from feldsher_signal import codec
+
+Cause = Literal["topic", "payload", "oversized", "samples", "values", "database"]
+
+MAX_SECONDS = 60.0
+"""Longest recording that is one message; longer ones are streams (docs/architecture.md)."""
+MAX_FS = 32_000.0
+MAX_LEADS = 32
+MAX_DECODED = 16_000_000
+"""Bytes of decoded samples: 60 s of 12 leads at 5 kHz; what a codec bomb may at most occupy."""
+_EARLIEST_US = 0
+_LATEST_US = 4_294_967_295_000_000
+"""Key times from 1970 to 2106: a clock beyond them scatters chunks over centuries and is nobody's measurement."""
+_DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?")
+_HEAD_BYTES = 8_000_000
+
+
+class _Head(msgspec.Struct):
+    """As much of a message as tells whose it is."""
+
+    env: wire.Envelope
+    kind: str = ""
+
+
+_head = msgspec.msgpack.Decoder(_Head)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A message that may be stored, with what it came as."""
+
+    topic: str
+    payload: bytes
+    message: wire.UpMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that may not, and why. `gateway`: as the topic claims; `message_id`, `kind`: where readable.
+
+    `own`: the envelope names the topic's gateway, so a receipt `quarantined` may release its outbox.
+    """
+
+    topic: str
+    payload: bytes
+    cause: Cause
+    reason: str
+    gateway: str | None
+    message_id: UUID | None
+    kind: str | None
+    own: bool
+
+
+def topic_gateway(topic: str) -> str | None:
+    """Return the gateway that a topic claims, None where the topic is not of a gateway's form."""
+    parts = topic.split("/")
+    return parts[3] if len(parts) == 6 and parts[4] == "up" else None
+
+
+def check(topic: str, payload: bytes) -> Checked | Rejected:
+    """Return the message of a payload where everything in it may be stored, else the reason why not."""
+    if len(payload) > wire.MAX_BYTES:
+        return reject(topic, payload, "oversized", f"payload: {len(payload)} bytes, more than {wire.MAX_BYTES}")
+    try:
+        message = wire.decode_up(payload)
+    except wire.WireError as error:
+        return reject(topic, payload, "payload", str(error))
+    try:
+        wire.check_topic(topic, message)
+    except wire.WireError as error:
+        return reject(topic, payload, "topic", str(error))
+    try:
+        if isinstance(message, wire.EcgRecording):
+            _check_recording(message)
+        elif isinstance(message, wire.VitalsBatch):
+            _check_vitals(message)
+    except codec.CodecError as error:
+        return reject(topic, payload, "samples", str(error))
+    except ValueError as error:
+        return reject(topic, payload, "values", str(error))
+    return Checked(topic, payload, message)
+
+
+def reject(topic: str, payload: bytes, cause: Cause, reason: str) -> Rejected:
+    """Return the rejection of a payload, with as much of its envelope as can be read."""
+    gateway = topic_gateway(topic)
+    try:
+        head = _head.decode(payload) if len(payload) <= _HEAD_BYTES else None
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        head = None
+    if head is None:
+        return Rejected(topic, payload, cause, reason, gateway, None, None, own=False)
+    own = head.env.gateway == gateway
+    return Rejected(topic, payload, cause, reason, gateway, head.env.id, head.kind or None, own)
+
+
+def device_now_us(batch: wire.VitalsBatch) -> int | None:
+    """Return the device's clock at the session as microseconds since 1970, read in the gateway's offset.
+
+    ValueError where `device_now` is not ISO 8601 without offset.
+    """
+    if batch.device_now is None or batch.gateway_now_us is None:
+        return None
+    local = datetime.fromisoformat(batch.device_now)
+    if local.tzinfo is not None:
+        raise ValueError(f"device_now: {batch.device_now!r} has an offset, a device's local time has none")
+    utc = local.replace(tzinfo=UTC) - timedelta(minutes=batch.env.offset_min)
+    return (utc - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _check_time(field: str, us: int) -> None:
+    if not _EARLIEST_US <= us <= _LATEST_US:
+        raise ValueError(f"{field}: {us} microseconds is not between 1970 and 2106")
+
+
+def _check_recording(recording: wire.EcgRecording) -> None:
+    leads, n, fs = len(recording.leads), recording.n, recording.fs
+    if not 1 <= leads <= MAX_LEADS or len(set(recording.leads)) != leads:
+        raise ValueError(f"leads: 1 to {MAX_LEADS} different names are needed, not {leads}")
+    if not 0 < fs <= MAX_FS:
+        raise ValueError(f"fs: {fs} is not above 0 and at most {MAX_FS:g} per second")
+    if not 1 <= n <= fs * (MAX_SECONDS + 1):
+        raise ValueError(f"n: {n} samples at {fs:g} per second are not 1 sample to {MAX_SECONDS:g} s")
+    if leads * n * 4 > MAX_DECODED:
+        raise ValueError(f"n: {leads} leads of {n} samples are more than {MAX_DECODED} bytes")
+    _check_time("started_us", recording.started_us)
+    _check_time("ended_us", recording.ended_us)
+    _check_frame(recording.samples, leads * n * 4)
+    samples = codec.decode(recording.samples, leads, n, recording.codec)
+    if codec.sha256(samples) != recording.sha256:
+        raise codec.CodecError("sha256: the decoded samples have another one")
+
+
+def _check_frame(coded: bytes, size: int) -> None:
+    """Refuse a zstd frame that announces another size: the decompressor would allocate what it announces."""
+    try:
+        announced = zstandard.frame_content_size(coded)
+    except zstandard.ZstdError as error:
+        raise codec.CodecError(f"samples: {error}") from error
+    if announced != size:
+        raise codec.CodecError(f"samples: the frame announces {announced} bytes where {size} are needed")
+
+
+def _check_vitals(batch: wire.VitalsBatch) -> None:
+    for i, value in enumerate(batch.value):
+        if value is not None and not _DECIMAL.fullmatch(value):
+            raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+    for field in ("time_us", "received_us"):
+        for us in getattr(batch, field):
+            _check_time(field, us)
+    if len(batch.raw) not in (0, len(batch.reading), len(set(batch.reading))):
+        raise ValueError(f"raw: {len(batch.raw)} entries for {len(batch.reading)} values")
+    device_now_us(batch)

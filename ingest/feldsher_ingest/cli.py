@@ -1,0 +1,182 @@
+"""`feldsher-ingest`: runs a worker, asks gateways to send again, and shows and replays dead letters."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+import random
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import psycopg
+import structlog
+import typer
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import gateway_id
+from rich.console import Console
+from rich.table import Table
+
+from feldsher_ingest import deadletter, log, resend
+from feldsher_ingest.consume import Worker
+from feldsher_ingest.link import Link
+from feldsher_ingest.metrics import Metrics, MetricsServer
+from feldsher_ingest.settings import SettingsError, database_url, from_environment, parse_shards
+from feldsher_ingest.store import Store, UnavailableError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help=(
+        "Takes gateways' messages from the MQTT broker into the database and sends receipts. "
+        "Addresses come from FELDSHER_DATABASE_URL, FELDSHER_MQTT_URL and FELDSHER_STATE."
+    ),
+)
+letters = typer.Typer(no_args_is_help=True, help="Messages that could not be stored, kept whole with the reason.")
+app.add_typer(letters, name="dead-letters")
+
+Since = Annotated[
+    datetime | None,
+    typer.Option(help="UTC, such as 2026-11-23T02:30:00. Without it: everything that gateways keep (seven days)."),
+]
+
+
+@app.command()
+def run(
+    worker: Annotated[
+        str | None, typer.Option(help="Stable name of this worker; the broker keeps its session.")
+    ] = None,
+    shards: Annotated[str | None, typer.Option(help="Topic shards such as 0-7,12; default all 16.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Loopback port of /metrics, /live and /ready; 0 takes a free one.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Run a worker until SIGTERM; then store what has arrived, send its receipts and end."""
+    log.configure(log_level)
+    settings = from_environment(os.environ)
+    settings = dataclasses.replace(
+        settings,
+        worker=settings.worker if worker is None else worker,
+        shards=settings.shards if shards is None else parse_shards(shards),
+        metrics_port=settings.metrics_port if metrics_port is None else metrics_port,
+    )
+    metrics = Metrics()
+    consumer = Worker(settings, metrics)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        consumer.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    server = None
+    if settings.metrics_port is not None:
+        server = MetricsServer(settings.metrics_port, metrics.registry, lambda: consumer.live, lambda: consumer.ready)
+        structlog.stdlib.get_logger("feldsher_ingest.cli").info("metrics", port=server.port)
+    try:
+        consumer.run()
+    finally:
+        if server is not None:
+            server.close()
+
+
+@app.command("resend")
+def resend_command(gateway: Annotated[str, typer.Option(help="The gateway's name.")], since: Since = None) -> None:
+    """Ask one gateway to send again what it still keeps; what is stored already stays as it is."""
+    log.configure("warning")
+    gateway_id(gateway)
+    # a session of its own: the worker's must not be taken over
+    settings = dataclasses.replace(from_environment(os.environ), worker=f"resend-{os.getpid()}", shards=(), session_s=0)
+    link = Link(settings, lambda _: None, random.Random())  # noqa: S311 (waiting times)
+    link.start()
+    try:
+        request = resend.request(_utc(since), time.time_ns() // 1000, os.urandom(10))
+        sent = link.wait_up(15) and link.publish(wire.down_topic(gateway, "resend"), wire.encode(request))
+        if not (sent and link.flush(15)):
+            raise SettingsError("the broker did not take the request (see the log above)")
+    finally:
+        link.stop()
+    typer.echo(f"{gateway} is asked to send again {'everything it keeps' if since is None else f'from {since} on'}")
+
+
+@app.command()
+def restored(since: Since = None) -> None:
+    """Tell that the database was restored or promoted: every gateway is asked once to send again.
+
+    The workers ask gateways that are online within seconds and the others when they are next heard of. Messages made
+    before --since but delivered after it are only asked for without --since.
+    """
+    why = f"{getpass.getuser()} ran restored"
+    epoch = _store().run(lambda connection: resend.open_epoch(connection, _utc(since), why))
+    typer.echo(f"epoch {epoch}: the workers now ask every gateway to send again")
+
+
+@letters.command("list")
+def list_letters(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that were repaired.")] = False,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
+) -> None:
+    """List dead letters, newest first."""
+    found = _store().run(lambda connection: deadletter.listed(connection, repaired=everything, limit=limit))
+    table = Table("id", "received (UTC)", "seen", "gateway", "kind", "cause", "reason")
+    for letter in found:
+        at = letter.received_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        kind = letter.kind or "?"
+        table.add_row(str(letter.id), at, str(letter.seen), letter.gateway, kind, letter.cause, letter.reason[:200])
+    Console().print(table if found else "no dead letters")
+
+
+@letters.command("show")
+def show_letter(
+    number: int, output: Annotated[Path | None, typer.Option(help="Write the payload to this file, for repair.")] = None
+) -> None:
+    """Show one dead letter: topic, reason, and what its payload holds."""
+    letter = _letter(_store(), number)
+    typer.echo(f"{letter.topic}\n{letter.cause}: {letter.reason}\nreceived {letter.received_at}, seen {letter.seen}")
+    typer.echo(deadletter.outline(letter.payload))
+    if output is not None:
+        output.touch(mode=0o600)
+        output.write_bytes(letter.payload)
+
+
+@letters.command("replay")
+def replay_letter(
+    number: int, payload: Annotated[Path | None, typer.Option(help="Store this repaired payload instead.")] = None
+) -> None:
+    """Check and store a dead letter again; exit code 1 where it is still refused."""
+    store = _store()
+    repaired = None if payload is None else payload.read_bytes()
+    state = deadletter.replay(store, _letter(store, number), getpass.getuser(), repaired)
+    typer.echo(state)
+    if state.startswith("refused"):
+        raise typer.Exit(1)
+
+
+def _store() -> Store:
+    return Store(database_url(os.environ), "feldsher-ingest-cli")
+
+
+def _letter(store: Store, number: int) -> deadletter.DeadLetter:
+    letter = store.run(lambda connection: deadletter.shown(connection, number))
+    if letter is None:
+        raise SettingsError(f"there is no dead letter {number}")
+    return letter
+
+
+def _utc(since: datetime | None) -> datetime | None:
+    return None if since is None else since.replace(tzinfo=since.tzinfo or UTC)
+
+
+def main() -> None:
+    """Run the command line; what an operator can put right is one line on standard error and exit code 2."""
+    try:
+        app()
+    except (SettingsError, UnavailableError, FileNotFoundError, ValueError, psycopg.Error) as error:
+        typer.echo(f"feldsher-ingest: {error}", err=True)
+        sys.exit(2)

@@ -1,0 +1,252 @@
+"""The worker: from the broker into the database, and receipts back.
+
+    broker ─ QoS 1, unacknowledged ─▶ inbox ─▶ check ─▶ one transaction ─▶ PUBACK in order, receipts per gateway
+
+Nothing is acknowledged before its commit. While the database is away the batch is kept and offered again; the broker
+holds the rest, because it may have only `receive_maximum` messages under way to us. A receipt that cannot be sent is
+forgotten: the gateway sends again and is told `duplicate`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import uuid7
+
+from feldsher_ingest import resend
+from feldsher_ingest.check import Checked, Rejected, check
+from feldsher_ingest.inbox import Arrived, Inbox
+from feldsher_ingest.link import Backoff, Link
+from feldsher_ingest.metrics import Metrics
+from feldsher_ingest.settings import Settings
+from feldsher_ingest.store import Item, Saved, Store, UnavailableError
+
+IDLE_S = 0.5
+ASK_EVERY_S = 5.0
+ASK_AT_ONCE = 50
+"""Gateways asked to resend per round: a restored region does not answer in one shout."""
+DRAIN_S = 10.0
+STALLED_S = 90.0
+"""Older than the statement timeout: a worker that has not turned its loop for so long is dead."""
+
+_log = structlog.stdlib.get_logger("feldsher_ingest.consume")
+
+
+class Worker:
+    """One ingest worker. `run` blocks until `stop` is called (from a signal handler or another thread).
+
+    `clock`: wall time in microseconds since 1970 for messages down; `random_bytes`, `generator`: randomness of ids and
+    of waiting times.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        generator: random.Random | None = None,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._clock = clock
+        self._random_bytes = random_bytes
+        # receive_maximum alone bounds a good broker; the inbox's own bound (twice that) holds for every broker
+        self._inbox = Inbox(2 * settings.receive_maximum, settings.queue_bytes)
+        generator = generator or random.Random()  # noqa: S311 (waiting times, no secrets)
+        self._link = Link(settings, self._deliver, generator)
+        self._store = Store(settings.database_url, settings.client_id)
+        self._memory = resend.Memory(settings.state / "ingest", settings.client_id)
+        self._backoff = Backoff(0.1, 5.0, generator)
+        self._stop = threading.Event()
+        self._turned = time.monotonic()
+        self._asked = float("-inf")
+        self._remembered_at = float("-inf")
+        self._database_up = False
+
+    @property
+    def live(self) -> bool:
+        """Whether the loop turns."""
+        return time.monotonic() - self._turned < STALLED_S
+
+    @property
+    def ready(self) -> bool:
+        """Whether messages can flow: subscribed, and the database took the last batch."""
+        return self._link.up and self._database_up
+
+    def stop(self) -> None:
+        """Ask `run` to store what has arrived, send its receipts and return."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Consume until stopped."""
+        self._open_database()
+        if self._stop.is_set():
+            return
+        self._link.start()
+        _log.info("started", worker=self._settings.client_id, shards=len(self._settings.shards))
+        try:
+            while not self._stop.is_set():
+                self._turn(IDLE_S)
+            self._drain()
+        finally:
+            self._inbox.close()
+            self._link.stop()
+            self._store.close()
+        _log.info("stopped", worker=self._settings.client_id)
+
+    def _drain(self) -> None:
+        self._inbox.close()  # what comes from now on stays with the broker
+        deadline = time.monotonic() + DRAIN_S
+        while len(self._inbox) and time.monotonic() < deadline:
+            self._turn(0.0, deadline)
+        self._link.flush(max(0.0, deadline - time.monotonic()))
+
+    def _turn(self, wait_s: float, deadline: float | None = None) -> None:
+        self._turned = time.monotonic()
+        batch = self._inbox.take(self._settings.batch_messages, self._settings.batch_bytes, wait_s)
+        self._metrics.waiting.set(len(self._inbox) + len(batch))
+        self._metrics.broker_up.set(self._link.up)
+        if batch:
+            self._handle(batch, deadline)
+        self._ask_for_resends()
+
+    def _handle(self, batch: Sequence[Arrived], deadline: float | None) -> None:
+        began = time.monotonic()
+        items = [check(arrived.topic, arrived.payload) for arrived in batch]
+        saved = self._save(items, deadline)
+        if saved is None:
+            return
+        self._metrics.commit.observe(time.monotonic() - began)
+        self._link.acknowledge(batch)
+        self._send_receipts(items, saved.states)
+        self._count(batch, items, saved)
+
+    def _save(self, items: Sequence[Item], deadline: float | None) -> Saved | None:
+        """Store a batch, however long the database is away; None where we are to stop first."""
+        while True:
+            try:
+                saved, mark = self._store.save(items)
+            except UnavailableError as error:
+                self._lost_database(error)
+                if self._stop.is_set() and (deadline is None or time.monotonic() > deadline):
+                    return None
+                self._pause()
+                self._open_database(deadline)
+                continue
+            self._backoff.reset()
+            self._set_database_up(up=True)
+            self._remember(mark)
+            return saved
+
+    def _pause(self) -> None:
+        delay = self._backoff.next()
+        if self._stop.is_set():
+            time.sleep(min(delay, 0.2))
+        else:
+            self._stop.wait(delay)
+        self._turned = time.monotonic()
+
+    def _open_database(self, deadline: float | None = None) -> None:
+        """Connect and look whether the database went back in time, until that succeeds or we are to stop."""
+        while not self._stop.is_set() or (deadline is not None and time.monotonic() < deadline):
+            try:
+                epoch = self._store.run(self._look_back)
+            except UnavailableError as error:
+                self._lost_database(error)
+                self._pause()
+                continue
+            if epoch is not None:
+                _log.warning("the database went back in time: asking every gateway to send again", epoch=epoch)
+            self._set_database_up(up=True)
+            return
+
+    def _look_back(self, connection: resend.Connection) -> int | None:
+        return resend.went_back(connection, self._settings.client_id, self._memory.read())
+
+    def _lost_database(self, error: UnavailableError) -> None:
+        self._set_database_up(up=False)
+        _log.warning("database unavailable", error=str(error), waiting=len(self._inbox))
+
+    def _set_database_up(self, *, up: bool) -> None:
+        self._database_up = up
+        self._metrics.database_up.set(up)
+
+    def _remember(self, mark: int) -> None:
+        now = time.monotonic()
+        if now - self._remembered_at >= 1.0:
+            self._memory.write(mark)
+            self._remembered_at = now
+
+    def _send_receipts(self, items: Sequence[Item], states: Sequence[wire.ReceiptState | None]) -> None:
+        by_gateway: dict[str, list[tuple[UUID, wire.ReceiptState]]] = defaultdict(list)
+        for item, state in zip(items, states, strict=True):
+            gateway, message_id = _sender(item)
+            if state is not None and gateway is not None and message_id is not None:
+                by_gateway[gateway].append((message_id, state))
+        for gateway, entries in by_gateway.items():
+            now = self._clock()
+            receipt = wire.Receipt(
+                id=uuid7(now // 1000, self._random_bytes(10)),
+                sent_us=now,
+                ids=tuple(message_id for message_id, _ in entries),
+                states=tuple(state for _, state in entries),
+            )
+            sent = self._link.publish(wire.down_topic(gateway, "receipt"), wire.encode(receipt))
+            self._metrics.receipts.labels(sent="yes" if sent else "no").inc()
+
+    def _count(self, batch: Sequence[Arrived], items: Sequence[Item], saved: Saved) -> None:
+        self._metrics.batch.observe(len(batch))
+        self._metrics.lag.observe(time.monotonic() - batch[0].at)
+        for item, state in zip(items, saved.states, strict=True):
+            self._metrics.messages.labels(state=state or "quarantined").inc()
+            if isinstance(item, Rejected):
+                _log.warning(
+                    "dead letter", cause=item.cause, gateway=item.gateway, kind=item.kind, message=str(item.message_id)
+                )
+        for cause, number in saved.dead.items():
+            self._metrics.dead_letters.labels(cause=cause).inc(number)
+
+    def _ask_for_resends(self) -> None:
+        now = time.monotonic()
+        if now - self._asked < ASK_EVERY_S or not self._link.up:
+            return
+        self._asked = now
+        try:
+            asked = self._store.run(self._ask_pending)
+        except UnavailableError as error:
+            self._lost_database(error)
+            return
+        if asked:
+            _log.info("asked gateways to send again", gateways=asked)
+
+    def _ask_pending(self, connection: resend.Connection) -> int:
+        pending = resend.pending(connection, self._settings.shards, ASK_AT_ONCE)
+        return resend.ask(connection, pending, self._publish_request)
+
+    def _publish_request(self, gateway: str, since: datetime | None) -> bool:
+        request = resend.request(since, self._clock(), self._random_bytes(10))
+        return self._link.publish(wire.down_topic(gateway, "resend"), wire.encode(request))
+
+    def _deliver(self, arrived: Arrived) -> None:
+        """Take a message from the network thread."""
+        if arrived.qos == 0 and arrived.topic.endswith("/up/live"):
+            self._metrics.ignored.labels(why="live").inc()
+        elif not self._inbox.put(arrived) and arrived.qos == 0:
+            self._metrics.ignored.labels(why="qos0").inc()
+
+
+def _sender(item: Item) -> tuple[str | None, UUID | None]:
+    if isinstance(item, Checked):
+        return item.message.env.gateway, item.message.env.id
+    return item.gateway, item.message_id

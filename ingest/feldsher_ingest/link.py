@@ -1,0 +1,233 @@
+"""The connection to the broker: mutual TLS, a session that outlives us, acknowledgement only when told to."""
+
+from __future__ import annotations
+
+import random
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import paho.mqtt.client as mqtt
+import structlog
+from feldsher_ehr_core import wire
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from feldsher_ingest.inbox import Arrived
+from feldsher_ingest.settings import Settings, Tls
+
+RETRY_BASE_S = 0.5
+RETRY_CAP_S = 30.0
+STABLE_S = 10.0
+"""A connection that lives shorter does not reset the back-off: a broker that accepts and drops is not well."""
+QUEUED_RECEIPTS = 20_000
+
+_log = structlog.stdlib.get_logger("feldsher_ingest.link")
+
+
+def tls_context(tls: Tls) -> ssl.SSLContext:
+    """Return a context that trusts only our authority and shows our certificate."""
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(tls.ca))
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(str(tls.certificate), str(tls.key))
+    return context
+
+
+class Backoff:
+    """Full-jitter exponential waiting times in seconds (seeded by the caller's generator)."""
+
+    def __init__(self, base_s: float, cap_s: float, generator: random.Random) -> None:
+        self._base, self._cap, self._generator = base_s, cap_s, generator
+        self._attempt = 0
+
+    def next(self) -> float:
+        """Return the next waiting time, longer on average each time up to the cap."""
+        ceiling = min(self._cap, self._base * 2**self._attempt)
+        self._attempt = min(self._attempt + 1, 30)
+        return self._generator.uniform(self._base / 2, ceiling)
+
+    def reset(self) -> None:
+        """Begin again with short waiting times."""
+        self._attempt = 0
+
+
+class Link:
+    """One MQTT session, kept up by its own thread.
+
+    `deliver`: called in the network thread for every message; it may block (which pauses reading) and returns whether
+    it took the message. `generator`: randomness of the waiting times.
+    """
+
+    def __init__(self, settings: Settings, deliver: Callable[[Arrived], None], generator: random.Random) -> None:
+        self._settings = settings
+        self._deliver = deliver
+        self._backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, generator)
+        self._stop = threading.Event()
+        self._down = threading.Event()
+        self._up = threading.Event()
+        self._connection = 0
+        self._unconfirmed: deque[mqtt.MQTTMessageInfo] = deque(maxlen=QUEUED_RECEIPTS)
+        self._keeper = threading.Thread(target=self._keep, name="ingest-link", daemon=True)
+        self._client = self._make_client()
+
+    def _make_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self._settings.client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=False,  # paho waits without jitter; `_keep` does it
+            manual_ack=True,
+        )
+        client.tls_set_context(tls_context(self._settings.tls))  # pyright: ignore[reportUnknownMemberType]
+        client.max_queued_messages_set(QUEUED_RECEIPTS)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        return client
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker has accepted our subscriptions."""
+        return self._up.is_set()
+
+    def start(self) -> None:
+        """Begin to connect, and to connect again whenever the connection ends."""
+        self._keeper.start()
+
+    def wait_up(self, timeout_s: float) -> bool:
+        """Wait until the broker has accepted our subscriptions; return whether it has."""
+        return self._up.wait(timeout_s)
+
+    def stop(self) -> None:
+        """Disconnect in order; the broker keeps the session for our return."""
+        self._stop.set()
+        if self._client.is_connected():
+            self._client.disconnect()
+        self._down.set()
+        self._keeper.join(10)
+
+    def acknowledge(self, batch: Sequence[Arrived]) -> None:
+        """Acknowledge messages in the order of their arrival.
+
+        Those of an earlier connection are left out: their packet ids may by now name other messages.
+        """
+        for arrived in batch:
+            if arrived.qos and arrived.connection == self._connection and self._client.is_connected():
+                self._client.ack(arrived.mid, arrived.qos)
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Publish at QoS 1 without waiting; False where that is impossible now (the sender will ask again)."""
+        if not self._client.is_connected():
+            return False
+        info = self._client.publish(topic, payload, qos=1)
+        if info.rc != mqtt.MQTT_ERR_SUCCESS:
+            return False
+        self._forget_confirmed()
+        self._unconfirmed.append(info)
+        return True
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the broker has confirmed what was published; return whether it has."""
+        deadline = time.monotonic() + timeout_s
+        while self._unconfirmed and self._client.is_connected() and time.monotonic() < deadline:
+            self._forget_confirmed()
+            time.sleep(0.005)
+        return not self._unconfirmed
+
+    def _forget_confirmed(self) -> None:
+        while self._unconfirmed and self._unconfirmed[0].is_published():
+            self._unconfirmed.popleft()
+
+    def _keep(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            self._down.clear()
+            try:
+                self._connect()
+                self._client.loop_start()
+                while not self._down.wait(1.0) and self._network_lives():
+                    pass
+            except (OSError, ValueError) as error:
+                _log.warning("broker unreachable", error=str(error))
+            finally:
+                self._client.loop_stop()
+                self._up.clear()
+            if time.monotonic() - began > STABLE_S:
+                self._backoff.reset()
+            if not self._stop.is_set():
+                self._stop.wait(self._backoff.next())
+
+    def _network_lives(self) -> bool:
+        # paho's thread ends without a callback when a packet makes it stumble; it has this name
+        name = f"paho-mqtt-client-{self._settings.client_id}"
+        return any(thread.name == name for thread in threading.enumerate())
+
+    def _connect(self) -> None:
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = self._settings.session_s
+        properties.ReceiveMaximum = self._settings.receive_maximum
+        self._client.connect(
+            self._settings.mqtt_host,
+            self._settings.mqtt_port,
+            keepalive=self._settings.keepalive_s,
+            clean_start=False,
+            properties=properties,
+        )
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del userdata, properties
+        if reason.is_failure:
+            _log.error("broker refuses us", reason=str(reason))
+            return
+        self._connection += 1
+        options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
+        if not self._settings.shards:  # one that only publishes
+            self._up.set()
+            return
+        client.subscribe([(wire.up_filter(shard), options) for shard in self._settings.shards])
+        _log.info("connected", session_present=flags.session_present, shards=len(self._settings.shards))
+
+    def _on_subscribe(
+        self, client: mqtt.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
+    ) -> None:
+        del client, userdata, mid, properties
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        if refused:
+            _log.error("broker refuses a subscription", reasons=refused)
+            self._down.set()
+            return
+        self._up.set()
+
+    def _on_disconnect(
+        self,
+        client: mqtt.Client,
+        userdata: Any,
+        flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
+    ) -> None:
+        del client, userdata, flags, properties
+        self._up.clear()
+        self._down.set()
+        if not self._stop.is_set():
+            _log.warning("connection to the broker ended", reason=str(reason))
+
+    def _on_message(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
+        del client, userdata
+        self._deliver(
+            Arrived(message.topic, bytes(message.payload), message.mid, message.qos, self._connection, time.monotonic())
+        )

@@ -1,0 +1,156 @@
+"""What the cloud may know of the store: cardiograms, readings, ranges and last values. Nothing here writes.
+
+This is the only module of ingest that cloud_api imports; the tables behind it may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, cast
+from uuid import UUID
+
+import msgspec
+import psycopg
+from feldsher_ehr_core.ecg import Interpretation, Subject
+from feldsher_ehr_core.vitals import Absent
+from feldsher_signal import codec
+from feldsher_signal.record import Recording
+from psycopg.rows import class_row, dict_row
+
+from feldsher_ingest import sql
+
+_QUERIES = sql.load("read.sql")
+_interpretation = msgspec.msgpack.Decoder(Interpretation)
+_subject = msgspec.json.Decoder(Subject)
+
+
+class DamagedError(Exception):
+    """Stored samples whose SHA-256 is no longer the one that was stored with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecording:
+    """A cardiogram as stored: the samples, and everything that was said about them.
+
+    `started_at`, `ended_at`: the gateway's wall time as sent; `taken_at`: the best known true time of the first sample;
+    `clock`: quality of the gateway's clock; `sha256`: of the samples, what a signature covers. Other fields as in
+    feldsher_ehr_core.wire.EcgRecording.
+    """
+
+    id: UUID
+    device: str
+    gateway: str
+    order: UUID | None
+    recording: Recording
+    sha256: bytes
+    started_at: datetime
+    ended_at: datetime
+    taken_at: datetime
+    clock: str
+    lost: int
+    crc_errors: int
+    clock_ratio: float | None
+    partial: str | None
+    lead_off: tuple[str, ...]
+    subject: Subject | None
+    interpretation: Interpretation | None
+    not_interpreted: str | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVital:
+    """One value of one reading.
+
+    `code`: MDC; `time`: key time, as sent; `taken_at`: the best known true time; `received_at`: the gateway's receiving
+    time; `value`: with the decimals that were sent, None where `absent` says why; `unit`: UCUM; `sent_at`: the device's
+    local time exactly as sent.
+    """
+
+    reading_id: UUID
+    code: int
+    time: datetime
+    taken_at: datetime
+    received_at: datetime
+    device: str
+    user_no: int | None
+    value: Decimal | None
+    absent: Absent | None
+    unit: str
+    status: int | None
+    sent_at: str | None
+    message_id: UUID
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatestVital:
+    """The newest value of one code and user of a device. Fields as in StoredVital."""
+
+    reading_id: UUID
+    code: int
+    time: datetime
+    taken_at: datetime
+    device: str
+    user_no: int | None
+    value: Decimal | None
+    absent: Absent | None
+    unit: str
+
+
+def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording | None:  # noqa: A002
+    """Return the cardiogram of an id (that of its message), decoded; None where there is none.
+
+    DamagedError where the samples are not those that were stored.
+    """
+    with connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        row = cursor.execute(_QUERIES["recording"], {"id": id}).fetchone()
+    if row is None:
+        return None
+    leads = tuple(cast("list[str]", row.pop("leads")))
+    samples = codec.decode(row.pop("samples"), len(leads), row.pop("n"), row.pop("codec"))
+    if codec.sha256(samples) != row["sha256"]:
+        raise DamagedError(f"ecg_recording {id}: the stored samples have another SHA-256")
+    subject, found = row.pop("subject"), row.pop("interpretation")
+    return StoredRecording(
+        recording=Recording(leads, row.pop("fs"), samples, tuple(row.pop("uv_per_bit"))),
+        order=row.pop("order_id"),
+        lead_off=tuple(row.pop("lead_off")),
+        subject=None if subject is None else _subject.decode(subject),
+        interpretation=None if found is None else _interpretation.decode(found),
+        **row,
+    )
+
+
+def readings(connection: psycopg.Connection[Any], ids: Iterable[UUID]) -> list[StoredVital]:
+    """Return the values of readings, ordered by reading, code and time."""
+    with connection.cursor(row_factory=class_row(StoredVital), binary=True) as cursor:
+        return cursor.execute(_QUERIES["readings"], {"ids": list(ids)}).fetchall()
+
+
+def vitals_range(
+    connection: psycopg.Connection[Any],
+    devices: Sequence[str],
+    start: datetime,
+    end: datetime,
+    *,
+    codes: Sequence[int] | None = None,
+    limit: int = 100_000,
+) -> list[StoredVital]:
+    """Return the values of devices from `start` to before `end` (aware times), by key time, at most `limit`.
+
+    `codes`: only these (MDC). Whose a device was in a period is the caller's to know.
+    """
+    parameters: dict[str, object] = {"devices": list(devices), "start": start, "end": end, "limit": limit}
+    parameters["codes"] = None if codes is None else list(codes)
+    with connection.cursor(row_factory=class_row(StoredVital), binary=True) as cursor:
+        return cursor.execute(_QUERIES["vitals_range"], parameters).fetchall()
+
+
+def latest(connection: psycopg.Connection[Any], device: str) -> list[LatestVital]:
+    """Return the newest value per code and user of a device."""
+    with connection.cursor(row_factory=class_row(LatestVital), binary=True) as cursor:
+        return cursor.execute(_QUERIES["latest"], {"device": device}).fetchall()

@@ -1,0 +1,31 @@
+-- Epochs of the database and who has been asked to send again.
+
+-- name: open_epoch
+-- Opens an epoch.
+insert into ingest_epoch (since, why) values (%(since)s, %(why)s) returning epoch;
+
+-- name: went_back
+-- Opens an epoch where this worker remembers more batches than the database holds, unless one was opened since the
+-- last of them: then another worker has found the same restore.
+insert into ingest_epoch (since, why)
+select null, 'worker ' || %(worker)s::text || ' remembers batch ' || %(remembered)s::text || ', the database holds '
+             || coalesce(max(k.batch), 0)
+from ingest_mark k
+where k.worker = %(worker)s
+having coalesce(max(k.batch), 0) < %(remembered)s
+   and not exists (select from ingest_epoch e where e.at > coalesce(max(k.at), now() - interval '10 minutes'))
+returning epoch;
+
+-- name: pending
+-- Finds gateways that are online and have not been asked in the newest epoch.
+select g.gateway, e.epoch, e.since
+from gateway_state g,
+     (select epoch, since from ingest_epoch order by epoch desc limit 1) e
+where g.resend_epoch < e.epoch and g.state = 'online'
+order by g.seen_at desc;
+
+-- name: asked
+-- Notes which gateways have been asked.
+update gateway_state g set resend_epoch = greatest(g.resend_epoch, x.epoch)
+from unnest(%(gateway)b::text[], %(epoch)b::int8[]) as x(gateway, epoch)
+where g.gateway = x.gateway;

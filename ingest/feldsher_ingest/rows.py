@@ -1,0 +1,192 @@
+"""Messages as the parameters of the store's queries: columns for what comes in numbers, rows for what does not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from uuid import UUID
+
+import msgspec
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Interpretation
+
+from feldsher_ingest.check import Rejected, device_now_us
+
+Params = dict[str, object]
+Key = tuple[str, UUID]
+Shift = Callable[[wire.Envelope], int | None]
+"""Microseconds by which a gateway's wall clock is known to have been behind when it made a message; None: not known."""
+
+_MADE_FROM_MS = 1_577_836_800_000  # 2020-01-01
+_MADE_TO_MS = 4_102_444_800_000  # 2100-01-01
+
+
+def made_ms(message_id: UUID) -> int:
+    """Return the time inside a UUIDv7 in ms since 1970, brought into 2020 to 2100: the ledger's partition key."""
+    return min(max(message_id.int >> 80, _MADE_FROM_MS), _MADE_TO_MS)
+
+
+def ledger(messages: Sequence[wire.UpMessage]) -> Params:
+    """Return the columns of `ledger`."""
+    envelopes = [m.env for m in messages]
+    return {
+        "gateway": [e.gateway for e in envelopes],
+        "id": [e.id for e in envelopes],
+        "made_ms": [made_ms(e.id) for e in envelopes],
+        "kind": [str(m.__struct_config__.tag) for m in messages],
+        "boot": [e.boot for e in envelopes],
+        "seq": [e.seq for e in envelopes],
+        "mono_ns": [e.mono_ns for e in envelopes],
+        "clock": [e.clock for e in envelopes],
+        "device": [getattr(m, "device", None) for m in messages],
+    }
+
+
+def vitals(batches: Sequence[wire.VitalsBatch], shift: Shift) -> Params:
+    """Return the columns of `vitals`, one entry per value; `shift` tells what is known of the gateways' clocks."""
+    device: list[str] = []
+    gateway: list[str] = []
+    message: list[UUID] = []
+    behind: list[int | None] = []
+    corrected: list[int | None] = []
+    raw: list[bytes | None] = []
+    for batch in batches:
+        n = len(batch.reading)
+        device += [batch.device] * n
+        gateway += [batch.env.gateway] * n
+        message += [batch.env.id] * n
+        now = device_now_us(batch)
+        lag = None if now is None or batch.gateway_now_us is None else batch.gateway_now_us - now
+        behind += [lag] * n
+        corrected += _corrected(batch, lag, shift(batch.env))
+        raw += _raw(batch)
+    columns: Params = {
+        name: [entry for batch in batches for entry in getattr(batch, field)]
+        for name, field in (
+            ("reading_id", "reading"), ("code", "code"), ("time_us", "time_us"), ("received_us", "received_us"),
+            ("user_no", "user"), ("value", "value"), ("absent", "absent"), ("unit", "unit"), ("status", "status"),
+            ("sent_at", "sent_at"),
+        )
+    }  # fmt: skip
+    columns |= {"device": device, "gateway": gateway, "message_id": message, "behind_us": behind}
+    return columns | {"corrected_us": corrected, "raw": raw}
+
+
+def _corrected(batch: wire.VitalsBatch, lag: int | None, shift: int | None) -> list[int | None]:
+    """Return the best known true times. A device's clock is corrected by the gateway's only where that one is right."""
+    trusted = shift if shift is not None else (None if batch.env.clock == "unsynced" else 0)
+    out: list[int | None] = []
+    for time, sent in zip(batch.time_us, batch.sent_at, strict=True):
+        if sent is None:
+            out.append(time + shift if shift else None)
+        else:
+            out.append(None if lag is None or trusted is None else time + lag + trusted)
+    return out
+
+
+def _raw(batch: wire.VitalsBatch) -> list[bytes | None]:
+    """Return the device's bytes, on the first value of each reading."""
+    n = len(batch.reading)
+    if not batch.raw:
+        return [None] * n
+    first: dict[UUID, int] = {}
+    for i, reading in enumerate(batch.reading):
+        first.setdefault(reading, i)
+    kept = list(first.values())
+    out: list[bytes | None] = [None] * n
+    for k, i in enumerate(kept):
+        out[i] = batch.raw[i] if len(batch.raw) == n else batch.raw[k]
+    return out
+
+
+def recording(message: wire.EcgRecording, shift: int | None) -> Params:
+    """Return the parameters of `recording`."""
+    found = message.interpretation
+    same = ("device", "fs", "n", "codec", "samples", "sha256", "started_us", "ended_us", "lost", "crc_errors")
+    rest = ("clock_ratio", "partial", "not_interpreted")
+    params: Params = {name: getattr(message, name) for name in same + rest}
+    return params | {
+        "id": message.env.id,
+        "gateway": message.env.gateway,
+        "clock": message.env.clock,
+        "order_id": message.order,
+        "leads": list(message.leads),
+        "uv_per_bit": list(message.uv_per_bit),
+        "corrected_us": message.started_us + shift if shift else None,
+        "lead_off": list(message.lead_off),
+        "subject": None if message.subject is None else json(message.subject),
+        "engine": None if found is None else found.engine,
+        "statements": None if found is None else [s.code for s in found.statements],
+        "interpretation": None if found is None else pack(found),
+    }
+
+
+def pack(found: Interpretation) -> bytes:
+    """Return an interpretation as it is kept: MessagePack, every number exactly as it came."""
+    return msgspec.msgpack.encode(found)
+
+
+def json(value: object) -> str:
+    """Return a structure as JSON text."""
+    return msgspec.json.encode(value).decode()
+
+
+def gateway(message: wire.Birth | wire.Heartbeat | wire.Death) -> Params:
+    """Return the parameters of `gateways`: what the message does not say is None and leaves the row as it is."""
+    env = message.env
+    birth = message if isinstance(message, wire.Birth) else None
+    beat = message if isinstance(message, wire.Heartbeat) else None
+    return {
+        "gateway": env.gateway,
+        "state": "offline" if isinstance(message, wire.Death) else "online",
+        "boot": env.boot,
+        "seq": env.seq,
+        "clock": env.clock,
+        "wall_us": env.wall_us,
+        "software": birth.software if birth else None,
+        "starts": birth.starts if birth else None,
+        "devices": list(birth.devices) if birth else None,
+        "outbox_rows": beat.outbox_rows if beat else None,
+        "outbox_bytes": beat.outbox_bytes if beat else None,
+        "oldest_us": beat.oldest_us if beat else None,
+        "sources": json(beat.sources) if beat else None,
+    }
+
+
+def plain(message: wire.DeviceStatus | wire.Gap | wire.ClockOffset) -> Params:
+    """Return the parameters of `device`, `gap` and `clock`: the message's fields beside its envelope's."""
+    env = message.env
+    params: Params = {"message_id": env.id, "gateway": env.gateway, "boot": env.boot, "mono_ns": env.mono_ns}
+    return params | {"wall_us": env.wall_us} | _fields(message)
+
+
+def _fields(message: wire.UpMessage) -> Params:
+    names = [name for name in message.__struct_fields__ if name not in ("v", "env")]
+    return {name: getattr(message, name) for name in names}
+
+
+def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, str]:
+    """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message."""
+    if isinstance(message, wire.EcgRecording):
+        return "ecg", json({"recording": message.env.id, "order": message.order, "device": message.device})
+    if isinstance(message, wire.VitalsBatch):
+        fresh = readings[message.env.gateway, message.env.id]
+        return "vitals", json({"readings": fresh, "device": message.device, "model": message.model})
+    if isinstance(message, wire.Birth | wire.Heartbeat | wire.Death):
+        return "gateway", json({"state": str(message.__struct_config__.tag)})
+    return str(message.__struct_config__.tag), json(_fields(message))
+
+
+def dead_letter(rejected: Rejected) -> Params:
+    """Return the parameters of `dead_letter`. PostgreSQL's text holds no NUL: topic and reason show it as U+FFFD."""
+    digest = hashlib.sha256(rejected.topic.encode() + b"\0" + rejected.payload).digest()
+    return {
+        "digest": digest,
+        "topic": rejected.topic.replace("\0", "�"),
+        "payload": rejected.payload,
+        "cause": rejected.cause,
+        "reason": rejected.reason.replace("\0", "�")[:2000],
+        "gateway": None if rejected.gateway is None else rejected.gateway.replace("\0", "�"),
+        "message_id": rejected.message_id,
+        "kind": None if rejected.kind is None else rejected.kind.replace("\0", "�")[:40],
+    }

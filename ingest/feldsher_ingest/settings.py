@@ -1,0 +1,115 @@
+"""What an ingest worker is told: addresses, files, shards, bounds. From the environment; the command line overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from feldsher_ehr_core.ids import SHARDS
+
+ALL_SHARDS = tuple(range(SHARDS))
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of mutual TLS: whom to trust, and the certificate whose common name is the broker user `ingest`."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a worker needs to know.
+
+    `worker`: its stable name, part of the MQTT client id: the broker keeps its session under it. `batch_*`: bounds of
+    one transaction. `receive_maximum`: messages the broker may have under way to us; twice the batch, so that one
+    batch commits while the next arrives. `queue_bytes`: above it, reading from the broker pauses.
+    """
+
+    database_url: str
+    mqtt_host: str
+    mqtt_port: int
+    tls: Tls
+    state: Path
+    worker: str = "0"
+    shards: tuple[int, ...] = ALL_SHARDS
+    metrics_port: int | None = None
+    batch_messages: int = 500
+    batch_bytes: int = 4_000_000
+    receive_maximum: int = 1000
+    queue_bytes: int = 64_000_000
+    session_s: int = 7 * 86_400
+    keepalive_s: int = 30
+
+    @property
+    def client_id(self) -> str:
+        """The MQTT client id."""
+        return f"feldsher-ingest-{self.worker}"
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Return the settings of FELDSHER_DATABASE_URL, FELDSHER_MQTT_URL, FELDSHER_STATE and their like.
+
+    SettingsError names the variable that is missing or wrong.
+    """
+    state = Path(environment.get("FELDSHER_STATE", ".state"))
+    authority = state / "secrets" / "ca"
+    host, port = mqtt_address(_needed(environment, "FELDSHER_MQTT_URL"))
+    tls = Tls(
+        ca=Path(environment.get("FELDSHER_MQTT_CA", authority / "ca.pem")),
+        certificate=Path(environment.get("FELDSHER_MQTT_CERTIFICATE", authority / "clients" / "ingest.pem")),
+        key=Path(environment.get("FELDSHER_MQTT_KEY", authority / "clients" / "ingest.key")),
+    )
+    metrics = environment.get("FELDSHER_INGEST_METRICS_PORT")
+    return Settings(
+        database_url=_needed(environment, "FELDSHER_DATABASE_URL"),
+        mqtt_host=host,
+        mqtt_port=port,
+        tls=tls,
+        state=state,
+        worker=environment.get("FELDSHER_INGEST_WORKER", "0"),
+        shards=parse_shards(environment.get("FELDSHER_INGEST_SHARDS", "")),
+        metrics_port=int(metrics) if metrics else None,
+    )
+
+
+def database_url(environment: Mapping[str, str]) -> str:
+    """Return FELDSHER_DATABASE_URL; SettingsError where it is missing."""
+    return _needed(environment, "FELDSHER_DATABASE_URL")
+
+
+def _needed(environment: Mapping[str, str], name: str) -> str:
+    if not environment.get(name):
+        raise SettingsError(f"{name} is not set (`./run up` prints it)")
+    return environment[name]
+
+
+def mqtt_address(url: str) -> tuple[str, int]:
+    """Return host and port of an mqtts:// address; SettingsError for anything else: nothing travels unencrypted."""
+    parts = urlsplit(url)
+    if parts.scheme != "mqtts" or not parts.hostname:
+        raise SettingsError(f"FELDSHER_MQTT_URL: {url!r} is not mqtts://host:port")
+    return parts.hostname, parts.port or 8883
+
+
+def parse_shards(text: str) -> tuple[int, ...]:
+    """Return the shards of a list like `0-7,12` (empty: all); SettingsError where it is none."""
+    if not text.strip():
+        return ALL_SHARDS
+    shards: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.strip().partition("-")
+        if not first.isdigit() or not (last or first).isdigit():
+            raise SettingsError(f"shards: {part.strip()!r} is neither a number nor a range like 0-7")
+        shards.update(range(int(first), int(last or first) + 1))
+    if not shards or max(shards) >= SHARDS:
+        raise SettingsError(f"shards: {text!r} is not within 0 to {SHARDS - 1}")
+    return tuple(sorted(shards))

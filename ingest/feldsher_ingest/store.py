@@ -1,0 +1,274 @@
+"""Batches into the database: one transaction each, idempotent, the events beside the data.
+
+A message whose own content the database refuses does not poison its batch: the batch is halved in savepoints until the
+message stands alone, and that one becomes a dead letter. Everything else that goes wrong (database gone, schema not
+migrated, deadlock) is the service's trouble and raises `UnavailableError`: nothing is acknowledged, the batch is kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+from uuid import UUID
+
+import psycopg
+import structlog
+from feldsher_ehr_core import wire
+from psycopg.rows import TupleRow
+
+from feldsher_ingest import rows, sql
+from feldsher_ingest.check import Cause, Checked, Rejected, reject
+
+Item = Checked | Rejected
+_T = TypeVar("_T")
+_QUERIES = sql.load("store.sql")
+_OWN_FAULT = ("22", "23", "54")
+"""SQLSTATE classes that a message's own content causes: data exception, integrity, program limit exceeded."""
+_log = structlog.stdlib.get_logger("feldsher_ingest.store")
+
+
+class UnavailableError(Exception):
+    """The database cannot take a batch now; the text says why. The batch is to be kept and offered again."""
+
+
+@dataclass(slots=True)
+class Saved:
+    """What became of a batch: `states` in its order (None: no receipt can be sent), the dead letters by cause."""
+
+    states: list[wire.ReceiptState | None]
+    dead: dict[Cause, int] = field(default_factory=dict[Cause, int])
+    rows: int = 0
+
+
+class Store:
+    """One connection to the database and what it takes to fill it.
+
+    `url`: libpq URL; `worker`: whose batches are counted. Not thread-safe. The connection is opened when needed.
+    """
+
+    def __init__(self, url: str, worker: str) -> None:
+        self._url = url
+        self._worker = worker
+        self._connection: psycopg.Connection[TupleRow] | None = None
+
+    def connect(self) -> psycopg.Connection[TupleRow]:
+        """Return the open connection, opening it where there is none; UnavailableError where that fails."""
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        try:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                application_name=self._worker,
+                connect_timeout=5,
+                keepalives_idle=10,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=20_000,
+            )
+            self._connection.execute(_QUERIES["assume_role"])
+            self._connection.execute("set statement_timeout = '60s'")
+        except psycopg.Error as error:
+            self.close()
+            raise UnavailableError(_first_line(error)) from error
+        return self._connection
+
+    def close(self) -> None:
+        """Close the connection; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def run(self, work: Callable[[psycopg.Connection[TupleRow]], _T]) -> _T:
+        """Run work on the connection; UnavailableError (and the connection closed) where the database fails."""
+        connection = self.connect()
+        try:
+            return work(connection)
+        except psycopg.Error as error:
+            self.close()  # also clears prepared plans: "cached plan must not change result type" after a migration
+            raise UnavailableError(_first_line(error)) from error
+
+    def save(self, items: Sequence[Item]) -> tuple[Saved, int]:
+        """Store a batch; return what became of it and the count of this worker's batches with it.
+
+        UnavailableError: nothing is stored (or, where the connection broke during the commit, all of it: the same batch
+        offered again is then answered `duplicate`).
+        """
+        return self.run(lambda connection: self._save(connection, items))
+
+    def _save(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> tuple[Saved, int]:
+        try:
+            with connection.transaction():
+                saved = _Batch(connection, items).write()
+                return saved, self._count(connection)
+        except Exception as error:
+            if not _own_fault(error):
+                raise
+            _log.warning("batch refused, halving", messages=len(items), error=_first_line(error))
+        with connection.transaction():
+            saved = _halve(connection, items)
+            return saved, self._count(connection)
+
+    def _count(self, connection: psycopg.Connection[TupleRow]) -> int:
+        row = connection.execute(_QUERIES["mark"], {"worker": self._worker}).fetchone()
+        return 0 if row is None else int(row[0])
+
+
+def _first_line(error: BaseException) -> str:
+    """Return an error's first line: the following ones may quote values, which do not belong in logs."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _own_fault(error: Exception) -> bool:
+    if isinstance(error, psycopg.Error):
+        state = error.sqlstate
+        # without a SQLSTATE, DataError is psycopg's own refusal to send a value (NUL in a text)
+        return state.startswith(_OWN_FAULT) if state else isinstance(error, psycopg.DataError)
+    return isinstance(error, ValueError | OverflowError)
+
+
+def _halve(connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
+    try:
+        with connection.transaction():
+            return _Batch(connection, items).write()
+    except Exception as error:
+        if not _own_fault(error):
+            raise
+        if len(items) == 1:
+            refused = reject(items[0].topic, items[0].payload, "database", _first_line(error))
+            return _Batch(connection, [refused]).write()
+    middle = len(items) // 2
+    left, right = _halve(connection, items[:middle]), _halve(connection, items[middle:])
+    causes = set(left.dead) | set(right.dead)
+    dead: dict[Cause, int] = {cause: left.dead.get(cause, 0) + right.dead.get(cause, 0) for cause in causes}
+    return Saved(left.states + right.states, dead, left.rows + right.rows)
+
+
+class _Batch:
+    """The writing of one batch inside one transaction."""
+
+    def __init__(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> None:
+        self._connection = connection
+        self._items = items
+        self._offsets: dict[tuple[str, UUID], list[tuple[int, int]]] = {}
+        self._readings: dict[rows.Key, list[UUID]] = {}
+        self._silent: set[rows.Key] = set()  # new messages that tell the worker nothing: no event
+
+    def write(self) -> Saved:
+        """Write everything; return the states in the order of the items."""
+        fresh = self._enter([i.message for i in self._items if isinstance(i, Checked)])
+        known = self._write_data(list(fresh.values()))
+        self._write_events(list(fresh.values()))
+        states: list[wire.ReceiptState | None] = []
+        for item in self._items:
+            if isinstance(item, Rejected):
+                states.append("quarantined" if item.own else None)
+                continue
+            key = (item.message.env.gateway, item.message.env.id)
+            states.append("stored" if fresh.pop(key, None) is not None and key not in known else "duplicate")
+        dead = self._write_dead([i for i in self._items if isinstance(i, Rejected)])
+        return Saved(states, dead, sum(len(r) for r in self._readings.values()))
+
+    def _enter(self, messages: list[wire.UpMessage]) -> dict[rows.Key, wire.UpMessage]:
+        """Enter messages into the ledger; return the new ones in their order."""
+        if not messages:
+            return {}
+        new = set(self._connection.execute(_QUERIES["ledger"], rows.ledger(messages)).fetchall())
+        fresh: dict[rows.Key, wire.UpMessage] = {}
+        for message in messages:
+            key = (message.env.gateway, message.env.id)
+            if key in new:
+                fresh.setdefault(key, message)
+        return fresh
+
+    def _write_data(self, fresh: list[wire.UpMessage]) -> set[rows.Key]:
+        """Write new messages' contents; return the messages all of whose content was already there."""
+        self._write_clocks([m for m in fresh if isinstance(m, wire.ClockOffset)])
+        self._load_offsets(fresh)
+        known = self._write_vitals([m for m in fresh if isinstance(m, wire.VitalsBatch)])
+        known |= self._write_recordings([m for m in fresh if isinstance(m, wire.EcgRecording)])
+        self._write_gateways([m for m in fresh if isinstance(m, wire.Birth | wire.Heartbeat | wire.Death)])
+        self._each("device", (rows.plain(m) for m in fresh if isinstance(m, wire.DeviceStatus)))
+        self._each("gap", (rows.plain(m) for m in fresh if isinstance(m, wire.Gap)))
+        self._silent |= known
+        return known
+
+    def _write_vitals(self, batches: list[wire.VitalsBatch]) -> set[rows.Key]:
+        if not any(batch.reading for batch in batches):
+            self._silent |= {(b.env.gateway, b.env.id) for b in batches}
+            return set()
+        columns = rows.vitals(batches, self._shift)
+        for gateway, message_id, readings in self._connection.execute(_QUERIES["vitals"], columns):
+            self._readings[gateway, message_id] = readings
+        self._silent |= {(b.env.gateway, b.env.id) for b in batches if not b.reading}
+        return {(b.env.gateway, b.env.id) for b in batches if b.reading} - self._readings.keys()
+
+    def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
+        found = self._each("recording", (rows.recording(m, self._shift(m.env)) for m in recordings))
+        return {(m.env.gateway, m.env.id) for m, row in zip(recordings, found, strict=True) if row is None}
+
+    def _write_gateways(self, messages: list[wire.Birth | wire.Heartbeat | wire.Death]) -> None:
+        was = self._each("gateways", (rows.gateway(m) for m in messages))
+        for message, row in zip(messages, was, strict=True):
+            if isinstance(message, wire.Heartbeat) and (row is None or row[0] == "online"):
+                # 50,000 gateways beat once a minute: the table has it, the worker hears of changes only
+                self._silent.add((message.env.gateway, message.env.id))
+
+    def _write_clocks(self, corrections: list[wire.ClockOffset]) -> None:
+        for correction in corrections:
+            params = rows.plain(correction)
+            for name in ("clock", "correct_vitals", "correct_latest", "correct_recordings"):
+                self._connection.execute(_QUERIES[name], params)
+
+    def _load_offsets(self, messages: list[wire.UpMessage]) -> None:
+        boots = {(m.env.gateway, m.env.boot) for m in messages if m.env.clock != "synced"}
+        if not boots:
+            return
+        params = {"gateway": [g for g, _ in boots], "boot": [b for _, b in boots]}
+        offsets: dict[tuple[str, UUID], list[tuple[int, int]]] = defaultdict(list)
+        for gateway, boot, mono_ns, offset_us in self._connection.execute(_QUERIES["offsets"], params):
+            offsets[gateway, boot].append((mono_ns, offset_us))
+        self._offsets = offsets
+
+    def _shift(self, env: wire.Envelope) -> int | None:
+        """Return the first correction of a boot's clock after a message was made."""
+        if env.clock == "synced":
+            return None
+        known = self._offsets.get((env.gateway, env.boot), [])
+        i = bisect_right(known, env.mono_ns, key=lambda entry: entry[0])
+        return known[i][1] if i < len(known) else None
+
+    def _write_events(self, fresh: list[wire.UpMessage]) -> None:
+        told = [m for m in fresh if (m.env.gateway, m.env.id) not in self._silent]
+        if not told:
+            return
+        bodies = [rows.event(m, self._readings) for m in told]
+        params: rows.Params = {
+            "kind": [kind for kind, _ in bodies],
+            "gateway": [m.env.gateway for m in told],
+            "message_id": [m.env.id for m in told],
+            "body": [body for _, body in bodies],
+        }
+        self._connection.execute(_QUERIES["events"], params)
+
+    def _write_dead(self, rejected: list[Rejected]) -> dict[Cause, int]:
+        first = self._each("dead_letter", (rows.dead_letter(r) for r in rejected))
+        dead: dict[Cause, int] = defaultdict(int)
+        for item, row in zip(rejected, first, strict=True):
+            if row is not None and row[0]:
+                dead[item.cause] += 1
+        return dict(dead)
+
+    def _each(self, name: str, params: Iterable[rows.Params]) -> list[TupleRow | None]:
+        """Run a query once per row (pipelined); return what each returned."""
+        every = list(params)
+        if not every:
+            return []
+        with self._connection.cursor() as cursor:
+            cursor.executemany(_QUERIES[name], every, returning=name in ("recording", "gateways", "dead_letter"))
+            if name not in ("recording", "gateways", "dead_letter"):
+                return [None] * len(every)
+            return [result.fetchone() for result in cursor.results()]

@@ -1,0 +1,159 @@
+-- What one batch of messages becomes in the database. Columns arrive as binary arrays (%(x)b): twice as fast as text
+-- (docs/performance.md). Times arrive as microseconds since 1970; float8 holds them exactly until 2106.
+
+-- name: ledger
+-- Enters messages into the ledger; returns those that were not there.
+insert into message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device)
+select x.gateway, x.id, to_timestamp(x.made_ms::float8 / 1e3::float8), x.kind, x.boot, x.seq, x.mono_ns, x.clock, x.device
+from unnest(%(gateway)b::text[], %(id)b::uuid[], %(made_ms)b::int8[], %(kind)b::text[], %(boot)b::uuid[],
+            %(seq)b::int8[], %(mono_ns)b::int8[], %(clock)b::text[], %(device)b::text[])
+     as x(gateway, id, made_ms, kind, boot, seq, mono_ns, clock, device)
+on conflict do nothing
+returning gateway, id;
+
+-- name: vitals
+-- Stores values and renews the latest ones; returns the readings that were not there, with the message that brought each.
+with fresh as (
+    insert into vital_sign (reading_id, code, time, corrected_time, received_at, device, user_no, value, absent, unit,
+                            status, sent_at, device_behind_us, raw, message_id, gateway)
+    select x.reading_id, x.code, to_timestamp(x.time_us::float8 / 1e6::float8),
+           to_timestamp(x.corrected_us::float8 / 1e6::float8), to_timestamp(x.received_us::float8 / 1e6::float8),
+           x.device, x.user_no, x.value::numeric, x.absent, x.unit, x.status, x.sent_at, x.behind_us, x.raw,
+           x.message_id, x.gateway
+    from unnest(%(reading_id)b::uuid[], %(code)b::int4[], %(time_us)b::int8[], %(corrected_us)b::int8[],
+                %(received_us)b::int8[], %(device)b::text[], %(user_no)b::int4[], %(value)b::text[], %(absent)b::text[],
+                %(unit)b::text[], %(status)b::int4[], %(sent_at)b::text[], %(behind_us)b::int8[], %(raw)b::bytea[],
+                %(message_id)b::uuid[], %(gateway)b::text[])
+         as x(reading_id, code, time_us, corrected_us, received_us, device, user_no, value, absent, unit, status, sent_at,
+              behind_us, raw, message_id, gateway)
+    on conflict do nothing
+    returning device, code, user_no, reading_id, time, corrected_time, value, absent, unit, gateway, message_id
+), newest as (
+    insert into latest_value (device, code, user_no, reading_id, time, corrected_time, value, absent, unit)
+    select distinct on (device, code, user_no) device, code, user_no, reading_id, time, corrected_time, value, absent, unit
+    from fresh
+    order by device, code, user_no, time desc, reading_id
+    on conflict (device, code, user_no) do update
+        set (reading_id, time, corrected_time, value, absent, unit)
+          = (excluded.reading_id, excluded.time, excluded.corrected_time, excluded.value, excluded.absent, excluded.unit)
+        where excluded.time > latest_value.time
+)
+select gateway, message_id, array_agg(distinct reading_id) from fresh group by gateway, message_id;
+
+-- name: recording
+-- Stores one cardiogram; returns its id where it was not there.
+insert into ecg_recording (id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, sha256, started_at,
+                           ended_at, corrected_started_at, clock, lost, crc_errors, clock_ratio, partial, lead_off,
+                           subject, engine, statements, interpretation, not_interpreted)
+values (%(id)s, %(device)s, %(gateway)s, %(order_id)s, %(fs)s, %(leads)s, %(uv_per_bit)s, %(n)s, %(codec)s, %(samples)b,
+        %(sha256)b, to_timestamp(%(started_us)s::float8 / 1e6::float8), to_timestamp(%(ended_us)s::float8 / 1e6::float8),
+        to_timestamp(%(corrected_us)s::float8 / 1e6::float8), %(clock)s, %(lost)s, %(crc_errors)s, %(clock_ratio)s,
+        %(partial)s, %(lead_off)s, %(subject)s::jsonb, %(engine)s, %(statements)s::text[], %(interpretation)b,
+        %(not_interpreted)s)
+on conflict do nothing
+returning id;
+
+-- name: gateways
+-- Renews what gateways said of themselves; returns those that have not been asked to resend since the last restore.
+insert into gateway_state as g (gateway, state, boot, seq, software, starts, devices, outbox_rows, outbox_bytes,
+                                oldest_at, sources, clock, wall_at)
+values (%(gateway)s, %(state)s, %(boot)s, %(seq)s, %(software)s, %(starts)s, %(devices)s::text[], %(outbox_rows)s,
+        %(outbox_bytes)s, to_timestamp(%(oldest_us)s::float8 / 1e6::float8), %(sources)s::jsonb, %(clock)s,
+        to_timestamp(%(wall_us)s::float8 / 1e6::float8))
+on conflict (gateway) do update set
+    state = excluded.state, boot = excluded.boot, seq = greatest(g.seq, excluded.seq),
+    software = coalesce(excluded.software, g.software), starts = coalesce(excluded.starts, g.starts),
+    devices = coalesce(excluded.devices, g.devices),
+    outbox_rows = coalesce(excluded.outbox_rows, g.outbox_rows),
+    outbox_bytes = coalesce(excluded.outbox_bytes, g.outbox_bytes),
+    oldest_at = case when excluded.outbox_rows is null then g.oldest_at else excluded.oldest_at end,
+    sources = coalesce(excluded.sources, g.sources), clock = excluded.clock, wall_at = excluded.wall_at, seen_at = now()
+    where excluded.seq >= g.seq or excluded.state = 'offline'
+returning (select old.state from gateway_state old where old.gateway = g.gateway) as was;
+
+-- name: device
+-- Keeps one status of a device.
+insert into device_status (message_id, gateway, device, at, state, detail, battery, model, firmware)
+values (%(message_id)s, %(gateway)s, %(device)s, to_timestamp(%(wall_us)s::float8 / 1e6::float8), %(state)s, %(detail)s,
+        %(battery)s, %(model)s, %(firmware)s)
+on conflict do nothing;
+
+-- name: gap
+-- Keeps one record of what a gateway dropped.
+insert into gap (message_id, gateway, what, why, count, first_at, last_at)
+values (%(message_id)s, %(gateway)s, %(what)s, %(why)s, %(count)s, to_timestamp(%(first_us)s::float8 / 1e6::float8),
+        to_timestamp(%(last_us)s::float8 / 1e6::float8))
+on conflict do nothing;
+
+-- name: clock
+-- Keeps one correction of a gateway's clock.
+insert into clock_offset (message_id, gateway, boot, mono_ns, offset_us, source)
+values (%(message_id)s, %(gateway)s, %(boot)s, %(mono_ns)s, %(offset_us)s, %(source)s)
+on conflict do nothing;
+
+-- name: offsets
+-- Finds the corrections known for boots whose clock was not synced.
+select gateway, boot, mono_ns, offset_us from clock_offset
+where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uuid[]))
+order by gateway, boot, mono_ns;
+
+-- name: correct_vitals
+-- Recomputes the true time of values that arrived before the correction of their gateway's clock.
+with late as (
+    select m.id, m.device,
+           (select c.offset_us from clock_offset c
+            where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns order by c.mono_ns limit 1) as shift
+    from message m
+    where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
+      and m.kind = 'vitals'
+)
+update vital_sign v
+set corrected_time = v.time + make_interval(secs => (late.shift
+                     + case when v.sent_at is null then 0 else v.device_behind_us end)::float8 / 1e6::float8)
+from late
+where v.device = late.device and v.message_id = late.id and v.gateway = %(gateway)s
+  and (v.sent_at is null or v.device_behind_us is not null);
+
+-- name: correct_latest
+-- Brings corrected times of one gateway's readings into the latest values.
+update latest_value l set corrected_time = v.corrected_time
+from vital_sign v
+where v.reading_id = l.reading_id and v.code = l.code and v.time = l.time and v.gateway = %(gateway)s
+  and l.device in (select distinct m.device from message m where m.gateway = %(gateway)s and m.boot = %(boot)s)
+  and l.corrected_time is distinct from v.corrected_time;
+
+-- name: correct_recordings
+-- Recomputes the true start of recordings that arrived before the correction of their gateway's clock.
+update ecg_recording r
+set corrected_started_at = r.started_at + make_interval(secs =>
+    (select c.offset_us from clock_offset c
+     where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns order by c.mono_ns limit 1)::float8
+    / 1e6::float8)
+from message m
+where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
+  and m.kind = 'ecg' and r.id = m.id;
+
+-- name: events
+-- Tells the cloud worker what is new.
+insert into event (kind, gateway, message_id, body)
+select x.kind, x.gateway, x.message_id, x.body::jsonb
+from unnest(%(kind)b::text[], %(gateway)b::text[], %(message_id)b::uuid[], %(body)b::text[])
+     as x(kind, gateway, message_id, body);
+
+-- name: dead_letter
+-- Keeps a message that cannot be stored; the same again is counted.
+insert into dead_letter as d (digest, topic, payload, cause, reason, gateway, message_id, kind)
+values (%(digest)b, %(topic)s, %(payload)b, %(cause)s, %(reason)s, %(gateway)s, %(message_id)s, %(kind)s)
+on conflict (digest) do update set seen = d.seen + 1
+returning d.seen = 1;
+
+-- name: mark
+-- Counts the batch in the same transaction: what tells a restored database.
+insert into ingest_mark as k (worker, batch) values (%(worker)s, 1)
+on conflict (worker) do update set batch = k.batch + 1, at = now()
+returning batch;
+
+-- name: assume_role
+-- Takes the least rights where the connection's user may.
+select set_config('role', rolname, false) from pg_roles
+where rolname = 'feldsher_ingest' and pg_has_role(current_user, oid, 'member');

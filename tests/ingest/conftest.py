@@ -1,0 +1,77 @@
+"""A database with ingest's own tables, settings of a worker, and workers in threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from feldsher_ingest import sql
+from feldsher_ingest.consume import Worker
+from feldsher_ingest.metrics import Metrics
+from feldsher_ingest.settings import Settings, Tls, mqtt_address
+from feldsher_ingest.simulate import GatewayClient
+from feldsher_tools.services import Broker
+from prometheus_client import CollectorRegistry
+
+
+@pytest.fixture
+def store_url(empty_database: str) -> str:
+    """The address of a database with ingest's tables alone."""
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(sql.schema().encode())
+    return empty_database
+
+
+@pytest.fixture
+def rows(store_url: str) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+    """Ask the database."""
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        yield lambda query: list(connection.execute(query.encode()).fetchall())
+
+
+def _tls(broker: Broker, name: str) -> Tls:
+    files = broker.credentials(name)
+    return Tls(files.ca, files.certificate, files.key)
+
+
+@pytest.fixture
+def settings(mosquitto: Broker, store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
+    """Settings of a worker of this test alone; its session at the shared broker ends with it."""
+    host, port = mqtt_address(mosquitto.url)
+    name = request.node.name.replace("[", "-").replace("]", "")
+    return Settings(store_url, host, port, _tls(mosquitto, "ingest"), tmp_path, worker=name, session_s=30)
+
+
+@pytest.fixture
+def gateway(mosquitto: Broker) -> Iterator[Callable[[str], GatewayClient]]:
+    """Connect as a gateway, by name."""
+    host, port = mqtt_address(mosquitto.url)
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(GatewayClient(name, host, port, _tls(mosquitto, name)))
+
+
+@pytest.fixture
+def running() -> Iterator[Callable[[Settings], Worker]]:
+    """Run a worker in a thread until the test ends; returns when it is subscribed."""
+    stopping: list[tuple[Worker, threading.Thread]] = []
+
+    def start(settings: Settings) -> Worker:
+        worker = Worker(settings, Metrics(CollectorRegistry()))
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        stopping.append((worker, thread))
+        for _ in range(1000):
+            if worker.ready:
+                return worker
+            threading.Event().wait(0.01)
+        raise AssertionError("the worker did not become ready in 10 s")
+
+    yield start
+    for worker, thread in stopping:
+        worker.stop()
+        thread.join(15)
+        assert not thread.is_alive()
