@@ -11,7 +11,6 @@ import importlib.util
 import itertools
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def migrated_template(postgres: DatabaseServer) -> Iterator[str]:
 def database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
     """The address of a fresh, migrated database; it is dropped after the test."""
     name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
-    yield _copy(postgres, name, migrated_template)
+    yield postgres.create_database(name, migrated_template)
     postgres.drop_database(name)
 
 
@@ -94,19 +93,8 @@ def database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
 def empty_database(postgres: DatabaseServer) -> Iterator[str]:
     """The address of a fresh, empty database; it is dropped after the test."""
     name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
-    yield _copy(postgres, name, "template1")
+    yield postgres.create_database(name)
     postgres.drop_database(name)
-
-
-def _copy(postgres: DatabaseServer, name: str, template: str) -> str:
-    for attempt in itertools.count():
-        try:
-            return postgres.create_database(name, template)
-        except psycopg.errors.ObjectInUse:
-            if attempt == 50:
-                raise
-            time.sleep(0.1)
-    raise AssertionError
 
 
 @pytest.fixture(scope="session")

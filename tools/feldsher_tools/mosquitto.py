@@ -27,7 +27,9 @@ topic write feldsher/1/+/down/#
 """
 
 CONFIGURATION = """\
-per_listener_settings true
+# One listener, so its rules are the broker's: with per_listener_settings, 2.0.21 cannot tie the user of a persistent
+# session to the ACL after a restart and drops everything that session subscribes (measured).
+per_listener_settings false
 {user}
 listener {port} 127.0.0.1
 cafile {tls.ca}

@@ -19,6 +19,8 @@ from psycopg import sql
 from feldsher_tools.place import Place, ServiceError, free_port
 from feldsher_tools.process import Process, as_user
 
+EMPTY = "template0"
+"""Nobody can connect to it, so it can always be copied; TimescaleDB's launcher visits template1."""
 CONFIGURATION = """
 # feldsher: durable (fsync stays on), loopback only, and no values of patients in the log
 listen_addresses = '127.0.0.1'
@@ -46,7 +48,7 @@ class DatabaseServer:
         """Return the address of a database of this server."""
         return urlunsplit(urlsplit(self.admin_url)._replace(path=f"/{name}"))
 
-    def create_database(self, name: str, template: str = "template1") -> str:
+    def create_database(self, name: str, template: str = EMPTY) -> str:
         """Create a database (empty, or a copy of `template`) and return its address."""
         self._execute(sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
@@ -90,7 +92,7 @@ class Postgres:
         """Return the address of a database of this server."""
         return self.server.url(name)
 
-    def create_database(self, name: str, template: str = "template1") -> str:
+    def create_database(self, name: str, template: str = EMPTY) -> str:
         """Create a database (empty, or a copy of `template`) and return its address."""
         return self.server.create_database(name, template)
 
