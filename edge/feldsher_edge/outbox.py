@@ -64,13 +64,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the outbox holds. `oldest_us`: wall time at which the oldest waiting message was made."""
+    """What the outbox holds. `oldest_us`: when the oldest waiting message was made; `dropped`: in all its life."""
 
     waiting: tuple[int, int, int]
     waiting_bytes: int
     held: int
     kept: int
     dead: int
+    dropped: int
     oldest_us: int | None
 
 
@@ -207,6 +208,7 @@ class Outbox:
         tally = {(c, s): (rows, size) for c, s, rows, size in self.store.rows("SELECT * FROM tally")}
         oldest = self.store.one("SELECT MIN(made_us) FROM message WHERE state = 0")
         dead = self.store.one("SELECT COUNT(*) FROM dead")
+        dropped = self.store.one("SELECT value FROM fact WHERE name = 'dropped'")
         a, b, c = (tally.get((int(p), WAITING), (0, 0))[0] for p in Priority)
         return Counts(
             waiting=(a, b, c),
@@ -214,6 +216,7 @@ class Outbox:
             held=sum(rows for (_, s), (rows, _) in tally.items() if s == HELD),
             kept=sum(rows for (_, s), (rows, _) in tally.items() if s == RECEIPTED),
             dead=int(dead[0]) if dead else 0,
+            dropped=int(dropped[0]) if dropped else 0,
             oldest_us=oldest[0] if oldest else None,
         )
 
@@ -278,7 +281,7 @@ class Outbox:
             self.store.run("UPDATE message SET state = 1, rank = class WHERE seq = ?", (seq,))
             return True
         self.store.run("DELETE FROM message WHERE seq = ?", (seq,))
-        self._note(kind, f"outbox full: {why}", 1, made_us, made_us)
+        self._dropped(kind, f"outbox full: {why}", 1, made_us, made_us)
         if priority is Priority.A:
             _log.error("outbox full: a message of class A was dropped", kind=kind, why=why)
         return True
@@ -288,7 +291,7 @@ class Outbox:
         where = "state = 0 AND class = ? AND up_s < ? AND receipt IS NULL AND kind <> 'gap'"
         sql = f"SELECT kind, COUNT(*), MIN(made_us), MAX(made_us) FROM message WHERE {where} GROUP BY kind"  # noqa: S608
         for kind, count, first_us, last_us in self.store.rows(sql, old):
-            self._note(kind, f"older than {bound.days:g} days", count, first_us, last_us)
+            self._dropped(kind, f"older than {bound.days:g} days", count, first_us, last_us)
             _log.error("messages dropped for their age", kind=kind, count=count)
         self.store.run(f"DELETE FROM message WHERE {where}", old)  # noqa: S608 - constant text
 
@@ -315,6 +318,13 @@ class Outbox:
         if freed:
             _log.error("disk full: receipted messages can no longer be sent again", rows=freed)
         return freed > 0
+
+    def _dropped(self, what: str, why: str, count: int, first_us: int, last_us: int) -> None:
+        self._note(what, why, count, first_us, last_us)
+        self.store.run(
+            "INSERT INTO fact VALUES ('dropped', ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+            (count,),
+        )
 
     def _note(self, what: str, why: str, count: int, first_us: int, last_us: int) -> None:
         self.store.run(

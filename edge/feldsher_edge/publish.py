@@ -123,6 +123,11 @@ class Publisher:
         self._refused: list[tuple[_Flight, str]] = []
         self._link: Link | None = None
 
+    @property
+    def address(self) -> str:
+        """The broker's host and port."""
+        return f"{self._broker.host}:{self._broker.port}"
+
     async def run(self) -> None:
         """Connect, send and receive, reconnect; until cancelled, which says good-bye to the broker."""
         loop = asyncio.get_running_loop()

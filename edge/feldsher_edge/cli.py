@@ -1,0 +1,134 @@
+"""The command line of a gateway: for technicians, who may see it for the first time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from feldsher_edge import daemon, log, provision, status
+from feldsher_edge.config import Config, ConfigError, load
+from feldsher_edge.store import StoreError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", envvar="FELDSHER_EDGE_CONFIG", help="The gateway's configuration (TOML).")
+]
+_DEFAULT = Path("/etc/feldsher/edge.toml")
+
+
+@app.callback()
+def about() -> None:
+    """Take cardiograms and vital signs beside the patient and send them to the health record: a feldsher gateway.
+
+    A new gateway needs three steps: write a configuration file that names its devices; `feldsher-edge claim CLAIM` with
+    the line that `feldsher-cloud gateway add` printed; `feldsher-edge run` (or the systemd service).
+    """
+
+
+@app.command()
+def run(config: ConfigFile = _DEFAULT) -> None:
+    """Run the gateway until it is stopped (Ctrl-C, or systemctl stop)."""
+    settings = _load(config)
+    log.configure(settings.log_level)
+    try:
+        asyncio.run(daemon.run(settings, random.SystemRandom()))
+    except (ConfigError, provision.ProvisionError, StoreError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def claim(
+    text: Annotated[str, typer.Argument(metavar="CLAIM", help="The line that `feldsher-cloud gateway add` printed.")],
+    config: ConfigFile = _DEFAULT,
+    force: Annotated[bool, typer.Option(help="Replace an identity that exists; the old one is kept aside.")] = False,
+) -> None:
+    """Give this gateway its identity: make its key here, and have the cloud sign its certificate."""
+    try:
+        identity = provision.claim_identity(text, _load(config).state, force=force)
+    except (provision.ProvisionError, OSError) as error:
+        _fail(str(error))
+    place = identity.place
+    typer.echo(f"This gateway is {place.gateway}; its broker is {place.mqtt_host}:{place.mqtt_port}.")
+    typer.echo("Start it: feldsher-edge run, or systemctl restart feldsher-edge")
+
+
+@app.command("status")
+def show_status(
+    config: ConfigFile = _DEFAULT, json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
+) -> None:
+    """Show how the running gateway is: connection, what waits, devices. Shows no patient and no measured value."""
+    try:
+        report = status.ask(_load(config).state)
+    except status.StatusError as error:
+        _fail(str(error), code=3)
+    if json:
+        typer.echo(msgspec.json.encode(report).decode())
+    else:
+        Console(highlight=False).print(_table(report))
+
+
+@app.command()
+def warm() -> None:
+    """Compile the interpreter's kernels into NUMBA_CACHE_DIR, so that the service starts at once."""
+    done = subprocess.run([sys.executable, "-m", "feldsher_edge.interpreter_child", "--warm"], check=False)
+    raise typer.Exit(done.returncode)
+
+
+def _load(path: Path) -> Config:
+    try:
+        return load(path)
+    except ConfigError as error:
+        _fail(str(error))
+
+
+def _fail(text: str, code: int = 2) -> NoReturn:
+    typer.echo(f"feldsher-edge: {text}", err=True)
+    raise typer.Exit(code)
+
+
+def _table(report: status.Report) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    link = report.connection
+    rows = [
+        ("gateway", f"{report.gateway}, {report.software}, start {report.starts}"),
+        ("clock", report.clock),
+        ("broker", f"{link.broker}, {'connected' if link.connected else f'NOT connected: {link.last_error}'}"),
+        ("last receipt", _ago(link.last_receipt_age_s)),
+        ("waiting", f"{sum(report.outbox)} messages, {report.outbox_bytes} bytes, oldest {_ago(report.oldest_age_s)}"),
+        ("dead letters", str(report.dead_letters)),
+        ("interpreter", report.interpreter),
+    ]
+    rows += [(d.device, f"{d.kind}, {d.state or 'not seen yet'}, seen {_ago(d.age_s)}") for d in report.devices]
+    rows += [(f"order for {o.device}", o.state) for o in report.orders]
+    rows += [("late", task) for task in report.late_tasks]
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def _ago(seconds: float | None) -> str:
+    if seconds is None:
+        return "never"
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit} ago"
+    return f"{seconds:.1f} s ago"
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

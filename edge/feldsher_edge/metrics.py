@@ -1,0 +1,66 @@
+"""The gateway's figures for Prometheus, on this machine's loopback only; no patient, no values."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from feldsher_edge.gateway import Gateway
+
+
+class GatewayCollector(Collector):
+    """Reads a gateway's figures when Prometheus asks."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all figures."""
+        yield from self._outbox()
+        yield from self._connection()
+        ages = GaugeMetricFamily("feldsher_source_age_seconds", "Since a device's last sign of life", labels=["device"])
+        for device, age_s in self._gateway.sources.ages_s().items():
+            ages.add_metric([device], age_s)
+        yield ages
+        late = len(self._gateway.pulses.late())
+        yield GaugeMetricFamily("feldsher_late_tasks", "Tasks of the daemon without a heartbeat", value=late)
+
+    def _outbox(self) -> Iterator[Metric]:
+        counts = self._gateway.outbox.counts()
+        waiting = GaugeMetricFamily("feldsher_outbox_rows", "Messages waiting for a receipt", labels=["priority"])
+        for priority, rows in zip("ABC", counts.waiting, strict=True):
+            waiting.add_metric([priority], rows)
+        yield waiting
+        yield GaugeMetricFamily("feldsher_outbox_bytes", "Bytes waiting for a receipt", value=counts.waiting_bytes)
+        yield GaugeMetricFamily("feldsher_outbox_kept_rows", "Receipted messages kept for resending", value=counts.kept)
+        yield GaugeMetricFamily("feldsher_dead_letters", "Messages that the broker refused", value=counts.dead)
+        yield CounterMetricFamily("feldsher_dropped", "Messages dropped for want of room", value=counts.dropped)
+
+    def _connection(self) -> Iterator[Metric]:
+        figures = self._gateway.publisher.figures
+        yield GaugeMetricFamily("feldsher_connected", "1 while connected to the broker", value=int(figures.connected))
+        yield CounterMetricFamily("feldsher_connections", "Connections made to the broker", value=figures.connections)
+        yield GaugeMetricFamily("feldsher_in_flight", "Messages sent and not yet receipted", value=figures.in_flight)
+        yield CounterMetricFamily("feldsher_repeated", "Messages sent again without a receipt", value=figures.repeated)
+        receipts = CounterMetricFamily("feldsher_receipts", "Receipts by state", labels=["state"])
+        for state in ("stored", "duplicate", "quarantined"):
+            receipts.add_metric([state], getattr(figures, state))
+        yield receipts
+
+
+@contextmanager
+def served(gateway: Gateway, port: int) -> Generator[None]:
+    """Serve the figures on 127.0.0.1:`port` in a thread."""
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(gateway))
+    server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

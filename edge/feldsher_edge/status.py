@@ -1,0 +1,177 @@
+"""What a technician may know of a running gateway: no patient, no values. Asked over a socket in its state folder."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from feldsher_ehr_core.wire import ClockQuality
+
+from feldsher_edge.gateway import SOFTWARE, Gateway
+
+_SOCKET = "status.sock"
+_TIMEOUT_S = 5.0
+Kind = Literal["cardiograph", "cuff", "seen"]
+
+
+class StatusError(Exception):
+    """No gateway answers; the text says what the technician can do."""
+
+
+class DeviceLine(msgspec.Struct, frozen=True):
+    """One device: what it is, its last reported state, and the seconds since its last sign of life."""
+
+    device: str
+    kind: Kind
+    state: str | None
+    age_s: float | None
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One open order, without anything of the patient."""
+
+    order: str
+    device: str
+    state: str
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """The connection to the broker, and what the cloud has receipted since the daemon's start."""
+
+    broker: str
+    connected: bool
+    connections: int
+    in_flight: int
+    stored: int
+    duplicate: int
+    quarantined: int
+    refused: int
+    repeated: int
+    malformed: int
+    last_error: str | None
+    last_receipt_age_s: float | None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The status of a gateway. `outbox`: rows waiting of class A, B and C."""
+
+    gateway: str
+    software: str
+    starts: int
+    clock: ClockQuality
+    connection: Connection
+    outbox: tuple[int, int, int]
+    outbox_bytes: int
+    oldest_age_s: float | None
+    held: int
+    kept: int
+    dead_letters: int
+    interpreter: Literal["ready", "warming", "off"]
+    devices: tuple[DeviceLine, ...]
+    orders: tuple[OrderLine, ...]
+    late_tasks: tuple[str, ...]
+
+
+async def report(gateway: Gateway) -> Report:
+    """Return the present status of a gateway."""
+    clock = gateway.outbox.envelopes.clock
+    counts = await gateway.outbox.call(gateway.outbox.counts)
+    orders = await gateway.outbox.call(gateway.orders.open)
+    oldest_s = None if counts.oldest_us is None else round((clock.wall_us() - counts.oldest_us) / 1e6, 3)
+    interpreter = gateway.interpreter
+    return Report(
+        gateway=gateway.outbox.envelopes.gateway,
+        software=SOFTWARE,
+        starts=gateway.starts,
+        clock=clock.quality(),
+        connection=_connection(gateway),
+        outbox=counts.waiting,
+        outbox_bytes=counts.waiting_bytes,
+        oldest_age_s=oldest_s,
+        held=counts.held,
+        kept=counts.kept,
+        dead_letters=counts.dead,
+        interpreter="off" if interpreter is None else "ready" if interpreter.ready else "warming",
+        devices=_devices(gateway),
+        orders=tuple(OrderLine(str(o.id), o.device, o.state) for o in orders),
+        late_tasks=tuple(gateway.pulses.late()),
+    )
+
+
+def _connection(gateway: Gateway) -> Connection:
+    figures = gateway.publisher.figures
+    now = asyncio.get_running_loop().time()
+    return Connection(
+        broker=gateway.publisher.address,
+        connected=figures.connected,
+        connections=figures.connections,
+        in_flight=figures.in_flight,
+        stored=figures.stored,
+        duplicate=figures.duplicate,
+        quarantined=figures.quarantined,
+        refused=figures.refused,
+        repeated=figures.repeated,
+        malformed=figures.malformed,
+        last_error=figures.last_error,
+        last_receipt_age_s=None if figures.last_receipt is None else round(now - figures.last_receipt, 3),
+    )
+
+
+def _devices(gateway: Gateway) -> tuple[DeviceLine, ...]:
+    ages, states = gateway.sources.ages_s(), gateway.sources.states()
+    kinds: dict[str, Kind] = {device: "seen" for device in ages | states}  # noqa: C420 - keeps the literal's type
+    kinds.update({c.device: "cardiograph" for c in gateway.cardiographs})
+    kinds.update({c.device: "cuff" for c in gateway.cuffs})
+    return tuple(DeviceLine(device, kind, states.get(device), ages.get(device)) for device, kind in kinds.items())
+
+
+async def serve(gateway: Gateway, state: Path) -> None:
+    """Answer every connection to the state directory's socket with the status as JSON, until cancelled."""
+
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(msgspec.json.encode(await report(gateway)))
+        await writer.drain()
+        writer.close()
+
+    with _short_path(state) as path:
+        with suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108 - a name in /proc/self/fd, and at once
+        old_mask = os.umask(0o177)
+        try:
+            server = await asyncio.start_unix_server(answer, path)
+        finally:
+            os.umask(old_mask)
+    async with server:
+        await server.serve_forever()
+
+
+def ask(state: Path) -> Report:
+    """Return the status of the gateway that runs on a state directory; StatusError where none answers."""
+    answer = bytearray()
+    try:
+        with _short_path(state) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_TIMEOUT_S)
+            connection.connect(path)
+            while part := connection.recv(65_536):
+                answer += part
+        return msgspec.json.decode(bytes(answer), type=Report)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StatusError(
+            f"no gateway answers in {state} ({error}); is it running? (systemctl status feldsher-edge)"
+        ) from error
+
+
+@contextmanager
+def _short_path(state: Path) -> Generator[str]:
+    """Give a path to the socket that fits the 108 bytes of a socket address, however deep the state directory lies."""
+    handle = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}/{_SOCKET}"
+    finally:
+        os.close(handle)
