@@ -210,7 +210,7 @@ def _atrial(
         # About 6/s, its frequency and size changing slowly: best seen in V1.
         phase = 2 * math.pi * 6.0 * t + 1.5 * np.sin(2 * math.pi * 0.21 * t + float(rng.uniform(0, 6)))
         size = 0.055 * (1 + 0.4 * np.sin(2 * math.pi * 0.37 * t + float(rng.uniform(0, 6))))
-        return synth_dipole.vector(0.5, 75, -1.0)[:, None] * (size * _sawtooth(phase, 3))
+        return synth_dipole.vector(0.8, 115, -0.6)[:, None] * (size * _sawtooth(phase, 3))
     if patient.rhythm == "atrial_flutter":
         first = next((event.qrs for event in happened if event.qrs is not None), 0.0)
         phase = 2 * math.pi * patient.atrial_rate / 60 * (t - first)

@@ -1,0 +1,224 @@
+"""ECG paper: true millimetres, lines that are the samples, gaps, shading, and what must stand on the page."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+from feldsher_ehr_core.ecg import (
+    STANDARD_LEADS,
+    Interpretation,
+    LeadQuality,
+    Measurements,
+    Quality,
+    QualitySegment,
+    Statement,
+)
+from feldsher_signal import draw, draw_trace, synth
+from feldsher_signal.record import MISSING, Recording
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+NS = "{http://www.w3.org/2000/svg}"
+RECORDING = synth.ecg(synth.PRESETS["normal"])[0]
+INTERPRETATION = Interpretation(
+    engine="feldsher-test 9",
+    fs=500.0,
+    leads=STANDARD_LEADS,
+    samples=5000,
+    quality=Quality(
+        True,
+        {name: LeadQuality(name != "V5", () if name != "V5" else ("lead_off",)) for name in STANDARD_LEADS},
+        (QualitySegment(1500, 2000, "aVR", False, ("muscle_noise",)),),
+    ),
+    beats=(),
+    waves=(),
+    rhythm=(),
+    measurements=Measurements(rate=69.6, pr=160, qrs=92, qt=385, qtc_bazett=415, qtc_fridericia=405, axis_qrs=50),
+    statements=(
+        Statement("SR", "Sinus rhythm", "definite", ("P before each QRS",)),
+        Statement("AMI", "ST elevation <anterior> & more", "probable", ("V2 0.35 mV ≥ 0.20 mV",), critical=True),
+    ),
+    scores={},
+    conclusion="See a physician.",
+)
+
+
+def _texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ET.fromstring(svg).iter(f"{NS}text")]  # noqa: S314 (our own)
+
+
+def _points(data: str) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Oracle: the unbroken stretches of a path as absolute points."""
+    out: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    for run in data.split("M")[1:]:
+        start, _, steps = run.replace("h0", "l").partition("l")
+        numbers = [int(each) for each in re.findall(r"-?\d+", steps)]
+        first = [int(each) for each in start.split()]
+        x = np.cumsum(np.array([first[0], *numbers[0::2]]))
+        y = np.cumsum(np.array([first[1], *numbers[1::2]]))
+        out.append((x, y))
+    return out
+
+
+def test_the_page_is_in_true_millimetres() -> None:
+    root = ET.fromstring(draw.svg(RECORDING))  # noqa: S314
+    width, height = root.attrib["width"], root.attrib["height"]
+    assert width.endswith("mm")
+    assert root.attrib["viewBox"] == f"0 0 {width[:-2]} {height[:-2]}"
+    # A landscape A4 sheet (297 x 210 mm) holds it.
+    assert 260 < float(width[:-2]) <= 297
+    assert float(height[:-2]) <= 210
+    fast = ET.fromstring(draw.svg(RECORDING, speed=50))  # noqa: S314
+    assert float(fast.attrib["width"][:-2]) - float(width[:-2]) == 250
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(-3000, 3000), min_size=1, max_size=200),
+    st.sampled_from([250.0, 360.0, 500.0, 1000.0]),
+    st.sampled_from(draw.SPEEDS),
+    st.sampled_from(draw.GAINS),
+)
+def test_the_line_is_the_samples(values: list[int], fs: float, speed: int, gain: int) -> None:
+    microvolts = np.array(values, np.float32)
+    ((x, y),) = _points(draw_trace.path(microvolts, fs, speed, gain))
+    at = np.rint(np.arange(len(values)) * (speed / fs / draw_trace.UNIT))
+    # Each of three passes may miss by 0.03 mm, and rounding by half a unit.
+    assert np.abs(np.interp(at, x, y) - microvolts * -gain / 10).max() <= 9.51
+
+
+def test_a_smooth_line_is_thinned_and_stays_within_a_tenth_of_a_millimetre() -> None:
+    microvolts = synth.ecg(synth.Patient(noise=synth.Noise(white=0.0)))[0].microvolts()[1]
+    ((x, y),) = _points(draw_trace.path(microvolts, 500.0, 25, 10))
+    assert x.size < microvolts.size / 3
+    assert np.abs(np.interp(np.arange(5000) * 5, x, y) + microvolts).max() <= 10
+
+
+def test_gaps_stay_gaps() -> None:
+    samples = RECORDING.samples.copy()
+    samples[:, 1000:1500] = MISSING
+    samples[:, 4999] = MISSING
+    gappy = replace(RECORDING, samples=samples)
+    runs = _points(draw_trace.path(draw_trace.steady(gappy.microvolts(), 500.0)[1], 500.0, 25, 10))
+    assert [(int(x[0]), int(x[-1])) for x, _ in runs] == [(0, 999 * 5), (1500 * 5, 4998 * 5)]
+    assert draw_trace.path(np.array([np.nan, 1.0, np.nan], np.float32), 500, 25, 10) == "M5-1h0".replace("5-1", "5 -1")
+    nothing = replace(RECORDING, samples=np.full((12, 5000), MISSING, np.int32))
+    assert "NaN" not in draw.svg(nothing)
+    assert "nan" not in draw.svg(nothing)
+
+
+def test_wander_goes_and_waves_stay() -> None:
+    t = np.arange(5000) / 500
+    clean = RECORDING.microvolts()[1]
+    wander = (400 * np.sin(2 * np.pi * 0.1 * t) + 5000).astype(np.float32)
+    held = draw_trace.steady(np.stack([clean + wander, clean]), 500.0)
+    inner = slice(1000, 4000)
+    assert np.abs(held[0] - held[1])[inner].max() < 25
+    offset = (held[1] - clean)[inner]
+    assert np.ptp(offset) < 80
+
+
+@pytest.mark.parametrize(("layout", "traces"), [("3x4+1", 13), ("6x2", 12), ("12x1", 12), ("single", 1)])
+def test_layouts(layout: draw.Layout, traces: int) -> None:
+    svg = draw.svg(RECORDING, layout=layout)
+    assert svg.count("scale(0.01)") == traces
+    labels = [text for text in _texts(svg) if text in STANDARD_LEADS]
+    assert sorted(set(labels)) == sorted(STANDARD_LEADS if layout != "single" else ["II"])
+
+
+def test_cells_are_consecutive_in_time() -> None:
+    svg = draw.svg(RECORDING, steady=False)
+    paths = re.findall(r'translate\(([\d.]+) ([\d.]+)\) scale\(0.01\)" d="([^"]*)"', svg)
+    microvolts = RECORDING.microvolts()
+    for column in range(4):
+        x, _, data = paths[column]
+        assert float(x) == 10 + 62.5 * column
+        lead = RECORDING.leads.index(("I", "aVR", "V1", "V4")[column])
+        (_, y) = _points(data)[0]
+        assert abs(int(y[0]) + int(microvolts[lead, 1250 * column])) <= 1
+
+
+def test_calibration_pulse_is_one_millivolt_by_a_fifth_of_a_second() -> None:
+    for gain in draw.GAINS:
+        assert f"h1.5v-{gain}h5v{gain}h1.5" in draw.svg(RECORDING, gain=gain)
+
+
+def test_unconfirmed_is_stamped_unless_confirmed() -> None:
+    unsigned = draw.svg(RECORDING)
+    assert "UNCONFIRMED" in unsigned
+    assert "needs physician over-read" in unsigned
+    signed = draw.svg(RECORDING, confirmed="Dr <A>, 2026-11-23")
+    assert "UNCONFIRMED" not in signed
+    assert "Confirmed: Dr <A>, 2026-11-23" in _texts(signed)
+
+
+def test_numbers_statements_and_reasons_are_there_and_escaped() -> None:
+    svg = draw.svg(RECORDING, INTERPRETATION, title="Bed <7> & co", watermark="DEMO")
+    texts = _texts(svg)
+    for expected in ("70 /min", "160 ms", "92 ms", "385 ms", "405 / 415 ms", "– / 50 / – °", "Bed <7> & co", "DEMO"):
+        assert expected in texts
+    assert texts.index("ST elevation <anterior> & more (probable)") < texts.index("Sinus rhythm")
+    assert "V2 0.35 mV ≥ 0.20 mV" in texts
+    assert "feldsher-test 9" in texts
+    assert any(text.startswith("25 mm/s · 10 mm/mV · 500 Hz") for text in texts)
+
+
+def test_what_could_not_be_judged_is_shaded_and_said_first() -> None:
+    svg = draw.svg(RECORDING, INTERPRETATION)
+    texts = _texts(svg)
+    assert texts.count("lead off") == 1
+    assert texts.count("muscle noise") == 1
+    assert svg.count("fill-opacity") == 2
+    assert texts.index("Not judged: V5 (lead off)") < texts.index("Sinus rhythm")
+    useless = msgspec.structs.replace(INTERPRETATION, quality=Quality(False, {}))
+    assert "Not interpretable: signal quality" in _texts(draw.svg(RECORDING, useless))
+
+
+def test_many_statements_do_not_push_the_grid_off_the_page() -> None:
+    many = tuple(Statement(f"X{i}", f"Statement {i}", "definite", ("because",)) for i in range(40))
+    texts = _texts(draw.svg(RECORDING, msgspec.structs.replace(INTERPRETATION, statements=many)))
+    assert "… more statements on the screen" in texts
+
+
+def test_few_leads_have_a_row_each_and_long_single_leads_are_wrapped() -> None:
+    two = Recording(("V5", "MLII"), 360.0, np.zeros((2, 360 * 60), np.int32), (5.0, 5.0))
+    svg = draw.svg(two)
+    assert svg.count("scale(0.01)") == 2
+    assert any("first 10 of 60 s" in text for text in _texts(svg))
+    single = draw.svg(two, layout="single")
+    assert single.count("scale(0.01)") == 6
+    assert "MLII  50 s" in _texts(single)
+
+
+def test_an_absent_lead_leaves_its_place_empty() -> None:
+    keep = [i for i, name in enumerate(STANDARD_LEADS) if name != "V3"]
+    partial = Recording(tuple(STANDARD_LEADS[i] for i in keep), 500.0, RECORDING.samples[keep], (1.0,) * 11)
+    svg = draw.svg(partial)
+    assert svg.count("scale(0.01)") == 12
+    assert "V3" not in _texts(svg)
+
+
+def test_tall_waves_stay_on_the_paper() -> None:
+    tall = synth.ecg(synth.PRESETS["high_voltage"])[0]
+    plain, high = (ET.fromstring(draw.svg(each)) for each in (RECORDING, tall))  # noqa: S314
+    assert float(high.attrib["height"][:-2]) > float(plain.attrib["height"][:-2])
+
+
+@pytest.mark.parametrize("name", ["normal", "noisy", "atrial_fibrillation"])
+def test_size(name: str) -> None:
+    recording = synth.ecg(synth.PRESETS[name])[0]
+    assert len(draw.svg(recording, INTERPRETATION).encode()) < 120_000
+
+
+def test_refused() -> None:
+    for speed, gain in ((30, 10), (25, 7)):
+        with pytest.raises(ValueError, match="speed, gain"):
+            draw.svg(RECORDING, speed=speed, gain=gain)
+    with pytest.raises(ValueError, match="empty"):
+        draw.svg(Recording(("I",), 500.0, np.zeros((1, 0), np.int32), (1.0,)))
