@@ -28,7 +28,7 @@ MAX_DECODED = 16_000_000
 _EARLIEST_US = 0
 _LATEST_US = 4_294_967_295_000_000
 """Key times from 1970 to 2106: a clock beyond them scatters chunks over centuries and is nobody's measurement."""
-_DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?")
+_DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _HEAD_BYTES = 8_000_000
 
 

@@ -61,7 +61,8 @@ values (%(gateway)s, %(state)s, %(boot)s, %(seq)s, %(software)s, %(starts)s, %(d
         %(outbox_bytes)s, to_timestamp(%(oldest_us)s::float8 / 1e6::float8), %(sources)s::jsonb, %(clock)s,
         to_timestamp(%(wall_us)s::float8 / 1e6::float8))
 on conflict (gateway) do update set
-    state = excluded.state, boot = excluded.boot, seq = greatest(g.seq, excluded.seq),
+    state = excluded.state, boot = excluded.boot,
+    seq = case when excluded.boot = g.boot then greatest(g.seq, excluded.seq) else excluded.seq end,
     software = coalesce(excluded.software, g.software), starts = coalesce(excluded.starts, g.starts),
     devices = coalesce(excluded.devices, g.devices),
     outbox_rows = coalesce(excluded.outbox_rows, g.outbox_rows),
@@ -69,6 +70,7 @@ on conflict (gateway) do update set
     oldest_at = case when excluded.outbox_rows is null then g.oldest_at else excluded.oldest_at end,
     sources = coalesce(excluded.sources, g.sources), clock = excluded.clock, wall_at = excluded.wall_at, seen_at = now()
     where excluded.seq >= g.seq or excluded.state = 'offline'
+       or (excluded.boot <> g.boot and excluded.wall_at > g.wall_at)  -- a gateway on a new disk counts from the start
 returning (select old.state from gateway_state old where old.gateway = g.gateway) as was;
 
 -- name: device

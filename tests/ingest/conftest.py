@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from feldsher_ingest import sql
 from feldsher_ingest.consume import Worker
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings, Tls, mqtt_address
 from feldsher_ingest.simulate import GatewayClient
+from feldsher_tools.postgres import DatabaseServer
 from feldsher_tools.services import Broker
 from prometheus_client import CollectorRegistry
 
+_TABLES = (
+    "message, vital_sign, latest_value, ecg_recording, gateway_state, device_status, clock_offset, gap, dead_letter, "
+    "event, ingest_mark, ingest_epoch"
+)
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
+    """One migrated database for all tests of ingest: a copy for each of them would cost a second."""
+    name = f"feldsher_ingest_{os.getpid()}"
+    yield postgres.create_database(name, migrated_template)
+    postgres.drop_database(name)
+
 
 @pytest.fixture
-def store_url(empty_database: str) -> str:
-    """The address of a database with ingest's tables alone."""
-    with psycopg.connect(empty_database) as connection:
-        connection.execute(sql.schema().encode())
-    return empty_database
+def store_url(shared_database: str) -> str:
+    """The address of a migrated database whose tables of ingest are empty."""
+    with psycopg.connect(shared_database) as connection:
+        connection.execute(f"truncate {_TABLES} restart identity cascade".encode())
+    return shared_database
 
 
 @pytest.fixture
-def rows(store_url: str) -> Iterator[Callable[[str], list[tuple[object, ...]]]]:
+def rows(store_url: str) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
     """Ask the database."""
     with psycopg.connect(store_url, autocommit=True) as connection:
         yield lambda query: list(connection.execute(query.encode()).fetchall())

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import msgspec
-import pytest
 from feldsher_ehr_core import wire
-from feldsher_ehr_core.ids import shard
 from feldsher_ingest.consume import Worker
 from feldsher_ingest.settings import Settings
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 
-Rows = Callable[[str], list[tuple[object, ...]]]
+Rows = Callable[[str], list[tuple[Any, ...]]]
 Connect = Callable[[str], GatewayClient]
 Run = Callable[[Settings], Worker]
 

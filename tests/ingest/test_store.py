@@ -1,0 +1,290 @@
+"""Batches in a real database: idempotent, one transaction, and no message poisons another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from feldsher_ehr_core import wire
+from feldsher_ingest.check import Checked, check
+from feldsher_ingest.simulate import START_US, SimulatedGateway
+from feldsher_ingest.store import Item, Store, UnavailableError
+
+Rows = Callable[[str], list[tuple[Any, ...]]]
+
+
+def item(message: wire.Up) -> Item:
+    topic = wire.up_topic(getattr(message, "env").gateway, str(message.__struct_config__.tag))  # noqa: B009
+    return check(topic, wire.encode(message))
+
+
+def unchecked(message: wire.UpMessage) -> Item:
+    """A message as it would come if the check let it through: what the database alone must withstand."""
+    topic = wire.up_topic(message.env.gateway, str(message.__struct_config__.tag))
+    return Checked(topic, wire.encode(message), message)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    store = Store(store_url, "test")
+    yield store
+    store.close()
+
+
+def states(store: Store, *messages: wire.Up) -> list[wire.ReceiptState | None]:
+    return store.save([item(m) for m in messages])[0].states
+
+
+def test_it_works_with_the_least_rights(store: Store) -> None:
+    found = store.run(lambda connection: connection.execute("select current_user").fetchone())
+    assert found == ("feldsher_ingest",)
+
+
+def test_a_repeat_of_any_kind_is_a_duplicate_and_makes_no_event(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    env = made.envelope
+    messages: list[wire.Up] = [
+        made.pressure(2),
+        made.recording(seconds=1),
+        made.birth(),
+        made.heartbeat(),
+        wire.Death(env=env(), cause="will"),
+        wire.DeviceStatus(env=env(), device="kit", state="fault"),
+        wire.ClockOffset(env=env(), offset_us=1, source="ntp"),
+        wire.Gap(env=env(), what="live", why="full", count=1, first_us=1, last_us=1),
+        wire.OrderState(env=env(), order=env().id, state="taken"),
+    ]
+    assert states(store, *messages) == ["stored"] * len(messages)
+    before = rows("select count(*) from event"), rows("select * from gateway_state"), rows("select * from latest_value")
+    assert states(store, *messages) == ["duplicate"] * len(messages)
+    assert before == (
+        rows("select count(*) from event"),
+        rows("select * from gateway_state"),
+        rows("select * from latest_value"),
+    )
+
+
+def test_a_repeat_within_one_batch_is_a_duplicate(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    one, two = made.pressure(), made.recording(seconds=1)
+    assert states(store, one, two, one, two, one) == ["stored", "stored", "duplicate", "duplicate", "duplicate"]
+    assert rows("select count(*) from event") == [(2,)]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_one_reading_heard_by_two_gateways_is_one_row(store: Store, rows: Rows, apart: bool) -> None:
+    near, far = SimulatedGateway("gw-near", 1), SimulatedGateway("gw-far", 2)
+    first = near.pressure(2, device="cuff")
+    second = msgspec.structs.replace(first, env=far.envelope())
+    if apart:
+        assert states(store, first) + states(store, second) == ["stored", "duplicate"]
+    else:
+        assert states(store, first, second) == ["stored", "duplicate"]
+    assert rows("select count(*), count(distinct reading_id), min(gateway) from vital_sign") == [(8, 2, "gw-near")]
+    assert rows("select count(*) from message") == [(2,)]
+    assert rows("select gateway from event") == [("gw-near",)]
+
+
+def test_the_event_names_the_new_readings_only(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    first, second = made.pressure(1, device="cuff"), made.pressure(2, device="cuff")
+    columns = ("reading", "code", "value", "absent", "unit", "sent_at", "time_us", "received_us", "user", "status")
+    joined = {name: getattr(second, name)[4:] + getattr(first, name) for name in columns}
+    grown = msgspec.structs.replace(second, **joined)
+    states(store, first, grown)
+    bodies = [
+        UUID(str(body))
+        for (body,) in rows("select jsonb_array_elements_text(body -> 'readings') from event order by id")
+    ]
+    assert bodies == [first.reading[0], second.reading[4]]
+
+
+def test_decimals_and_reasons_of_absence_survive(store: Store, rows: Rows) -> None:
+    message = msgspec.structs.replace(
+        SimulatedGateway("gw-a", 1).pressure(),
+        value=("120.10", None, "-0.500", "7E1"),
+        absent=(None, "nres", None, None),
+    )
+    states(store, message)
+    kept = dict(rows("select code, coalesce(value::text, absent) from vital_sign"))
+    assert kept == dict(zip(message.code, ("120.10", "nres", "-0.500", "70"), strict=True))
+
+
+def test_the_key_time_is_exact_to_the_microsecond(store: Store, rows: Rows) -> None:
+    times = (0, START_US + 123_457, 4_294_967_294_999_999, 1)
+    states(store, msgspec.structs.replace(SimulatedGateway("gw-a", 1).pressure(), time_us=times))
+    assert [
+        t for (t,) in rows("select (extract(epoch from time) * 1000000)::bigint from vital_sign order by 1")
+    ] == sorted(times)
+
+
+def test_latest_value_never_goes_back(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    old, new = made.pressure(device="cuff"), made.pressure(device="cuff")
+    states(store, new)
+    states(store, old)
+    assert rows("select distinct reading_id from latest_value") == [(new.reading[0],)]
+    assert rows("select count(*) from latest_value") == [(4,)]
+
+
+def test_two_users_of_a_cuff_have_their_own_latest_value(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    states(store, made.pressure(device="c"), msgspec.structs.replace(made.pressure(device="c"), user=(None,) * 4))
+    states(store, msgspec.structs.replace(made.pressure(device="c"), user=(None,) * 4))
+    assert rows("select count(*) from latest_value") == [(8,)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "a\0b"},
+        {"user": (2**40,) * 4},
+        {"device": hashlib.shake_128(b"device").hexdigest(4500)},
+        {"status": (2**80,) * 4},
+        {"unit": ("\ud800",) * 4},
+    ],
+    ids=["nul", "user", "index row", "status", "surrogate"],
+)
+def test_a_message_that_the_database_refuses_stands_alone(store: Store, rows: Rows, change: dict[str, object]) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    good = [made.pressure() for _ in range(9)]
+    poison = msgspec.structs.replace(made.pressure(), **change)
+    items = [item(m) for m in good]
+    items.insert(4, Checked(wire.up_topic("gw-a", "vitals"), b"poison", poison))
+    saved, _ = store.save(items)
+    assert saved.states[:4] + saved.states[5:] == ["stored"] * 9
+    assert saved.dead == {"database": 1}
+    assert rows("select count(*) from vital_sign") == [(36,)]
+    assert rows("select cause, payload from dead_letter") == [("database", b"poison")]
+
+
+def test_a_poisoned_recording_leaves_its_neighbours_alone(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    good, bad = made.recording(seconds=1), msgspec.structs.replace(made.recording(seconds=1), partial="\0")
+    saved, _ = store.save([item(good), unchecked(bad), item(made.birth())])
+    assert saved.states == ["stored", "quarantined", "stored"]
+    assert rows("select id from ecg_recording") == [(good.env.id,)]
+    assert rows("select message_id, gateway, kind from dead_letter") == [(bad.env.id, "gw-a", "ecg")]
+    assert rows("select count(*) from message where kind = 'ecg'") == [(1,)]
+
+
+def test_the_same_bad_message_again_is_counted_not_kept_twice(store: Store, rows: Rows) -> None:
+    bad = check("feldsher/1/0/gw-a/up/vitals", b"\xc1")
+    assert store.save([bad, bad])[0].dead == {"payload": 1}
+    assert store.save([bad])[0].states == [None]
+    assert rows("select seen, topic, payload from dead_letter") == [(3, "feldsher/1/0/gw-a/up/vitals", b"\xc1")]
+
+
+def test_a_schema_that_is_missing_is_nobodys_fault(empty_database: str) -> None:
+    store = Store(empty_database, "test")
+    with pytest.raises(UnavailableError, match="message"):
+        store.save([item(SimulatedGateway("gw-a", 1).pressure())])
+
+
+def test_a_migration_under_a_running_store_costs_one_refusal_at_most(database: str) -> None:
+    store = Store(database, "test")
+    made = SimulatedGateway("gw-a", 1)
+    for _ in range(8):  # psycopg prepares statements after five uses
+        states(store, made.pressure(), made.heartbeat())
+    with psycopg.connect(database) as connection:
+        connection.execute("alter table latest_value alter column unit type varchar(40)")
+        connection.execute("alter table gateway_state alter column state type varchar(10)")
+    message = made.pressure()
+    try:
+        found = states(store, message)
+    except UnavailableError:
+        found = states(store, message)
+    store.close()
+    assert found == ["stored"]
+
+
+def test_marks_count_batches(store: Store) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    assert [store.save([item(made.pressure())])[1] for _ in range(3)] == [1, 2, 3]
+
+
+def test_heartbeats_tell_the_worker_of_a_return_only(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    states(store, made.birth())
+    states(store, made.heartbeat())
+    states(store, wire.Death(env=made.envelope(), cause="will"))
+    assert rows("select state from gateway_state") == [("offline",)]
+    states(store, made.heartbeat())
+    states(store, made.heartbeat())
+    assert rows("select body ->> 'state' from event order by id") == [("birth",), ("death",), ("heartbeat",)]
+    assert rows("select state, software, outbox_rows, starts from gateway_state") == [("online", "simulated", 0, 1)]
+
+
+def test_a_late_heartbeat_does_not_overwrite_a_newer_one(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    old, new = made.heartbeat(), msgspec.structs.replace(made.heartbeat(), outbox_rows=7)
+    states(store, new)
+    states(store, old)
+    assert rows("select outbox_rows from gateway_state") == [(7,)]
+
+
+def test_a_clock_set_later_corrects_what_came_before(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    message, recording = made.pressure(), made.recording(seconds=1)
+    states(store, message, recording)
+    assert rows("select count(*) from vital_sign where corrected_time is not null") == [(0,)]
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=90_000_001, source="ntp"))
+    made.clock = "synced"
+    states(store, made.pressure(device="after"))
+    behind = "select distinct device, (extract(epoch from corrected_time - time) * 1000000)::bigint from vital_sign"
+    assert sorted(rows(behind), key=str) == [("after", None), ("cuff-gw-a", 90_000_001)]
+    assert rows("select corrected_time is not null from latest_value where device = 'cuff-gw-a' limit 1") == [(True,)]
+    assert rows("select corrected_started_at - started_at = '90.000001 s' from ecg_recording") == [(True,)]
+
+
+def test_a_message_that_was_overtaken_by_its_clocks_correction_is_corrected(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    late = made.pressure()
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=5_000_000, source="ntp"))
+    states(store, late)
+    assert rows("select distinct corrected_time - time = '5 s' from vital_sign") == [(True,)]
+
+
+def test_a_devices_clock_is_corrected_by_a_gateways_that_is_right(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    sent = msgspec.structs.replace(
+        made.pressure(),
+        sent_at=("2026-11-22T12:00:00",) * 4,
+        device_now="1970-01-01T05:00:10",
+        gateway_now_us=70_000_000,
+    )
+    states(store, sent)
+    assert rows("select distinct corrected_time - time = '60 s', device_behind_us from vital_sign") == [
+        (True, 60_000_000)
+    ]
+
+
+def test_a_devices_clock_is_not_corrected_by_a_gateways_that_is_wrong(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    sent = msgspec.structs.replace(
+        made.pressure(),
+        sent_at=("2026-11-22T12:00:00",) * 4,
+        device_now="1970-01-01T05:00:10",
+        gateway_now_us=70_000_000,
+    )
+    states(store, sent)
+    assert rows("select distinct corrected_time from vital_sign") == [(None,)]
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=1_000_000, source="ntp"))
+    assert rows("select distinct corrected_time - time = '61 s' from vital_sign") == [(True,)]
+
+
+def test_raw_bytes_lie_on_the_first_value_of_a_reading(store: Store, rows: Rows) -> None:
+    states(store, msgspec.structs.replace(SimulatedGateway("gw-a", 1).pressure(2), raw=(b"one", b"two")))
+    assert sorted(rows("select raw from vital_sign where raw is not null")) == [(b"one",), (b"two",)]
+
+
+def test_events_wake_the_worker(store: Store, store_url: str) -> None:
+    with psycopg.connect(store_url, autocommit=True) as connection:
+        connection.execute("listen feldsher_event")
+        states(store, SimulatedGateway("gw-a", 1).pressure())
+        assert [n.channel for n in connection.notifies(timeout=5, stop_after=1)] == ["feldsher_event"]
