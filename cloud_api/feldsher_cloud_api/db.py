@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib import resources
@@ -85,9 +85,7 @@ def pool(url: str, role: str, *, size: int = 8) -> Pool:
 
 
 @contextmanager
-def asking(
-    connections: Pool, *, user: UUID | None, role: str, patients: Iterable[UUID] = ()
-) -> Iterator[Connection]:
+def asking(connections: Pool, *, user: UUID | None, role: str, patients: Iterable[UUID] = ()) -> Generator[Connection]:
     """Open a transaction in which row-level security knows who asks; it commits where the block ends well."""
     with connections.connection() as connection, connection.transaction():
         connection.execute(
@@ -101,11 +99,11 @@ def asking(
 def queries(name: str) -> Any:
     """Return the named queries of `sql/<name>.sql` (aiosql)."""
     source = resources.files("feldsher_cloud_api") / "sql" / f"{name}.sql"
-    return aiosql.from_str(source.read_text(encoding="utf-8"), "psycopg")
+    return aiosql.from_str(  # pyright: ignore[reportUnknownMemberType]
+        source.read_text(encoding="utf-8"), "psycopg", mandatory_parameters=False
+    )
 
 
 def execute(connection: Connection, statement: LiteralString, parameters: Iterable[object] = ()) -> int:
     """Run one statement and return how many rows it touched."""
     return connection.execute(statement, tuple(parameters)).rowcount
-
-

@@ -238,6 +238,10 @@ CREATE FUNCTION app.principal(who uuid, OUT role text, OUT display text, OUT pra
     AS $$ SELECT p.role, p.display, p.practitioner,
                  ARRAY(SELECT l.patient FROM cloud.patient_link l WHERE l.person = p.id AND l.during @> now())
           FROM cloud.person p WHERE p.id = who AND p.disabled_at IS NULL $$;
+CREATE FUNCTION app.component(content jsonb, code text) RETURNS numeric LANGUAGE sql IMMUTABLE
+    AS $$ SELECT (c #>> '{valueQuantity,value}')::numeric FROM jsonb_array_elements(content -> 'component') c
+          WHERE c #>> '{code,coding,0,code}' = code LIMIT 1 $$;
+COMMENT ON FUNCTION app.component IS 'The value of an Observation''s component by its first code';
 COMMENT ON FUNCTION app.role IS 'Role of the asking person, empty where nobody is signed in';
 COMMENT ON FUNCTION app.person IS 'The asking person';
 COMMENT ON FUNCTION app.patients IS 'The patients for whom the asking person speaks';

@@ -1,0 +1,151 @@
+"""The application: routes, security headers, answers to refusals, health and metrics. Nothing happens at import."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import quote
+
+import anyio.to_thread
+import psycopg
+import structlog
+from cryptography.fernet import Fernet
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from starlette.exceptions import HTTPException
+
+from feldsher_cloud_api import db, oauth, provision, signin, tokens
+from feldsher_cloud_api.access import Forbidden, Unauthenticated
+from feldsher_cloud_api.care import ecg, vitals
+from feldsher_cloud_api.config import Settings
+from feldsher_cloud_api.context import Context
+from feldsher_cloud_api.fhir import rest
+from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.secret import keep_secret
+
+MAX_BODY = 2_000_000
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'self'; object-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+_log = structlog.get_logger()
+
+
+class Metrics:
+    """Counters of one application: by route template, never by address."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("method", "route", "status")
+        self.requests = Counter("feldsher_http_requests", "Answered requests", labels, registry=self.registry)
+        self.seconds = Histogram("feldsher_http_seconds", "Time to answer", ("method", "route"), registry=self.registry)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application of an installation; its pool opens when it starts and closes when it ends."""
+    pool = db.pool(settings.database_url, db.API)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        await anyio.to_thread.run_sync(pool.open)
+        yield
+        await anyio.to_thread.run_sync(pool.close)
+
+    app = FastAPI(title="feldsher", lifespan=lifespan, docs_url=None, redoc_url=None)
+    cursor = Fernet(keep_secret(settings.secrets / "cursor.key", Fernet.generate_key))
+    app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
+    app.state.metrics = Metrics()
+    app.middleware("http")(_guard)
+    for router in (signin.router, oauth.router, provision.router, ecg.router, vitals.router, rest.router):
+        app.include_router(router)
+    _health(app, pool)
+    _refusals(app)
+    return app
+
+
+def _health(app: FastAPI, pool: db.Pool) -> None:
+    @app.get("/health/live", include_in_schema=False)
+    def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get("/health/ready", include_in_schema=False)
+    def ready() -> Response:
+        try:
+            with pool.connection(timeout=2) as connection:
+                connection.execute("SELECT 1")
+        except (psycopg.Error, TimeoutError):
+            return JSONResponse({"status": "the database does not answer"}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    _ = live, ready, metrics
+
+
+async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Refuse large bodies, add security headers, count and log by route template (no address, no query, no name)."""
+    started = time.perf_counter()
+    length = request.headers.get("content-length", "")
+    if request.method in ("POST", "PUT", "PATCH") and (not length.isdigit() or int(length) > MAX_BODY):
+        response: Response = JSONResponse({"error": f"a body of known length up to {MAX_BODY} bytes is needed"}, 413)
+    else:
+        response = await call_next(request)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    route = getattr(request.scope.get("route"), "path", "other")
+    metrics: Metrics = request.app.state.metrics
+    metrics.requests.labels(request.method, route, str(response.status_code)).inc()
+    seconds = time.perf_counter() - started
+    metrics.seconds.labels(request.method, route).observe(seconds)
+    _log.info("request", method=request.method, route=route, status=response.status_code, ms=round(seconds * 1000, 1))
+    return response
+
+
+def _refusals(app: FastAPI) -> None:
+    @app.exception_handler(FhirError)
+    def fhir_error(request: Request, error: FhirError) -> Response:
+        return rest.reply(error.outcome(), error.status)
+
+    @app.exception_handler(Unauthenticated)
+    def unauthenticated(request: Request, error: Unauthenticated) -> Response:
+        if _is_page(request):
+            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+        return _refused(request, 401, "login", str(error), {"WWW-Authenticate": 'Bearer realm="feldsher"'})
+
+    @app.exception_handler(Forbidden)
+    def forbidden(request: Request, error: Forbidden) -> Response:
+        return _refused(request, 403, "forbidden", str(error), {})
+
+    @app.exception_handler(HTTPException)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        code = "not-found" if error.status_code == 404 else "not-supported"
+        return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
+
+    _ = fhir_error, unauthenticated, forbidden, http_error
+
+
+def _is_page(request: Request) -> bool:
+    path = request.url.path
+    return (
+        request.method == "GET"
+        and "text/html" in request.headers.get("accept", "")
+        and not path.startswith(("/fhir", "/api", "/oauth/token"))
+    )
+
+
+def _refused(request: Request, status: int, code: str, words: str, headers: dict[str, str]) -> Response:
+    if request.url.path.startswith("/fhir"):
+        response = rest.reply(FhirError(status, code, words).outcome(), status)
+        response.headers.update(headers)
+        return response
+    return JSONResponse({"error": words}, status, headers=headers)

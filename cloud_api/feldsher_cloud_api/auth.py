@@ -1,0 +1,198 @@
+"""Sign-in: browser sessions with their CSRF protection, bearer tokens, and the principal of a request."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from fastapi import Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from feldsher_cloud_api import access, audit, db, passwords
+from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
+from feldsher_cloud_api.context import Context, context
+
+COOKIE = "feldsher_session"
+CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_queries = db.queries("auth")
+
+
+def digest(token: str) -> bytes:
+    """Return what the database keeps of a random token: its SHA-256."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def csrf_token(cookie: str) -> str:
+    """Return the CSRF token that belongs to a session cookie: pages send it back with every change."""
+    mac = hmac.new(cookie.encode(), b"feldsher csrf", hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+
+
+def csrf_of(request: Request) -> str:
+    """Return the CSRF token of the request's session, empty where there is none: for templates."""
+    cookie = request.cookies.get(COOKIE)
+    return csrf_token(cookie) if cookie else ""
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """Return a request's urlencoded form fields; of a repeated field the last (a FastAPI dependency)."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        return {}
+    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def load_principal(
+    connection: db.Connection, person: UUID, client: str, scopes: tuple[str, ...] | None = None
+) -> Principal:
+    """Return what a person is at this moment; Unauthenticated where unknown or disabled."""
+    row = _queries.principal(connection, person=person)
+    if row is None or row[0] is None:
+        raise Unauthenticated("the account does not exist or is disabled")
+    return Principal(person, row[0], row[1], row[2], tuple(row[3]), client, scopes)
+
+
+def open_session(of: Context, person: UUID) -> str:
+    """Remember a signed-in browser and return the value of its cookie."""
+    token, now = secrets.token_urlsafe(32), of.settings.clock()
+    with of.pool.connection() as connection:
+        _queries.open_session(
+            connection, token_hash=digest(token), person=person, now=now, expires=now + of.settings.session_life
+        )
+    return token
+
+
+def set_cookie(of: Context, response: Response, token: str) -> None:
+    """Put the session cookie on a response: HttpOnly, SameSite=Lax, Secure unless plain HTTP on this machine."""
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(of.settings.session_life.total_seconds()),
+        httponly=True,
+        samesite="lax",
+        secure=not of.settings.loopback,
+        path="/",
+    )
+
+
+def close_session(of: Context, token: str) -> None:
+    """End a browser's session."""
+    with of.pool.connection() as connection:
+        _queries.close_session(connection, token_hash=digest(token))
+
+
+def optional_principal(
+    request: Request,
+    of: Annotated[Context, Depends(context)],
+    form: Annotated[dict[str, str], Depends(form_of)],
+) -> Principal | None:
+    """Return who is asking, None where nobody says who they are (a FastAPI dependency).
+
+    A bearer token is preferred to the cookie; with a cookie every change needs its CSRF token. Unauthenticated where
+    a token is given and not valid, Forbidden where the CSRF token is missing.
+    """
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return _by_token(of, token.strip())
+    cookie = request.cookies.get(COOKIE)
+    if not cookie:
+        return None
+    principal = _by_cookie(of, cookie)
+    if principal is not None and request.method not in _SAFE:
+        check_csrf(request, cookie, form)
+    return principal
+
+
+def current_principal(principal: Annotated[Principal | None, Depends(optional_principal)]) -> Principal:
+    """Return who is asking; Unauthenticated where nobody is signed in (a FastAPI dependency)."""
+    if principal is None:
+        raise Unauthenticated("sign in first")
+    return principal
+
+
+def check_csrf(request: Request, cookie: str, form: Mapping[str, str]) -> None:
+    """Raise Forbidden where a change with a cookie does not carry that cookie's CSRF token."""
+    given = request.headers.get(CSRF_HEADER) or form.get(CSRF_FIELD, "")
+    if not hmac.compare_digest(given.encode(), csrf_token(cookie).encode()):
+        raise Forbidden("the request does not carry the session's CSRF token")
+    check_origin(request)
+
+
+def check_origin(request: Request) -> None:
+    """Raise Forbidden where a browser says that the request comes from another site."""
+    origin, host = request.headers.get("origin"), request.headers.get("host")
+    if origin and origin != "null" and urlsplit(origin).netloc != host:
+        raise Forbidden("the request comes from another site")
+    if request.headers.get("sec-fetch-site", "same-origin") == "cross-site":
+        raise Forbidden("the request comes from another site")
+
+
+def _by_token(of: Context, token: str) -> Principal:
+    said = of.tokens.check(token, of.settings.clock())
+    with of.pool.connection() as connection:
+        if said.grant is not None and _oauth.grant_revoked(connection, id=said.grant) is not False:
+            raise Unauthenticated("the grant of this token has been revoked")
+        client = _oauth.client(connection, id=said.client)
+        if client is None:
+            raise Unauthenticated("the client of this token is not registered any more")
+        return load_principal(connection, said.person, said.client, said.scopes)
+
+
+def _by_cookie(of: Context, cookie: str) -> Principal | None:
+    now, hashed = of.settings.clock(), digest(cookie)
+    with of.pool.connection() as connection:
+        row = _queries.session_person(connection, token_hash=hashed, now=now, idle_since=now - of.settings.session_idle)
+        if row is None:
+            return None
+        if now - row[1] > timedelta(minutes=1):
+            _queries.touch_session(connection, token_hash=hashed, now=now)
+        try:
+            return load_principal(connection, row[0], "web")
+        except Unauthenticated:
+            return None
+
+
+_oauth = db.queries("oauth")
+
+
+def sign_in(of: Context, request: Request, username: str, password: str) -> tuple[UUID | None, str]:
+    """Return (person, "") or (None, reason), reason being `locked`, `failed` or `busy`; either way it is audited."""
+    now = of.settings.clock()
+    if not of.brake.allows(request.client.host if request.client else "", now):
+        return None, "busy"
+    person = passwords.authenticate(of.pool, username, password, now)
+    with access.nobody(of.pool) as connection:
+        who = load_principal(connection, person, "web") if person is not None else None
+        audit.sign_in(connection, who, success=person is not None, now=now)
+    if person is not None:
+        return person, ""
+    return None, "locked" if passwords.is_locked(of.pool, username, now) else "failed"
+
+
+def local_path(target: str) -> str:
+    """Return a path on this server to go to after sign-in; anything else becomes `/`."""
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc or not target.startswith("/") or target.startswith(("//", "/\\")):
+        return "/"
+    return target if "\\" not in target and "\n" not in target and "\r" not in target else "/"
+
+
+def signed_in_response(of: Context, person: UUID, target: str) -> Response:
+    """Return the redirect after a sign-in, with the session's cookie."""
+    response = RedirectResponse(local_path(target), status_code=303)
+    set_cookie(of, response, open_session(of, person))
+    return response
+
+
+CurrentPrincipal = Annotated[Principal, Depends(current_principal)]
+OptionalPrincipal = Annotated[Principal | None, Depends(optional_principal)]
+CurrentContext = Annotated[Context, Depends(context)]
+Form = Annotated[dict[str, str], Depends(form_of)]

@@ -1,0 +1,186 @@
+"""Orders: a doctor asks for an ECG; the ServiceRequest and the gateway's command are stored in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Sex, Subject
+
+from feldsher_cloud_api import access, audit, db
+from feldsher_cloud_api.access import Principal
+from feldsher_cloud_api.fhir import dates, store, validate
+from feldsher_cloud_api.fhir.outcome import FaultError
+
+LOINC = "http://loinc.org"
+ECG_STUDY = "11524-6"
+"""EKG study, LOINC 11524-6 (research/ehr.md §4.7)."""
+SECONDS = 10.0
+"""A standard 12-lead recording lasts 10 s (AHA/ACCF/HRS 2007 recommendations, part I)."""
+STATE = "urn:feldsher:order-state"
+_FLAGS = {
+    "urn:feldsher:pacemaker": "pacemaker",
+    "urn:feldsher:pregnant": "pregnant",
+    "urn:feldsher:qt-drugs": "qt_drugs",
+}
+_queries = db.queries("order")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where an order for a device goes: its gateway and the device's name there."""
+
+    gateway: str
+    local_name: str
+
+
+def request(
+    patient: UUID,
+    device: UUID,
+    *,
+    priority: str = "routine",
+    note: str | None = None,
+    flags: dict[str, bool] | None = None,
+) -> dict[str, Any]:
+    """Return the ServiceRequest that asks for an ECG of a patient by a cardiograph: for pages and programs."""
+    resource: dict[str, Any] = {
+        "resourceType": "ServiceRequest",
+        "status": "active",
+        "intent": "order",
+        "priority": priority,
+        "code": {"coding": [{"system": LOINC, "code": ECG_STUDY, "display": "EKG study"}]},
+        "subject": {"reference": f"Patient/{patient}"},
+        "performer": [{"reference": f"Device/{device}"}],
+    }
+    if note:
+        resource["note"] = [{"text": note}]
+    named = {word: url for url, word in _FLAGS.items()}
+    if flags:
+        resource["extension"] = [{"url": named[word], "valueBoolean": value} for word, value in flags.items()]
+    return resource
+
+
+def place(
+    connection: db.Connection, principal: Principal, resource: dict[str, Any], *, now: datetime, life: timedelta
+) -> dict[str, Any]:
+    """Store an order and the command for its gateway, and return the resource with its id.
+
+    Faults are all named by their elements (InvalidResourceError, 422). The order lapses after `life`.
+    """
+    faults = validate.structure(resource, validate.SERVICE_REQUEST)
+    _fixed(resource, faults)
+    validate.check(faults)
+    reach = access.reach(connection, principal)
+    patient = validate.reference(resource, resource.get("subject"), "subject", "Patient", faults)
+    performers = cast("list[Any]", resource.get("performer", [{}]))
+    if len(performers) != 1:
+        faults.append(FaultError("ServiceRequest.performer", "performer: exactly one Device is needed"))
+    device = validate.reference(resource, performers[0], "performer[0]", "Device", faults)
+    person = store.find(connection, "Patient", patient, reach) if patient else None
+    if patient and person is None:
+        faults.append(
+            FaultError("ServiceRequest.subject", "subject: there is no such Patient in your care", "not-found")
+        )
+    route = _route(connection, device) if device else None
+    if device and route is None:
+        words = "performer[0]: the device is no cardiograph that a claimed gateway reaches"
+        faults.append(FaultError("ServiceRequest.performer[0]", words, "not-found"))
+    _requester(resource, principal, faults)
+    validate.check(faults)
+    if person is None or route is None or patient is None:
+        raise AssertionError("validate.check has raised where any of these is missing")
+    stored = {**resource, "id": str(store.new_id(now)), "authoredOn": dates.render(now)}
+    store.insert(connection, stored, patient=patient, now=now)
+    _command(connection, UUID(stored["id"]), route, subject(person.content(), resource, now.date()), now, life)
+    audit.record(
+        connection,
+        principal,
+        interaction="create",
+        action="C",
+        now=now,
+        resources=[f"ServiceRequest/{stored['id']}"],
+        patient=patient,
+    )
+    return stored
+
+
+def _fixed(resource: dict[str, Any], faults: list[FaultError]) -> None:
+    kind = "ServiceRequest"
+    if resource.get("status") != "active":
+        faults.append(
+            FaultError(f"{kind}.status", "status: an order is acted on at once, so it must be active", "value")
+        )
+    if resource.get("intent") != "order":
+        faults.append(FaultError(f"{kind}.intent", "intent: only `order` can be placed here", "value"))
+    if resource.get("priority", "routine") not in validate.PRIORITIES:
+        faults.append(FaultError(f"{kind}.priority", "priority: routine, urgent, asap or stat", "code-invalid"))
+    if resource.get("doNotPerform"):
+        faults.append(
+            FaultError(f"{kind}.doNotPerform", "doNotPerform: an order not to do is not served", "not-supported")
+        )
+    if not validate.has_coding(resource.get("code"), LOINC, ECG_STUDY):
+        faults.append(
+            FaultError(f"{kind}.code", f"code: only {LOINC}|{ECG_STUDY} (EKG study) can be ordered", "code-invalid")
+        )
+    if "subject" not in resource:
+        faults.append(FaultError(f"{kind}.subject", "subject: a reference to a Patient is needed", "required"))
+    if "performer" not in resource:
+        faults.append(FaultError(f"{kind}.performer", "performer: a reference to a Device is needed", "required"))
+
+
+def _requester(resource: dict[str, Any], principal: Principal, faults: list[FaultError]) -> None:
+    own = principal.reference
+    given = resource.get("requester")
+    if given is None:
+        if own is not None:
+            resource["requester"] = {"reference": own, "display": principal.display}
+        return
+    if principal.role != "service" and given.get("reference") != own:
+        faults.append(FaultError("ServiceRequest.requester", "requester: nobody orders in another's name", "security"))
+
+
+def _route(connection: db.Connection, device: UUID) -> Route | None:
+    row = _queries.route(connection, device=device)
+    return Route(row[0], row[1]) if row else None
+
+
+def subject(patient: dict[str, Any], resource: dict[str, Any], today: date) -> Subject:
+    """Return what a gateway may know of a patient: age in years, sex, and what the order says; never who it is."""
+    sex: Sex = patient["gender"] if patient.get("gender") in ("male", "female") else "unknown"
+    flags = {
+        _FLAGS[e["url"]]: e["valueBoolean"]
+        for e in cast("list[dict[str, Any]]", resource.get("extension", []))
+        if e.get("url") in _FLAGS and isinstance(e.get("valueBoolean"), bool)
+    }
+    return Subject(age=age(patient.get("birthDate"), today), sex=sex, **flags)
+
+
+def age(birth_date: str | None, today: date) -> int | None:
+    """Return full years since a FHIR date; None where it is missing or names only a year or month."""
+    if birth_date is None or len(birth_date) != 10:
+        return None
+    born = date.fromisoformat(birth_date)
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def _command(connection: db.Connection, order: UUID, route: Route, of: Subject, now: datetime, life: timedelta) -> None:
+    lapses = now + life
+    payload = wire.encode(
+        wire.OrderCommand(
+            id=store.new_id(now),
+            sent_us=_micros(now),
+            order=order,
+            device=route.local_name,
+            seconds=SECONDS,
+            lapses_us=_micros(lapses),
+            subject=of,
+        )
+    )
+    _queries.add_command(connection, order=order, gateway=route.gateway, payload=payload, created=now, expires=lapses)
+
+
+def _micros(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000)

@@ -1,0 +1,245 @@
+"""Signing: a doctor confirms a report by a re-authenticated act with their own key over the bytes that were shown.
+
+What is signed is a manifest: the SHA-256 of the report's stored text in the version that was shown, of its picture and
+of the recording's samples, and the conclusion as signed. The exact manifest bytes and the detached JWS (ES256) are
+kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from argon2.low_level import Type, hash_secret_raw
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey
+
+from feldsher_cloud_api import access, audit, db, passwords
+from feldsher_cloud_api.access import Principal
+from feldsher_cloud_api.context import Context
+from feldsher_cloud_api.fhir import dates, store, validate
+from feldsher_cloud_api.fhir.outcome import FhirError
+
+_queries = db.queries("signature")
+VERIFICATION = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.5"}
+"""Verification signature, http://hl7.org/fhir/R4/valueset-signature-type.html."""
+INTERPRETER_SAID = "urn:feldsher:interpreter-conclusion"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a doctor asks for: the password again, the version that was seen, and their own conclusion if it differs."""
+
+    password: str
+    version: int
+    conclusion: str | None = None
+
+
+class Signer(Protocol):
+    """Makes a detached JWS over bytes in one person's name."""
+
+    def sign(self, data: bytes) -> str:
+        """Return header and signature as `header..signature`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeySigner:
+    """A signer with an unsealed key."""
+
+    key: ECKey
+
+    def sign(self, data: bytes) -> str:
+        """Return the detached JWS (RFC 7515 appendix F), ES256."""
+        whole = jws.serialize_compact({"alg": "ES256", "kid": self.key.thumbprint()}, data, self.key)
+        header, _, signature = whole.split(".")
+        return f"{header}..{signature}"
+
+
+def asked(body: bytes) -> Asked:
+    """Return what a Parameters resource asks for; FhirError names a parameter that is missing or wrong."""
+    given: dict[str, Any] = {}
+    for parameter in cast("list[dict[str, Any]]", validate.body(body, "Parameters").get("parameter", [])):
+        given |= {str(parameter.get("name")): v for k, v in parameter.items() if k.startswith("value")}
+    password, version, conclusion = given.get("password"), given.get("version"), given.get("conclusion")
+    if not isinstance(password, str):
+        raise FhirError(400, "required", "password: valueString is needed", "Parameters.parameter('password')")
+    if not isinstance(version, int):
+        raise FhirError(400, "required", "version: valueInteger is needed", "Parameters.parameter('version')")
+    return Asked(password, version, conclusion if isinstance(conclusion, str) else None)
+
+
+def new_key(password: str) -> tuple[str, bytes, bytes, bytes]:
+    """Return a new key for a person: (public key PEM, salt, nonce, private key sealed under the password)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    return public.decode(), salt, nonce, AESGCM(_wrapping_key(password, salt)).encrypt(nonce, private, None)
+
+
+def _wrapping_key(password: str, salt: bytes) -> bytes:
+    # RFC 9106 §4, second recommended option: 64 MiB, three passes.
+    return hash_secret_raw(password.encode(), salt, 3, 65536, 4, 32, Type.ID)
+
+
+def open_signer(connection: db.Connection, person: UUID, password: str) -> Signer:
+    """Return the signer of a person whose password is known; FhirError 403 where they have no key that it opens."""
+    row = _queries.key(connection, person=person)
+    if row is None:
+        raise FhirError(403, "forbidden", "you have no signing key; an administrator can give you one")
+    salt, nonce, wrapped = row
+    try:
+        private = AESGCM(_wrapping_key(password, salt)).decrypt(nonce, wrapped, None)
+    except InvalidTag as error:
+        raise FhirError(403, "forbidden", "your signing key does not open with this password") from error
+    pem = serialization.load_der_private_key(private, None).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return KeySigner(ECKey.import_key(pem))
+
+
+def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored:
+    """Sign a preliminary report in the version that was shown and return it as final.
+
+    FhirError 403 (password, key), 404, 409 (not preliminary), 412 (another version than the one shown).
+    """
+    access.permit_role(who, "doctor")
+    now = of.settings.clock()
+    _authenticate_again(of, who, wish.password, now)
+    with access.asking(of.pool, who) as connection:
+        shown = store.read(connection, "DiagnosticReport", report, access.reach(connection, who))
+        connection.execute("SELECT FROM fhir.diagnosticreport WHERE id = %s FOR UPDATE", (report,))
+        if shown.version != wish.version:
+            raise FhirError(412, "conflict", f"the report is now version {shown.version}; look at it again")
+        content = shown.content()
+        if content["status"] != "preliminary":
+            raise FhirError(409, "conflict", f"the report is {content['status']}, only a preliminary one can be signed")
+        final = _finalise(content, who, wish.conclusion, now)
+        signed = _manifest(connection, shown, final["conclusion"], who, now)
+        signature = open_signer(connection, who.person, wish.password).sign(signed)
+        version = store.update(connection, final, patient=shown.patient, now=now)
+        _confirm_results(connection, final, now)
+        _queries.add_signature(
+            connection, id=store.new_id(now), report=report, version=shown.version, person=who.person, at=now,
+            signed=signed, jws=signature,
+        )  # fmt: skip
+        _provenance(connection, final, version, who, signature, shown.patient, now)
+        audit.record(
+            connection, who, interaction="sign", action="E", now=now,
+            resources=[f"DiagnosticReport/{report}"], patient=shown.patient,
+        )  # fmt: skip
+        return store.read(connection, "DiagnosticReport", report)
+
+
+def _authenticate_again(of: Context, who: Principal, password: str, now: datetime) -> None:
+    with of.pool.connection() as connection:
+        row = _queries.username(connection, person=who.person)
+    if row is None or passwords.authenticate(of.pool, row[0], password, now) != who.person:
+        raise FhirError(403, "security", "the password is not right, or the account is locked for a while")
+
+
+def _finalise(report: dict[str, Any], who: Principal, conclusion: str | None, now: datetime) -> dict[str, Any]:
+    final = {**report, "status": "final", "issued": dates.render(now)}
+    final["resultsInterpreter"] = [{"reference": who.reference, "display": who.display}]
+    if conclusion is not None and conclusion != report.get("conclusion"):
+        kept = {"url": INTERPRETER_SAID, "valueString": report.get("conclusion", "")}
+        final["extension"] = [*report.get("extension", []), kept]
+        final["conclusion"] = conclusion
+        # The interpreter's codes are its own; a doctor's text must not stand beside codes that it contradicts.
+        final.pop("conclusionCode", None)
+    return final
+
+
+def _manifest(connection: db.Connection, shown: store.Stored, conclusion: str, who: Principal, now: datetime) -> bytes:
+    row = _queries.shown(connection, report=shown.id)
+    pictures = [
+        hashlib.sha256(store.picture(connection, UUID(form["url"].rsplit("/", 1)[-1]))[0]).hexdigest()
+        for form in shown.content().get("presentedForm", [])
+    ]
+    manifest = {
+        "report": str(shown.id),
+        "version": shown.version,
+        "report_sha256": hashlib.sha256(shown.json.encode()).hexdigest(),
+        "pictures_sha256": pictures,
+        "samples_sha256": bytes(row[0]).hex() if row else None,
+        "conclusion": conclusion,
+        "signer": who.reference,
+        "at": dates.render(now),
+    }
+    return json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _confirm_results(connection: db.Connection, report: dict[str, Any], now: datetime) -> None:
+    for result in report.get("result", []):
+        stored = store.read(connection, "Observation", UUID(result["reference"].rsplit("/", 1)[-1]))
+        store.update(connection, stored.content() | {"status": "final"}, patient=stored.patient, now=now)
+
+
+def _provenance(
+    connection: db.Connection,
+    report: dict[str, Any],
+    version: int,
+    who: Principal,
+    signature: str,
+    patient: UUID | None,
+    now: datetime,
+) -> None:
+    target = f"DiagnosticReport/{report['id']}/_history/{version}"
+    person = {"reference": who.reference, "display": who.display}
+    resource = {
+        "resourceType": "Provenance",
+        "id": str(store.new_id(now)),
+        "target": [{"reference": target}] + ([{"reference": f"Patient/{patient}"}] if patient else []),
+        "recorded": dates.render(now),
+        "agent": [{"type": {"coding": [{"system": _PARTICIPANT, "code": "verifier"}]}, "who": person}],
+        "signature": [
+            {
+                "type": [VERIFICATION],
+                "when": dates.render(now),
+                "who": person,
+                "sigFormat": "application/jose",
+                "data": base64.b64encode(signature.encode()).decode(),
+            }
+        ],
+    }
+    store.insert(connection, resource, patient=patient, now=now)
+
+
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+
+
+def verify(connection: db.Connection, report: UUID) -> bool:
+    """Return whether every signature of a report fits its kept bytes, its signer's key and what is stored.
+
+    The stored text of the signed version and the recording's samples must still hash to what was signed.
+    """
+    rows = list(_queries.signatures(connection, report=report))
+    texts = {s.version: s.json for s in store.versions(connection, "DiagnosticReport", report)}
+    row = _queries.shown(connection, report=report)
+    samples = bytes(row[0]).hex() if row else None
+    for version, signed, signature, public in rows:
+        manifest = json.loads(signed)
+        header, _, mark = signature.split(".")
+        whole = f"{header}.{base64.urlsafe_b64encode(signed).rstrip(b'=').decode()}.{mark}"
+        try:
+            jws.deserialize_compact(whole, ECKey.import_key(public), algorithms=["ES256"])
+        except JoseError:
+            return False
+        text = hashlib.sha256(texts[version].encode()).hexdigest()
+        if (manifest["report_sha256"], manifest["samples_sha256"]) != (text, samples):
+            return False
+    return bool(rows)

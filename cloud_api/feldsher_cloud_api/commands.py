@@ -1,0 +1,97 @@
+"""Orders on their way to gateways: published over MQTT at once and again until acknowledged; MQTT keeps nothing."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+import paho.mqtt.client as mqtt
+import structlog
+from feldsher_ehr_core import wire
+from paho.mqtt.enums import CallbackAPIVersion
+
+from feldsher_cloud_api import ca, db
+from feldsher_cloud_api.config import Settings, broker
+
+AGAIN_S = 3.0
+"""An unacknowledged command is repeated this often; gateways know repeats by the order's id."""
+_queries = db.queries("worker")
+_log = structlog.get_logger()
+
+
+class Publisher(Protocol):
+    """Hands a payload to the broker."""
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Return whether the payload could be handed over; where not, it is tried again."""
+        ...
+
+
+class Mqtt:
+    """A publisher over mutual TLS under the name `cloud`; it reconnects by itself."""
+
+    def __init__(self, settings: Settings) -> None:
+        authority, certificate, key = tls_files(settings)
+        name = f"cloud-{os.getpid()}"
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
+        context = ssl.create_default_context(cafile=str(authority))
+        context.load_cert_chain(str(certificate), str(key))
+        self._client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType]
+        self._client.reconnect_delay_set(min_delay=1, max_delay=10)
+        host, port = broker(settings.mqtt_url)
+        self._client.connect_async(host, port, keepalive=20)
+
+    def start(self) -> None:
+        """Connect in the background."""
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Disconnect."""
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Publish with QoS 1; False while not connected."""
+        if not self._client.is_connected():
+            return False
+        return self._client.publish(topic, payload, qos=1).rc == mqtt.MQTT_ERR_SUCCESS
+
+
+def tls_files(settings: Settings) -> tuple[Path, Path, Path]:
+    """Return the files of authority, certificate and key of the broker user `cloud`.
+
+    They lie in FELDSHER_MQTT_TLS (ca.pem, cloud.pem, cloud.key) or beside the authority, which then issues them.
+    """
+    given = os.environ.get("FELDSHER_MQTT_TLS")
+    if given:
+        return Path(given) / "ca.pem", Path(given) / "cloud.pem", Path(given) / "cloud.key"
+    directory = settings.ca_directory / "clients"
+    certificate, key = directory / "cloud.pem", directory / "cloud.key"
+    if not key.exists():
+        ca.load(settings.ca_directory, settings.clock).issue_client("cloud").write(directory, "cloud")
+    return settings.ca_directory / "ca.pem", certificate, key
+
+
+def publish_due(connection: db.Connection, publisher: Publisher, now: datetime) -> int:
+    """Publish the commands that are due, with the present time in them, and return how many were handed over."""
+    sent = 0
+    with connection.transaction():
+        for order, gateway, payload in list(_queries.due(connection, again=AGAIN_S)):
+            command = wire.decode_down(bytes(payload))
+            fresh = msgspec.structs.replace(command, sent_us=int(now.timestamp() * 1_000_000))
+            if publisher.publish(wire.down_topic(gateway, "order"), wire.encode(fresh)):
+                _queries.sent(connection, order=order)
+                _log.info("command_published", gateway=gateway, order=str(order))
+                sent += 1
+    return sent
+
+
+def lapse(connection: db.Connection) -> list[tuple[UUID, str, datetime]]:
+    """End the commands that nobody has acknowledged in time and return (order, gateway, when) of each."""
+    with connection.transaction():
+        return [(row[0], row[1], row[2]) for row in _queries.lapsed(connection)]

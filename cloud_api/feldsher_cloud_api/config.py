@@ -1,0 +1,101 @@
+"""The cloud's settings, from the environment alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from feldsher_cloud_api.ca import Clock, utc_now
+
+DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL = (
+    "FELDSHER_DATABASE_URL",
+    "FELDSHER_MQTT_URL",
+    "FELDSHER_STATE",
+    "FELDSHER_API_URL",
+    "FELDSHER_MQTT_PUBLIC_URL",
+)
+
+
+class ConfigError(ValueError):
+    """A setting that is missing or wrong; the text names the variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an installation is told from outside.
+
+    `api_url`: the address under which people and gateways reach the API (issuer of tokens, base of FHIR links).
+    `mqtt_url`: the broker as this process reaches it; `mqtt_public_url`: as gateways reach it.
+    """
+
+    database_url: str
+    mqtt_url: str = "mqtts://localhost:8883"
+    mqtt_public_url: str | None = None
+    api_url: str = "http://127.0.0.1:8000"
+    state: Path = Path(".state")
+    clock: Clock = utc_now
+    session_life: timedelta = timedelta(hours=12)
+    session_idle: timedelta = timedelta(minutes=30)
+    token_life: timedelta = timedelta(minutes=5)
+    refresh_life: timedelta = timedelta(hours=12)
+    code_life: timedelta = timedelta(minutes=1)
+    claim_life: timedelta = timedelta(hours=24)
+    order_life: timedelta = timedelta(minutes=10)
+    demo: bool = True
+
+    @property
+    def secrets(self) -> Path:
+        """The directory of secrets."""
+        return self.state / "secrets"
+
+    @property
+    def ca_directory(self) -> Path:
+        """The directory of the certificate authority."""
+        return self.secrets / "ca"
+
+    @property
+    def fhir_base(self) -> str:
+        """The base address of the FHIR interface, without a slash at its end."""
+        return f"{self.api_url}/fhir"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the API is only offered on this machine over plain HTTP, so that cookies cannot be Secure."""
+        parts = urlsplit(self.api_url)
+        return parts.scheme == "http" and parts.hostname in {"127.0.0.1", "localhost", "::1", "testserver"}
+
+    def gateway_broker(self) -> tuple[str, int]:
+        """Return host and port under which gateways reach the broker."""
+        return broker(self.mqtt_public_url or self.mqtt_url)
+
+
+def broker(url: str) -> tuple[str, int]:
+    """Return host and port of an mqtts:// address; ConfigError where it is another."""
+    parts = urlsplit(url)
+    if parts.scheme != "mqtts" or parts.hostname is None:
+        raise ConfigError(f"{MQTT_URL}: {url!r} is not mqtts://host:port")
+    return parts.hostname, parts.port or 8883
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings that the environment gives; ConfigError names a variable that is missing or wrong."""
+    url = environment.get(DATABASE_URL)
+    if not url:
+        raise ConfigError(f"{DATABASE_URL}: not set; it is the address of the database, postgresql://…")
+    settings = Settings(
+        database_url=url,
+        mqtt_url=environment.get(MQTT_URL, "mqtts://localhost:8883"),
+        mqtt_public_url=environment.get(MQTT_PUBLIC_URL),
+        api_url=environment.get(API_URL, "http://127.0.0.1:8000").rstrip("/"),
+        state=Path(environment.get(STATE, ".state")),
+        demo=environment.get("FELDSHER_DEMO", "1") == "1",
+    )
+    parts = urlsplit(settings.api_url)
+    if parts.scheme != "https" and not settings.loopback:
+        raise ConfigError(f"{API_URL}: {settings.api_url!r} must be https:// outside this machine")
+    settings.gateway_broker()
+    return settings

@@ -1,0 +1,1 @@
+"""From what ingest stored to the record: one file per kind of event."""

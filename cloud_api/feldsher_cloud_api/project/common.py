@@ -1,0 +1,131 @@
+"""What all projections share: deterministic ids, devices, whose a measurement is, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid5
+
+from feldsher_ehr_core.ids import uuid7
+
+from feldsher_cloud_api import db
+from feldsher_cloud_api.fhir import dates, store
+
+LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
+OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+_PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+_DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")
+_GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")
+_queries = db.queries("project")
+
+
+class ProjectionError(Exception):
+    """An event that cannot be projected (yet); the text is kept with the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of ingest's, as claimed."""
+
+    id: int
+    at: datetime
+    kind: str
+    gateway: str
+    message_id: UUID
+    body: dict[str, Any]
+
+
+def derived_id(at: datetime, *parts: str) -> UUID:
+    """Return the id of a projected resource: a UUIDv7 of its measurement time whose random part is a hash of `parts`.
+
+    The same source gives the same id, so projecting it again changes nothing; and ids stay in order of time.
+    """
+    digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
+    return uuid7(max(0, int(at.timestamp() * 1000)), digest[:10])
+
+
+def device_key(gateway: str, address: str) -> str:
+    """Return the key of a device: its own address where that is unique in the world, else gateway/name."""
+    return address.upper() if _GLOBAL.fullmatch(address) else f"{gateway}/{address}"
+
+
+def device_id(gateway: str, address: str) -> UUID:
+    """Return the id of the Device resource of a device."""
+    return uuid5(_DEVICES, device_key(gateway, address))
+
+
+def device(
+    connection: db.Connection, gateway: str, address: str, now: datetime, *, kind: str, model: str | None = None
+) -> UUID:
+    """Return the Device of what a gateway calls `address`, registered at first sight."""
+    identity, key = device_id(gateway, address), device_key(gateway, address)
+    _queries.know_gateway(connection, gateway=gateway)
+    if _queries.know_device(connection, id=identity, address=key, kind=kind) == 1:
+        store.insert(connection, device_resource(identity, key, kind, model), patient=None, now=now)
+    _queries.saw_device(connection, gateway=gateway, device=identity, local_name=address, now=now)
+    return identity
+
+
+_KINDS = {
+    # http://hl7.org/fhir/R4/valueset-device-type.html leads into SNOMED CT; words are free, codes there are not.
+    "cuff": "Blood pressure monitor",
+    "cardiograph": "Electrocardiograph",
+    "unknown": "Medical device",
+}
+
+
+def device_resource(identity: UUID, key: str, kind: str, model: str | None = None) -> dict[str, Any]:
+    """Return the Device resource of a device."""
+    resource: dict[str, Any] = {
+        "resourceType": "Device",
+        "id": str(identity),
+        "identifier": [{"system": "urn:feldsher:device", "value": key}],
+        "status": "active",
+        "type": {"coding": [{"system": "urn:feldsher:device-kind", "code": kind}], "text": _KINDS[kind]},
+    }
+    if model:
+        resource["modelNumber"] = model
+    return resource
+
+
+def assigned_patient(connection: db.Connection, device: UUID, at: datetime) -> UUID | None:
+    """Return the patient to whom a device was assigned at a time, None where nobody."""
+    return _queries.assigned_patient(connection, device=device, at=at)
+
+
+def queue_unassigned(
+    connection: db.Connection, *, identity: UUID, kind: str, resource: str, device: UUID, gateway: str, at: datetime,
+    reason: str,
+) -> None:  # fmt: skip
+    """Put a measurement that belongs to nobody into the staff's queue; repeating it is harmless."""
+    _queries.queue_unassigned(
+        connection, id=identity, kind=kind, resource=resource, device=device, gateway=gateway, at=at, reason=reason
+    )
+
+
+def concept(system: str, code: str, display: str) -> dict[str, Any]:
+    """Return a CodeableConcept with one coding."""
+    return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
+
+
+def provenance(
+    identity: UUID, targets: list[str], device: UUID, recorded: datetime, source: str, assembler: str
+) -> dict[str, Any]:
+    """Return the Provenance of projected resources: which device measured, which program assembled, of what source."""
+    return {
+        "resourceType": "Provenance",
+        "id": str(identity),
+        "target": [{"reference": t} for t in targets],
+        "recorded": dates.render(recorded),
+        "agent": [
+            {"type": concept(_PARTICIPANT, "author", "Author"), "who": {"reference": f"Device/{device}"}},
+            {"type": concept(_PARTICIPANT, "assembler", "Assembler"), "who": {"display": assembler}},
+        ],
+        "entity": [
+            {"role": "source", "what": {"identifier": {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{source}"}}}
+        ],
+    }

@@ -1,0 +1,214 @@
+"""A recording becomes a preliminary DiagnosticReport: measurements, statements, and the picture stamped unconfirmed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from feldsher_ehr_core.ecg import Interpretation, Measurements
+from feldsher_ingest import read
+from feldsher_ingest.read import StoredRecording
+from feldsher_signal import draw
+
+from feldsher_cloud_api import db
+from feldsher_cloud_api.care.order import ECG_STUDY, STATE
+from feldsher_cloud_api.fhir import dates, store
+from feldsher_cloud_api.project import common
+from feldsher_cloud_api.project.common import Event, ProjectionError, concept
+
+STATEMENTS = "urn:feldsher:ecg-statement"
+"""Our registry of statement codes (docs/statements.md): SCP-ECG codes as PTB-XL uses them where one exists."""
+CRITICAL, LIMITS, ENGINE = "urn:feldsher:critical", "urn:feldsher:not-judged", "urn:feldsher:engine"
+
+# LOINC of 12-lead measurements; 8636-3 leaves the method open, 76634-5 and 76635-2 name it (loinc.org/8636-3).
+_MEASURED = (
+    ("rate", "8867-4", "Heart rate", "/min"),
+    ("pr", "8625-6", "P-R interval", "ms"),
+    ("qrs", "8633-0", "QRS duration", "ms"),
+    ("qt", "8634-8", "Q-T interval", "ms"),
+    ("axis_qrs", "8632-2", "QRS axis", "deg"),
+)
+_QTC = (
+    ("qtc_fridericia", common.LOINC, "76634-5", "Q-T interval corrected based on Fridericia formula"),
+    ("qtc_bazett", common.LOINC, "76635-2", "Q-T interval corrected based on Bazett formula"),
+    ("qtc_framingham", STATEMENTS, "qtc-framingham", "Q-T interval corrected based on Framingham formula"),
+    ("qtc_hodges", STATEMENTS, "qtc-hodges", "Q-T interval corrected based on Hodges formula"),
+)
+
+
+def project(connection: db.Connection, event: Event, now: datetime, *, watermark: str | None = None) -> None:
+    """Project the recording of an event; a second time changes nothing."""
+    stored = read.recording(connection, UUID(event.body["recording"]))
+    if stored is None:
+        raise ProjectionError("recording: it is not stored")
+    if store.find(connection, "DiagnosticReport", stored.id) is not None:
+        return
+    device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph")
+    order = store.find(connection, "ServiceRequest", stored.order) if stored.order else None
+    patient = order.patient if order else common.assigned_patient(connection, device, stored.taken_at)
+    links = _links(device, patient, order)
+    results = _observations(stored, links)
+    picture = _picture(connection, stored, patient, now, watermark)
+    report = _report(stored, links, results, picture, now)
+    store.insert(connection, report, patient=patient, now=now, extra={"recording": stored.id})
+    for resource in results:
+        store.insert(connection, resource, patient=patient, now=now)
+    _trail(connection, stored, report, device, patient, now)
+    if order is not None:
+        _complete(connection, order, now)
+    if patient is None:
+        reason = "taken without an order" if stored.order is None else "its order is not known here"
+        common.queue_unassigned(
+            connection, identity=stored.id, kind="ecg", resource=f"DiagnosticReport/{stored.id}", device=device,
+            gateway=stored.gateway, at=stored.taken_at, reason=reason,
+        )  # fmt: skip
+
+
+def _links(device: UUID, patient: UUID | None, order: store.Stored | None) -> dict[str, Any]:
+    links: dict[str, Any] = {"device": {"reference": f"Device/{device}"}}
+    if patient is not None:
+        links["subject"] = {"reference": f"Patient/{patient}"}
+    if order is not None:
+        links["basedOn"] = [{"reference": f"ServiceRequest/{order.id}"}]
+    return links
+
+
+def _report(
+    stored: StoredRecording, links: dict[str, Any], results: list[dict[str, Any]], picture: UUID, now: datetime
+) -> dict[str, Any]:
+    found = stored.interpretation
+    report: dict[str, Any] = {
+        "resourceType": "DiagnosticReport",
+        "id": str(stored.id),
+        "identifier": [{"system": "urn:feldsher:recording", "value": str(stored.id)}],
+        "status": "preliminary",
+        "category": [concept("http://terminology.hl7.org/CodeSystem/v2-0074", "EC", "Electrocardiac")],
+        "code": concept(common.LOINC, ECG_STUDY, "EKG study"),
+        **{k: v for k, v in links.items() if k != "device"},
+        "effectivePeriod": {"start": dates.render(stored.started_at), "end": dates.render(stored.ended_at)},
+        "issued": dates.render(now),
+        "conclusion": conclusion(stored),
+        "presentedForm": [{"contentType": "image/svg+xml", "url": f"Binary/{picture}", "title": "ECG, unconfirmed"}],
+    }
+    if results:
+        report["result"] = [{"reference": f"Observation/{r['id']}"} for r in results]
+    if found is not None and found.statements:
+        report["conclusionCode"] = [concept(STATEMENTS, s.code, s.text) for s in found.statements]
+    extensions = [{"url": LIMITS, "valueString": text} for text in limits(stored)]
+    if found is not None:
+        critical = any(s.critical for s in found.statements)
+        extensions.append({"url": ENGINE, "valueString": found.engine})
+        extensions.append({"url": CRITICAL, "valueBoolean": critical})  # pyright: ignore[reportArgumentType]
+    if extensions:
+        report["extension"] = extensions
+    return report
+
+
+def limits(stored: StoredRecording) -> list[str]:
+    """Return what could not be judged and why, in words: it stands before any finding."""
+    said: list[str] = []
+    if stored.not_interpreted is not None or stored.interpretation is None:
+        said.append(f"not interpreted: {stored.not_interpreted or 'the gateway sent no interpretation'}")
+    if stored.partial is not None:
+        said.append(f"recording incomplete: {stored.partial}")
+    if stored.lost:
+        said.append(f"{stored.lost} samples lost")
+    if stored.lead_off:
+        said.append(f"electrode off: {', '.join(stored.lead_off)}")
+    if stored.interpretation is not None:
+        said.extend(_unusable(stored.interpretation))
+    return said
+
+
+def _unusable(found: Interpretation) -> list[str]:
+    said = [] if found.quality.usable else ["signal quality too poor to judge the recording"]
+    for lead, quality in found.quality.leads.items():
+        if not quality.usable:
+            said.append(f"lead {lead} not judged: {', '.join(quality.issues) or 'unusable'}")
+    return said
+
+
+def conclusion(stored: StoredRecording) -> str:
+    """Return the interpreter's conclusion, after what could not be judged."""
+    lines = [text[0].upper() + text[1:] + "." for text in limits(stored)]
+    if stored.interpretation is not None:
+        lines.append(stored.interpretation.conclusion)
+    return "\n".join(lines)
+
+
+def _observations(stored: StoredRecording, links: dict[str, Any]) -> list[dict[str, Any]]:
+    if stored.interpretation is None:
+        return []
+    measured = stored.interpretation.measurements
+    made: list[dict[str, Any]] = []
+    for name, code, display, unit in _MEASURED:
+        value: float | None = getattr(measured, name)
+        if value is not None:
+            made.append(_observation(stored, links, code, display) | {"valueQuantity": _quantity(value, unit)})
+    components = _corrected(measured)
+    if components:
+        made.append(_observation(stored, links, "8636-3", "Q-T interval corrected") | {"component": components})
+    return made
+
+
+def _corrected(measured: Measurements) -> list[dict[str, Any]]:
+    components: list[dict[str, Any]] = []
+    for name, system, code, display in _QTC:
+        value: float | None = getattr(measured, name)
+        if value is not None:
+            components.append({"code": concept(system, code, display), "valueQuantity": _quantity(value, "ms")})
+    return components
+
+
+def _quantity(value: float, unit: str) -> dict[str, Any]:
+    # repr is the shortest text that means this float: the digits that the engine gave.
+    return {"value": Decimal(repr(value)), "unit": unit, "system": common.UCUM, "code": unit}
+
+
+def _observation(stored: StoredRecording, links: dict[str, Any], code: str, display: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": str(common.derived_id(stored.started_at, str(stored.id), code)),
+        "status": "preliminary",
+        "category": [concept(common.OBSERVATION_CATEGORY, "procedure", "Procedure")],
+        "code": concept(common.LOINC, code, display),
+        **links,
+        "effectiveDateTime": dates.render(stored.started_at),
+    }
+
+
+def _picture(
+    connection: db.Connection, stored: StoredRecording, patient: UUID | None, now: datetime, watermark: str | None
+) -> UUID:
+    identity = common.derived_id(stored.started_at, str(stored.id), "picture")
+    svg = draw.svg(stored.recording, stored.interpretation, watermark=watermark)
+    keep_picture(connection, identity, svg, patient, now)
+    return identity
+
+
+def keep_picture(connection: db.Connection, identity: UUID, svg: str, patient: UUID | None, now: datetime) -> None:
+    """Store an SVG picture as a Binary."""
+    resource = {"resourceType": "Binary", "id": str(identity), "contentType": "image/svg+xml"}
+    store.insert(connection, resource, patient=patient, now=now, extra={"bytes": svg.encode()})
+
+
+def _trail(
+    connection: db.Connection, stored: StoredRecording, report: dict[str, Any], device: UUID, patient: UUID | None,
+    now: datetime,
+) -> None:  # fmt: skip
+    targets = [f"DiagnosticReport/{report['id']}", *(r["reference"] for r in report.get("result", []))]
+    engine = stored.interpretation.engine if stored.interpretation else "feldsher cloud worker"
+    identity = common.derived_id(stored.started_at, str(stored.id), "provenance")
+    made_by = common.provenance(identity, targets, device, now, str(stored.id), engine)
+    store.insert(connection, made_by, patient=patient, now=now)
+
+
+def _complete(connection: db.Connection, order: store.Stored, now: datetime) -> None:
+    content = order.content()
+    if content["status"] in ("completed", "entered-in-error"):
+        return
+    others = [e for e in content.get("extension", []) if e["url"] != STATE]
+    done = content | {"status": "completed", "extension": [*others, {"url": STATE, "valueCode": "reported"}]}
+    store.update(connection, done, patient=order.patient, now=now)

@@ -1,0 +1,25 @@
+"""The state of gateways and devices, for technicians."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from feldsher_cloud_api import db
+from feldsher_cloud_api.project import common
+from feldsher_cloud_api.project.common import Event
+
+_STATES = {"birth": "online", "heartbeat": "online", "death": "offline"}
+_queries = db.queries("project")
+
+
+def project(connection: db.Connection, event: Event, now: datetime) -> None:
+    """Note that a gateway is online or offline; an older word changes nothing."""
+    _queries.know_gateway(connection, gateway=event.gateway)
+    state = _STATES.get(str(event.body.get("state")), "unknown")
+    _queries.gateway_state(connection, gateway=event.gateway, state=state, at=event.at)
+
+
+def device(connection: db.Connection, event: Event, now: datetime) -> None:
+    """Note that a device was seen, lost or reported a fault."""
+    identity = common.device(connection, event.gateway, str(event.body["device"]), now, kind="unknown")
+    _queries.device_state(connection, device=identity, state=str(event.body["state"]), at=event.at)

@@ -1,0 +1,151 @@
+"""Vital signs become Observations: a blood pressure panel per reading, a heart rate beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from feldsher_ehr_core.vitals import (
+    ABSENT_REASONS,
+    BLOOD_PRESSURE_PANEL,
+    DIASTOLIC,
+    MEAN,
+    PULSE,
+    SYSTOLIC,
+    VITALS,
+    Vital,
+)
+from feldsher_ingest import read
+from feldsher_ingest.read import StoredVital
+
+from feldsher_cloud_api import db
+from feldsher_cloud_api.fhir import dates, store
+from feldsher_cloud_api.project import common
+from feldsher_cloud_api.project.common import Event, ProjectionError, concept
+
+# Blood Pressure Service 1.1.1, table 3.3 (Measurement Status): what the cuff itself doubts.
+_DOUBTS = (
+    (0x01, "body moved during the measurement"),
+    (0x02, "cuff too loose"),
+    (0x04, "irregular pulse detected by the cuff"),
+    (0x20, "measured in an improper position"),
+)
+_COMPONENTS = (SYSTOLIC, DIASTOLIC, MEAN)
+
+
+def project(connection: db.Connection, event: Event, now: datetime) -> None:
+    """Project the readings of an event; each belongs to whom the device was assigned to when it measured."""
+    ids = [UUID(i) for i in event.body["readings"]]
+    values = read.readings(connection, ids)
+    missing = set(ids) - {v.reading_id for v in values}
+    if missing:
+        raise ProjectionError(f"readings: {len(missing)} of {len(ids)} are not stored")
+    for _, group in groupby(values, lambda v: v.reading_id):
+        _reading(connection, event, list(group), now)
+
+
+def _reading(connection: db.Connection, event: Event, values: list[StoredVital], now: datetime) -> None:
+    first = values[0]
+    device = common.device(connection, first.gateway, first.device, now, kind="cuff", model=event.body.get("model"))
+    patient = common.assigned_patient(connection, device, first.taken_at)
+    made = [r for r in (_panel(values), _pulse(values)) if r is not None] + _others(values)
+    for resource in made:
+        resource |= {"device": {"reference": f"Device/{device}"}}
+        if patient is not None:
+            resource |= {"subject": {"reference": f"Patient/{patient}"}}
+        fresh = store.insert(connection, resource, patient=patient, now=now)
+        if not fresh:
+            return  # projected before: the ids are made of the reading
+    references = [f"Observation/{r['id']}" for r in made]
+    identity = common.derived_id(first.time, str(first.reading_id), "provenance")
+    made_by = common.provenance(identity, references, device, now, str(first.message_id), "feldsher cloud worker")
+    store.insert(connection, made_by, patient=patient, now=now)
+    if patient is None:
+        common.queue_unassigned(
+            connection,
+            identity=first.reading_id,
+            kind="vitals",
+            resource=references[0],
+            device=device,
+            gateway=first.gateway,
+            at=first.taken_at,
+            reason="the device was assigned to nobody at the time of measurement",
+        )
+
+
+def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[str, Any]:
+    first = values[0]
+    resource: dict[str, Any] = {
+        "resourceType": "Observation",
+        "id": str(common.derived_id(first.time, str(first.reading_id), part)),
+        "identifier": [{"system": "urn:feldsher:reading", "value": str(first.reading_id)}],
+        "status": "final",
+        "category": [concept(common.OBSERVATION_CATEGORY, "vital-signs", "Vital Signs")],
+        "code": code,
+        "effectiveDateTime": effective(first),
+        "issued": dates.render(first.received_at),
+    }
+    notes = [text for bit, text in _DOUBTS if (first.status or 0) & bit]
+    if notes:
+        resource["note"] = [{"text": "; ".join(notes)}]
+    extensions: list[dict[str, Any]] = []
+    if first.taken_at != first.time:
+        extensions.append({"url": "urn:feldsher:corrected-time", "valueDateTime": dates.render(first.taken_at)})
+    if first.user_no is not None:
+        extensions.append({"url": "urn:feldsher:device-user", "valueInteger": first.user_no})
+    if extensions:
+        resource["extension"] = extensions
+    return resource
+
+
+def effective(vital: StoredVital) -> str:
+    """Return the key time of a value as FHIR dateTime, in the offset of the device's local time where it sent one."""
+    at = vital.time
+    if vital.sent_at is not None:
+        local = datetime.fromisoformat(vital.sent_at)
+        # The device's time was read in the gateway's offset: the difference is that offset, in whole minutes.
+        minutes = round((local - at.replace(tzinfo=None)).total_seconds() / 60)
+        if abs(minutes) <= 14 * 60:
+            at = at.astimezone(timezone(timedelta(minutes=minutes)))
+    return dates.render(at)
+
+
+def _value(of: Vital, vital: StoredVital | None) -> dict[str, Any]:
+    if vital is None or vital.value is None:
+        reason = ABSENT_REASONS[vital.absent] if vital is not None and vital.absent else "unknown"
+        return {"dataAbsentReason": {"coding": [{"system": common.ABSENT, "code": reason}]}}
+    unit = vital.unit or of.unit
+    return {"valueQuantity": {"value": vital.value, "unit": unit, "system": common.UCUM, "code": unit}}
+
+
+def _panel(values: list[StoredVital]) -> dict[str, Any] | None:
+    by_code = {v.code: v for v in values}
+    if not any(c.mdc in by_code for c in _COMPONENTS):
+        return None
+    code = concept(common.LOINC, BLOOD_PRESSURE_PANEL, "Blood pressure panel with all children optional")
+    resource = _base(values, "panel", code)
+    # The vital-signs profile wants systolic and diastolic always, if only as absent; the mean is optional.
+    wanted = [c for c in _COMPONENTS if c is not MEAN or c.mdc in by_code]
+    resource["component"] = [
+        {"code": concept(common.LOINC, c.loinc, c.display), **_value(c, by_code.get(c.mdc))} for c in wanted
+    ]
+    return resource
+
+
+def _pulse(values: list[StoredVital]) -> dict[str, Any] | None:
+    found = next((v for v in values if v.code == PULSE.mdc), None)
+    if found is None:
+        return None
+    return _base(values, "pulse", concept(common.LOINC, PULSE.loinc, PULSE.display)) | _value(PULSE, found)
+
+
+def _others(values: list[StoredVital]) -> list[dict[str, Any]]:
+    """Return Observations of codes that the catalogue does not know: kept under their MDC code, never dropped."""
+    return [
+        _base(values, f"mdc-{v.code}", concept("urn:iso:std:iso:11073:10101", str(v.code), f"MDC {v.code}"))
+        | _value(Vital(v.code, "", "", v.unit, 0, 0), v)
+        for v in values
+        if v.code not in VITALS
+    ]

@@ -1,0 +1,137 @@
+"""Provisioning: a one-time claim lets a gateway's own key be certified.
+
+A claim is `feldsher1.` and base64url of JSON {url, gateway, secret, ca_sha256}. Only the secret's SHA-256 is stored; it
+is compared in constant time, good once and for a limited time. The certificate's name is the gateway's, whatever the
+request says.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import structlog
+from cryptography import x509
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from feldsher_ehr_core.ids import gateway_id
+from pydantic import BaseModel, Field
+
+from feldsher_cloud_api import access, auth, ca, db
+from feldsher_cloud_api.auth import CurrentContext
+from feldsher_cloud_api.config import Settings
+
+PREFIX = "feldsher1."
+_queries = db.queries("provision")
+_log = structlog.get_logger()
+router = APIRouter(prefix="/provision")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a technician carries to a gateway."""
+
+    url: str
+    gateway: str
+    secret: str
+    ca_sha256: str
+
+    def text(self) -> str:
+        """Return the claim as one word."""
+        parts = {"url": self.url, "gateway": self.gateway, "secret": self.secret, "ca_sha256": self.ca_sha256}
+        return PREFIX + base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+
+
+class ClaimRequest(BaseModel):
+    """What a gateway sends: the claim's secret and a certificate request (PEM) for its own key."""
+
+    secret: str = Field(min_length=20, max_length=200)
+    csr: str = Field(min_length=1, max_length=10_000)
+    gateway: str | None = Field(default=None, max_length=63)
+
+
+def add_gateway(
+    connection: db.Connection, settings: Settings, authority: ca.CertificateAuthority, name: str, description: str
+) -> Claim:
+    """Register a gateway, or give a registered one a new claim, and return the claim: it is shown only now."""
+    gateway = gateway_id(name)
+    secret = secrets.token_urlsafe(32)
+    _queries.add_gateway(
+        connection,
+        id=gateway,
+        name=description,
+        claim_hash=auth.digest(secret),
+        claim_expires=settings.clock() + settings.claim_life,
+    )
+    return Claim(settings.api_url, gateway, secret, authority.pin)
+
+
+def revoke_gateway(connection: db.Connection, authority: ca.CertificateAuthority, gateway: str, now: datetime) -> bool:
+    """Revoke a gateway's certificate and open claim; False where it is not registered. Brokers read the new list."""
+    row = _queries.revoke_gateway(connection, id=gateway, now=now)
+    if row is None:
+        return False
+    if row[0] is not None:
+        authority.revoke(int(row[0]))
+    return True
+
+
+def attach_device(connection: db.Connection, gateway: str, device: UUID, local_name: str) -> None:
+    """Note that a gateway reaches a device under a name."""
+    _queries.attach_device(connection, gateway=gateway, device=device, local_name=local_name)
+
+
+@router.get("/ca")
+def authority_certificate(of: CurrentContext) -> Response:
+    """Return the authority's certificate: a gateway checks it against its claim's pin before it believes anything."""
+    return Response(ca.load(of.settings.ca_directory).certificate_pem, media_type="application/x-pem-file")
+
+
+@router.post("/claim")
+def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response:
+    """Certify a gateway's key for a claim's secret, once."""
+    now = of.settings.clock()
+    if not of.brake.allows(request.client.host if request.client else "", now):
+        return JSONResponse({"error": "too many attempts"}, 429, headers={"Retry-After": "30"})
+    authority = ca.load(of.settings.ca_directory, of.settings.clock)
+    with access.nobody(of.pool) as connection:
+        # The update is the test: of two gateways with one claim the database lets one through.
+        row = _queries.take_claim(connection, claim_hash=auth.digest(asked.secret), now=now)
+        if row is None:
+            _log.warning("claim_refused")
+            return JSONResponse({"error": "the claim is unknown, used or over"}, 403)
+        gateway: str = row[0]
+        if asked.gateway not in (None, gateway):
+            connection.rollback()
+            return JSONResponse({"error": "the claim is another gateway's"}, 403)
+        try:
+            certificate = authority.sign_csr(asked.csr.encode(), gateway)
+        except ca.CaError as error:
+            connection.rollback()
+            return JSONResponse({"error": str(error)}, 400)
+        if row[1] is not None:
+            authority.revoke(int(row[1]))
+        _remember(connection, gateway, certificate)
+    _log.info("gateway_claimed", gateway=gateway)
+    return JSONResponse(_answer(of.settings, gateway, certificate, authority))
+
+
+def _remember(connection: db.Connection, gateway: str, certificate: bytes) -> None:
+    expires: datetime = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    _queries.remember_certificate(connection, id=gateway, serial=str(ca.serial(certificate)), expires=expires)
+
+
+def _answer(settings: Settings, gateway: str, certificate: bytes, authority: ca.CertificateAuthority) -> dict[str, Any]:
+    host, port = settings.gateway_broker()
+    return {
+        "certificate_pem": certificate.decode(),
+        "ca_pem": authority.certificate_pem.decode(),
+        "gateway": gateway,
+        "mqtt_host": host,
+        "mqtt_port": port,
+    }

@@ -1,0 +1,22 @@
+-- name: username^
+-- The name under which a person signs in.
+SELECT username FROM cloud.person WHERE id = :person;
+
+-- name: key^
+-- A person's sealed signing key.
+SELECT salt, nonce, wrapped FROM cloud.signing_key WHERE person = :person;
+
+-- name: shown^
+-- The hash of the samples that a report interprets.
+SELECT e.sha256 FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording WHERE r.id = :report;
+
+-- name: add_signature!
+-- Keep a signature with the exact bytes that were signed.
+INSERT INTO cloud.signature (id, report, version, person, at, signed, jws)
+VALUES (:id, :report, :version, :person, :at, :signed, :jws);
+
+-- name: signatures
+-- The signatures of a report with their signers' public keys.
+SELECT s.version, s.signed, s.jws, k.public_pem
+FROM cloud.signature s JOIN cloud.signing_key k ON k.person = s.person
+WHERE s.report = :report ORDER BY s.version;

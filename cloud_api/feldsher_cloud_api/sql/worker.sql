@@ -1,0 +1,42 @@
+-- name: claim
+-- The next open events, locked until the end of the transaction; what another worker has claimed is skipped.
+SELECT id, at, kind, gateway, message_id, body, attempts FROM public.event
+WHERE done_at IS NULL AND parked_at IS NULL AND retry_at <= clock_timestamp()
+ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED;
+
+-- name: done!
+-- An event is projected.
+UPDATE public.event SET done_at = clock_timestamp(), attempts = attempts + 1, error = NULL WHERE id = :id;
+
+-- name: failed!
+-- An event could not be projected: again later, and after too many attempts it is parked with its error.
+UPDATE public.event SET attempts = attempts + 1, error = :error,
+    retry_at = clock_timestamp() + :delay * interval '1 second',
+    parked_at = CASE WHEN attempts + 1 >= :most THEN clock_timestamp() END
+WHERE id = :id;
+
+-- name: waiting^
+-- Seconds until the next event may be tried again (null where none waits), and how many are parked.
+SELECT extract(epoch FROM min(retry_at) FILTER (WHERE parked_at IS NULL) - clock_timestamp())::float8,
+       count(*) FILTER (WHERE parked_at IS NOT NULL)
+FROM public.event WHERE done_at IS NULL;
+
+-- name: unpark!
+-- Try parked events again.
+UPDATE public.event SET parked_at = NULL, attempts = 0, retry_at = clock_timestamp() WHERE parked_at IS NOT NULL;
+
+-- name: due
+-- Commands that have to be published now: new ones, and those unanswered since `again` seconds; none that has lapsed.
+SELECT order_id, gateway, payload FROM cloud.gateway_command
+WHERE acknowledged_at IS NULL AND expires_at > clock_timestamp()
+  AND (sent_at IS NULL OR sent_at < clock_timestamp() - :again * interval '1 second')
+ORDER BY created FOR UPDATE SKIP LOCKED;
+
+-- name: sent!
+-- A command has been handed to the broker.
+UPDATE cloud.gateway_command SET sent = sent + 1, sent_at = clock_timestamp() WHERE order_id = :order;
+
+-- name: lapsed
+-- Orders whose command nobody has acknowledged in time; each is named once.
+UPDATE cloud.gateway_command SET state = 'lapsed', acknowledged_at = clock_timestamp(), detail = 'no gateway answered'
+WHERE acknowledged_at IS NULL AND expires_at <= clock_timestamp() RETURNING order_id, gateway, expires_at;
