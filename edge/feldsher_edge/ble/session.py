@@ -101,6 +101,7 @@ class Radio:
         self._users -= 1
         if self._users == 0:
             tasks, self._tasks = self._tasks, []
+            self._changed.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,7 +160,8 @@ class Radio:
         return {"backend": backend, "bluez": {"adapter": self._adapter} if self._adapter else {}}
 
     async def _scan_for_all(self) -> None:
-        while True:
+        # Asked each time: below Python 3.12 a cancellation may be swallowed on its way through a library's `wait_for`.
+        while self._users:
             self._changed.clear()
             if not self._waiters or self._connecting:
                 await self._changed.wait()
@@ -178,7 +180,9 @@ class Radio:
             while not self._changed.is_set():
                 before = self._heard
                 try:
-                    await asyncio.wait_for(self._changed.wait(), self._silence_s)
+                    # Not wait_for: before Python 3.12 it swallows a cancellation that meets the event.
+                    async with asyncio.timeout(self._silence_s):
+                        await self._changed.wait()
                 except TimeoutError:
                     if self._heard == before:
                         self.scan_restarts += 1

@@ -40,7 +40,8 @@ FAILURES_BEFORE_FORGETTING = 3
 """So many sessions that broke off in a row, and the bond counts as lost (the cuff's battery was changed)."""
 RESEND_S = 20
 """No cuff measures twice within so many seconds: an equal frame without a time in it is one reading sent again."""
-_PAUSE_S = (0.5, 1.5)
+PAUSE_S = (0.2, 1.0)
+"""The pause after a session, drawn anew each time."""
 _FRUITLESS_PAUSE_S = (5.0, 60.0)
 
 _log = structlog.get_logger()
@@ -66,6 +67,7 @@ class BleCuff:
         name: str = "",
         clock_is_true: Callable[[], bool] = lambda: False,
         linger_s: float = LINGER_S,
+        pause_s: tuple[float, float] = PAUSE_S,
     ) -> None:
         self._device = device
         self._clock = clock
@@ -76,6 +78,7 @@ class BleCuff:
         self._name = name
         self._clock_is_true = clock_is_true
         self._linger_s = linger_s
+        self._pause_s = pause_s
         self._quirks = quirks.load()
         self._cuffs: dict[str, _Cuff] = {}
         # What the cuff has already deleted and the disk has not yet taken.
@@ -93,7 +96,7 @@ class BleCuff:
                 found = await self._radio.find(SERVICE, self._wanted)
                 cuff = self._cuffs.setdefault(found.address.upper(), _Cuff(found.address.upper()))
                 await self._visit(found, cuff, sink)
-                await asyncio.sleep(self._rng.uniform(*_PAUSE_S))
+                await asyncio.sleep(self._rng.uniform(*self._pause_s))
                 while self._uncommitted:
                     await self._commit_again()
 
@@ -106,7 +109,7 @@ class BleCuff:
 
     async def _visit(self, found: BLEDevice, cuff: _Cuff, sink: Sink) -> None:
         quirk = quirks.of(found.name, self._quirks)
-        cuff.received = 0
+        cuff.begin()
         why = None
         try:
             async with self._radio.session(found, pair=quirk.pair) as session:
@@ -114,7 +117,7 @@ class BleCuff:
         except RADIO_ERRORS as error:
             why = f"{type(error).__name__}: {error}"
         cuff.failures = 0 if why is None or cuff.received else cuff.failures + 1
-        cuff.fruitless = 0 if cuff.received else cuff.fruitless + 1
+        cuff.fruitless = 0 if cuff.brought_something_new() else cuff.fruitless + 1
         pause = min(_FRUITLESS_PAUSE_S[1], _FRUITLESS_PAUSE_S[0] * 2**cuff.fruitless) if cuff.fruitless > 1 else 0.0
         cuff.not_before_ns = self._clock.mono_ns() + int(pause * 1e9)
         _log.info("cuff_session", device=cuff.address, readings=cuff.received, failures=cuff.failures, why=why)
@@ -150,7 +153,7 @@ class BleCuff:
             else:
                 readings = ReadingSet(cuff.address, identity.model, (reading,), device_now, gateway_now_us)
                 self._commit(partial(sink.readings, readings))
-            cuff.received += 1
+            cuff.note(raw)
             heard.set()
 
         await client.start_notify(MEASUREMENT, indicated)
@@ -170,7 +173,7 @@ class BleCuff:
             self._uncommitted[0]()
         except OSError as error:
             _log.error("reading_not_committed", why=str(error), waiting=len(self._uncommitted))
-            await asyncio.sleep(self._rng.uniform(*_PAUSE_S))
+            await asyncio.sleep(self._rng.uniform(*self._pause_s))
         else:
             del self._uncommitted[0]
 
@@ -205,6 +208,22 @@ class _Cuff:
         self.fruitless = 0
         self.not_before_ns = 0
         self._last: tuple[bytes, int] | None = None
+        self._frames: set[bytes] = set()
+        self._frames_before: set[bytes] = set()
+
+    def begin(self) -> None:
+        """Begin a session."""
+        self.received = 0
+        self._frames_before, self._frames = self._frames or self._frames_before, set()
+
+    def note(self, raw: bytes) -> None:
+        """Note a frame of this session."""
+        self.received += 1
+        self._frames.add(raw)
+
+    def brought_something_new(self) -> bool:
+        """Say whether the session brought a frame that the last one with frames did not: some cuffs resend for ever."""
+        return bool(self._frames - self._frames_before)
 
     def sequence(self, raw: bytes, received_us: int) -> int:
         """Return the receiving second of a frame; of a frame sent again, that of its first arrival."""

@@ -240,7 +240,8 @@ class RemoteDevice(ServiceInterface):
         self._resolved = False
         if not self._bonded:
             self._paired = False
-        self.emit_properties_changed({"ServicesResolved": False, "Connected": False})
+            self._start(central.forget(self._daemon.host, self._target))
+        self.emit_properties_changed({"ServicesResolved": False, "Connected": False, "Paired": self._paired})
 
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -1,0 +1,286 @@
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from bumble.device import Advertisement, Device
+from feldsher_edge.ble import blood_pressure
+from feldsher_edge.ble.session import Radio
+from feldsher_edge.devices import Reading, ReadingSet
+from feldsher_edge.devices.cuff import FAILURES_BEFORE_FORGETTING, BleCuff, reading_of
+from feldsher_edge.simulate import bleak_bumble
+from feldsher_edge.simulate.air import Air, host
+from feldsher_edge.simulate.cuff import ADDRESS, Faults, VirtualCuff
+from feldsher_edge.simulate.sink import Kept
+from feldsher_ehr_core.ids import reading_id
+
+START = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
+
+
+@dataclass
+class Steady:
+    """A clock that moves on only where a test says so."""
+
+    wall: int = int(START.timestamp() * 1e6)
+    mono: int = 0
+
+    def wall_us(self) -> int:
+        return self.wall
+
+    def mono_ns(self) -> int:
+        return self.mono
+
+    def local(self) -> datetime:
+        return datetime.fromtimestamp(self.wall / 1e6, UTC).replace(tzinfo=None)
+
+    def advance(self, seconds: float) -> None:
+        self.wall += int(seconds * 1e6)
+        self.mono += int(seconds * 1e9)
+
+
+@dataclass
+class Bench:
+    """A gateway's radio, a cuff and a sink, all in this process."""
+
+    air: Air
+    adapter: Device
+    cuff: VirtualCuff
+    clock: Steady
+    kept: Kept = field(default_factory=Kept)
+
+    def readings(self) -> list[Reading]:
+        return [reading for one in self.kept.sets for reading in one.readings]
+
+
+async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is another object's state
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def bench(
+    faults: Faults | None = None, *, clock_is_true: bool = False, linger_s: float = 30.0, address: str | None = None
+) -> AsyncGenerator[Bench]:
+    clock = Steady()
+    air = Air()
+    adapter = await host(air)
+    cuff = VirtualCuff(air, clock.local, faults=faults)
+    await cuff.power_on()
+    it = Bench(air, adapter, cuff, clock)
+    rng = random.Random(1)  # noqa: S311 - jitter
+    radio = Radio(rng, backend=bleak_bumble.backend(adapter))
+    driver = BleCuff(
+        "cuff-1",
+        clock,
+        radio,
+        UTC,
+        rng,
+        address=address,
+        clock_is_true=lambda: clock_is_true,
+        linger_s=linger_s,
+        pause_s=(0.0, 0.01),
+    )
+    running = asyncio.create_task(driver.run(it.kept))
+    try:
+        yield it
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+def id_of(one: ReadingSet) -> UUID:
+    (reading,) = one.readings
+    return reading_id(
+        device=one.device,
+        user=reading.user,
+        sent_at=reading.sent_at.isoformat() if reading.sent_at else None,
+        values=[(value.code, str(value.value)) for value in reading.values],
+        sequence=reading.sequence,
+    )
+
+
+async def test_stored_readings_arrive_with_who_and_when():
+    async with bench(address=ADDRESS.lower()) as it:
+        await it.cuff.measure(Decimal(132), Decimal(84), Decimal(71), user=1)
+        await it.cuff.measure(Decimal(118), Decimal(76), Decimal(64), user=2, status=0x0004)
+        await until(lambda: len(it.readings()) == 2)
+        await it.cuff.hung_up.wait()
+        first, second = it.readings()
+        assert [(v.code, v.value, v.unit) for v in first.values] == [
+            (150021, Decimal(132), "mm[Hg]"),
+            (150022, Decimal(84), "mm[Hg]"),
+            (150023, Decimal(100), "mm[Hg]"),
+            (149546, Decimal(71), "/min"),
+        ]
+        assert (first.user, second.user, second.status) == (1, 2, 4)
+        assert first.sent_at == it.clock.local()
+        assert first.raw == it.cuff.confirmed[0]
+        assert it.kept.sets[0].device == ADDRESS
+        assert (it.kept.sets[0].device_now, it.kept.sets[0].gateway_now_us) == (it.clock.local(), it.clock.wall)
+        (state,) = it.kept.states
+        assert state.battery == 87
+        assert state.identity is not None
+        assert (state.identity.model, state.identity.firmware) == ("UA-651BLE virtual", "1.0")
+        assert it.cuff.queue == []
+        assert it.cuff.clock_writes == []
+
+
+async def test_a_second_session_after_the_cuff_hung_up_uses_the_bond():
+    async with bench() as it:
+        for systolic in (120, 130, 140):
+            await it.cuff.measure(Decimal(systolic), Decimal(80), Decimal(70))
+            await until(lambda: it.cuff.queue == [] and it.cuff.connection is None)
+        assert [r.values[0].value for r in it.readings()] == [120, 130, 140]
+        assert (it.cuff.connections, it.cuff.pairings) == (3, 1)
+
+
+async def test_another_cuff_than_the_configured_one_is_left_alone():
+    async with bench(address="F0:F1:F2:F3:F4:99") as it:
+        await it.cuff.measure(Decimal(132), Decimal(84), Decimal(71))
+        heard = asyncio.Event()
+
+        def on_advertisement(_it: Advertisement) -> None:
+            heard.set()
+
+        it.adapter.on(Device.EVENT_ADVERTISEMENT, on_advertisement)
+        await asyncio.wait_for(heard.wait(), 5)
+        await asyncio.sleep(0.2)
+        assert it.cuff.connections == 0
+
+
+async def test_a_failed_reading_arrives_without_a_number():
+    async with bench() as it:
+        await it.cuff.measure("nan", "nan", "nan")
+        await until(it.readings)
+        assert [value.value for value in it.readings()[0].values] == ["nan"] * 4
+
+
+async def test_kilopascals_stay_kilopascals():
+    async with bench() as it:
+        await it.cuff.measure(Decimal("17.6"), Decimal("11.2"), Decimal(71), unit="kPa")
+        await until(it.readings)
+        values = it.readings()[0].values
+        assert [(str(v.value), v.unit) for v in values[:3]] == [("17.6", "kPa"), ("11.2", "kPa"), ("13.3", "kPa")]
+
+
+async def test_what_is_sent_again_is_the_same_reading():
+    async with bench(Faults(resends=True)) as it:
+        await it.cuff.measure(Decimal(132), Decimal(84), Decimal(71))
+        await until(lambda: len(it.readings()) >= 2)
+        assert len({id_of(one) for one in it.kept.sets}) == 1
+
+
+async def test_a_cuff_without_a_clock_keeps_equal_readings_apart():
+    async with bench(Faults(no_clock=True)) as it:
+        for _ in range(2):
+            await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+            await until(lambda: it.cuff.queue == [] and it.cuff.connection is None)
+            it.clock.advance(60)
+        assert [r.sent_at for r in it.readings()] == [None, None]
+        assert it.kept.sets[0].device_now is None
+        assert len({id_of(one) for one in it.kept.sets}) == 2
+
+
+async def test_a_cuff_without_a_clock_that_sends_again_at_once_sends_one_reading():
+    async with bench(Faults(no_clock=True, resends=True)) as it:
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: len(it.readings()) == 1 and it.cuff.connection is None)
+        it.clock.advance(5)
+        await until(lambda: len(it.readings()) == 2)
+        assert len({id_of(one) for one in it.kept.sets}) == 1
+
+
+async def test_a_wrong_clock_is_reported_as_it_is_and_set_only_where_allowed():
+    async with bench(Faults(clock_error=timedelta(days=-300)), clock_is_true=True) as it:
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: it.readings() and it.cuff.connection is None)
+        shown = it.clock.local() - timedelta(days=300)
+        assert it.readings()[0].sent_at == shown
+        assert it.kept.sets[0].device_now == shown
+        assert len(it.cuff.clock_writes) == 1
+        assert it.cuff.faults.clock_error == timedelta()
+        assert it.kept.states[0].detail == "clock set to 2026-11-23T01:02:03, it showed 2026-01-27T01:02:03"
+
+
+async def test_an_unreadable_frame_is_quarantined_with_its_byte():
+    async with bench() as it:
+        await it.cuff.store(bytes.fromhex("fe202700750055005f00e407091810093a690001"))
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(it.readings)
+        ((device, raw, why),) = it.kept.quarantined
+        assert (device, raw.hex()) == (ADDRESS, "fe202700750055005f00e407091810093a690001")
+        assert "byte" in why
+
+
+async def test_a_cuff_that_never_hangs_up_is_disconnected():
+    async with bench(Faults(stays_connected=True), linger_s=0.2) as it:
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: it.readings() and it.cuff.hung_up.is_set())
+
+
+async def test_a_cuff_that_breaks_off_is_read_to_the_end():
+    async with bench(Faults(hangs_up_after=1)) as it:
+        for systolic in (120, 130, 140):
+            await it.cuff.measure(Decimal(systolic), Decimal(80), Decimal(70))
+        await until(lambda: len(it.readings()) == 3)
+        assert [r.values[0].value for r in it.readings()] == [120, 130, 140]
+        assert it.cuff.connections == 3
+
+
+async def test_a_cuff_that_hangs_up_during_discovery_is_a_fault_and_not_the_end():
+    async with bench(Faults(hangs_up_after=0)) as it:
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: any(state.state == "fault" for state in it.kept.states), 30)
+        it.cuff.faults.hangs_up_after = None
+        await until(lambda: advance(it, 60) or it.readings(), 30)
+
+
+def advance(it: Bench, seconds: float) -> None:
+    """Let the driver's own pauses pass."""
+    it.clock.advance(seconds)
+
+
+async def test_a_lost_bond_is_made_anew():
+    async with bench() as it:
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: it.readings() and it.cuff.connection is None)
+        await it.cuff.forget_bonds()
+        await it.cuff.measure(Decimal(130), Decimal(80), Decimal(70))
+        await until(lambda: advance(it, 60) or len(it.readings()) == 2, 40)
+        assert it.cuff.pairings == 2
+        assert sum(state.state == "fault" for state in it.kept.states) == FAILURES_BEFORE_FORGETTING
+
+
+async def test_what_the_disk_refuses_is_committed_later():
+    async with bench() as it:
+        it.kept.disk_full = True
+        await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
+        await until(lambda: it.cuff.confirmed)
+        assert it.readings() == []
+        it.kept.disk_full = False
+        await until(it.readings)
+
+
+@pytest.mark.parametrize(
+    ("raw", "sequence"),
+    [
+        ("1e8a00580078000000041114293b3c00012700", 417204159),  # the year is unknown
+        ("1e8a0058007800ea07021f14293b3c00012700", 20260231204159),  # no such day
+    ],
+)
+def test_a_time_that_is_no_moment_still_makes_one_reading(raw: str, sequence: int):
+    data = bytes.fromhex(raw)
+    reading = reading_of(blood_pressure.parse(data), data, 7_000_000, 7)
+    assert (reading.sent_at, reading.sequence, reading.received_us) == (None, sequence, 7_000_000)
+
+
+def test_an_unknown_user_is_no_user():
+    data = bytes.fromhex("08780050006400ff")
+    assert reading_of(blood_pressure.parse(data), data, 0, 0).user is None
