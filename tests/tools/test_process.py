@@ -81,7 +81,9 @@ def test_what_was_recorded_is_stopped_later(tmp_path: Path) -> None:
 def test_a_reused_process_id_is_left_alone(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    (run / "old.pid").write_text(json.dumps({"pid": os.getpid(), "started": 1, "signal": "SIGKILL"}))
+    (run / "old.pid").write_text(
+        json.dumps({"name": "old", "pid": os.getpid(), "started": 1, "signal": "SIGKILL", "address": ""})
+    )
     assert stop_recorded(run) == []
     assert list(run.iterdir()) == []
 

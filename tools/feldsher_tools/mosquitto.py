@@ -93,6 +93,7 @@ class Mosquitto:
             log=directory / "log",
             pid_file=place.run / f"{name}.pid",
             cwd=directory,
+            address=self.url,
             outlives_parent=outlives,
         )
 

