@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from feldsher_signal.formats import own, wfdb
+from feldsher_signal.formats import foreign, own, wfdb
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import Recording
 
@@ -22,9 +22,7 @@ def read(path: str | Path) -> Recording:
         return wfdb.read(path)
     try:
         with path.open("rb") as stream:
-            start = stream.read(512)
+            start = stream.read(len(own.MAGIC))
     except OSError as error:
         raise FormatError(path, "file", error.strerror or str(error)) from error
-    if start.startswith(own.MAGIC):
-        return own.read(path)
-    raise FormatError(path, "byte 0", "no format known here")
+    return own.read(path) if start.startswith(own.MAGIC) else foreign.read(path)

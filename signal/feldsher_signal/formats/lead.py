@@ -1,11 +1,15 @@
-"""Names of leads as files write them, made the names of the house."""
+"""Leads as files hold them, made those of the house: their names, and the four that some files leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
 from feldsher_ehr_core.ecg import STANDARD_LEADS
 
+from feldsher_signal.record import MISSING, Recording
+
+_DERIVED = ("III", "aVR", "aVL", "aVF")
 _STANDARD = {name.lower(): name for name in STANDARD_LEADS}
 
 
@@ -25,3 +29,34 @@ def names(written: Iterable[str]) -> tuple[str, ...]:
             unique = f"{name}#{count}"
         out.append(unique)
     return tuple(out)
+
+
+def twelve(recording: Recording) -> Recording:
+    """Return a recording of I, II, V1 … V6 with III, aVR, aVL and aVF computed; any other as it is.
+
+    Exact: the computed leads have half the scale of I and II, so that aVR = -(I + II) / 2 stays whole. A sample is
+    missing where one that it is computed from is.
+    """
+    eight = [name for name in STANDARD_LEADS if name not in _DERIVED]
+    if sorted(recording.leads) != sorted(eight):
+        return recording
+    rows = [recording.leads.index(name) for name in eight]
+    scale = {recording.uv_per_bit[row] for row in rows[:2]}
+    if len(scale) > 1:
+        return recording
+    bases = recording.baseline or (0,) * len(recording.leads)
+    one, two = (recording.samples[row].astype(np.int64) - bases[row] for row in rows[:2])
+    gone = (recording.samples[rows[:2]] == MISSING).any(axis=0)
+    doubled = {"III": 2 * (two - one), "aVR": -one - two, "aVL": 2 * one - two, "aVF": 2 * two - one}
+    samples = {name: np.where(gone, MISSING, values).astype(np.int32) for name, values in doubled.items()}
+    half = scale.pop() / 2
+    samples |= {name: recording.samples[row] for name, row in zip(eight, rows, strict=True)}
+    uv_per_bit = {name: recording.uv_per_bit[row] for name, row in zip(eight, rows, strict=True)}
+    baseline = {name: bases[row] for name, row in zip(eight, rows, strict=True)}
+    return Recording(
+        STANDARD_LEADS,
+        recording.fs,
+        np.stack([samples[name] for name in STANDARD_LEADS]),
+        tuple(uv_per_bit.get(name, half) for name in STANDARD_LEADS),
+        tuple(baseline.get(name, 0) for name in STANDARD_LEADS),
+    )
