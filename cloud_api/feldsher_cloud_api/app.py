@@ -24,6 +24,7 @@ from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.secret import keep_secret
+from feldsher_cloud_api.web import pages
 
 MAX_BODY = 2_000_000
 _HEADERS = {
@@ -66,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.middleware("http")(_guard)
     for router in (signin.router, oauth.router, provision.router, ecg.router, vitals.router, rest.router):
         app.include_router(router)
+    pages.install(app)
     _health(app, pool)
     _refusals(app)
     return app

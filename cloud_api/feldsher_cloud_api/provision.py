@@ -81,6 +81,11 @@ def revoke_gateway(connection: db.Connection, authority: ca.CertificateAuthority
     return True
 
 
+def gateways(connection: db.Connection) -> list[tuple[Any, ...]]:
+    """Return (id, name, state, state_at, claimed_at, certificate_expires, revoked_at) of every gateway."""
+    return list(_queries.gateways(connection))
+
+
 def attach_device(connection: db.Connection, gateway: str, device: UUID, local_name: str) -> None:
     """Note that a gateway reaches a device under a name."""
     _queries.attach_device(connection, gateway=gateway, device=device, local_name=local_name)

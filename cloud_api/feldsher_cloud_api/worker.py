@@ -83,6 +83,11 @@ def _projection(table: dict[str, Projection], kind: str) -> Projection:
         raise LookupError(f"kind: {kind!r} has no projection") from None
 
 
+def unpark(connection: db.Connection) -> int:
+    """Let parked events be tried again and return how many there were."""
+    return int(_queries.unpark(connection))
+
+
 @dataclass(slots=True)
 class Worker:
     """The running worker; `stop` ends it after the present transaction."""

@@ -360,6 +360,7 @@ GRANT SELECT ON cloud.person, cloud.gateway, cloud.device, cloud.gateway_device,
 GRANT SELECT, UPDATE ON cloud.account TO feldsher_api;
 GRANT UPDATE (claim_hash, claim_expires, claimed_at, certificate_serial, certificate_expires, state, state_at)
     ON cloud.gateway TO feldsher_api;
+GRANT INSERT (id, name, claim_hash, claim_expires), UPDATE (revoked_at) ON cloud.gateway TO feldsher_api;
 GRANT INSERT, SELECT ON cloud.gateway_command TO feldsher_api;
 GRANT INSERT ON cloud.signature TO feldsher_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh TO feldsher_api;

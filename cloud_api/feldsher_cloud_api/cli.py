@@ -1,0 +1,269 @@
+"""`feldsher-cloud`: migrate, serve, work; the authority, gateways, devices, people; the demo; verifying the audit."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+import uvicorn
+
+from feldsher_cloud_api import accounts, assignment, audit, ca, commands, config, db, demo, log, provision, worker
+from feldsher_cloud_api.app import create_app
+from feldsher_cloud_api.config import ConfigError, Settings
+from feldsher_cloud_api.fhir import store
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
+user_app, audit_app, event_app = typer.Typer(), typer.Typer(), typer.Typer()
+for _name, _sub, _help in (
+    ("ca", ca_app, "The certificate authority of this installation."),
+    ("gateway", gateway_app, "Gateways: claims and revocation."),
+    ("device", device_app, "Devices and whose they are."),
+    ("user", user_app, "People's accounts."),
+    ("audit", audit_app, "The audit chain."),
+    ("event", event_app, "Events of ingest that the worker gave up."),
+):
+    app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
+
+
+def _settings() -> Settings:
+    try:
+        return config.from_environment()
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+@contextmanager
+def _owner(settings: Settings) -> Generator[db.Connection]:
+    """Connect as the database's owner, whom row-level security does not bind: this is an administrator's tool."""
+    with db.connect(settings.database_url) as connection, connection.transaction():
+        yield connection
+
+
+def _print(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    db.migrate(_settings().database_url)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
+    tls: Annotated[bool, typer.Option(help="Serve HTTPS with a certificate of our own authority.")] = False,
+) -> None:
+    """Serve the API and the pages."""
+    settings = _settings()
+    log.configure()
+    files: dict[str, Any] = {}
+    if tls:
+        names = [host, "localhost", "127.0.0.1"]
+        authority = ca.load(settings.ca_directory, settings.clock)
+        certificate, key = authority.issue_server(names).write(settings.secrets / "api", "api")
+        files = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+    uvicorn.run(
+        create_app(settings), host=host, port=port, access_log=False, log_level="warning", server_header=False, **files
+    )
+
+
+@app.command("worker")
+def run_worker(
+    mqtt: Annotated[bool, typer.Option(help="Publish orders to gateways.")] = True,
+) -> None:
+    """Project events into the record, publish orders, seal the audit; until stopped."""
+    settings = _settings()
+    log.configure()
+    publisher = commands.Mqtt(settings) if mqtt else None
+    running = worker.Worker(settings, publisher)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        running.stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    if publisher is not None:
+        publisher.start()
+    running.run()
+    if publisher is not None:
+        publisher.stop()
+
+
+@ca_app.command("init")
+def ca_init() -> None:
+    """Make the certificate authority where there is none, and print its pin."""
+    settings = _settings()
+    authority = ca.open_or_create(settings.ca_directory, settings.clock)
+    _print({"ca": str(authority.directory / "ca.pem"), "ca_sha256": authority.pin, "crl": str(authority.crl_path)})
+
+
+@ca_app.command("server")
+def ca_server(name: str, hosts: list[str], to: Annotated[Path, typer.Option(help="Folder to write into.")]) -> None:
+    """Issue a server certificate NAME.pem and NAME.key for HOSTS."""
+    settings = _settings()
+    certificate, key = ca.load(settings.ca_directory, settings.clock).issue_server(hosts).write(to, name)
+    _print({"certificate": str(certificate), "key": str(key)})
+
+
+@ca_app.command("client")
+def ca_client(name: str, to: Annotated[Path, typer.Option(help="Folder to write into.")]) -> None:
+    """Issue a client certificate for the broker user NAME (ingest, cloud)."""
+    settings = _settings()
+    certificate, key = ca.load(settings.ca_directory, settings.clock).issue_client(name).write(to, name)
+    _print({"certificate": str(certificate), "key": str(key)})
+
+
+@gateway_app.command("add")
+def gateway_add(name: str, description: Annotated[str, typer.Option(help="Where it stands.")] = "") -> None:
+    """Register a gateway and print its one-time claim: it is shown only now."""
+    settings = _settings()
+    authority = ca.load(settings.ca_directory, settings.clock)
+    with _owner(settings) as connection:
+        try:
+            claim = provision.add_gateway(connection, settings, authority, name, description or name)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    typer.echo(claim.text())
+
+
+@gateway_app.command("list")
+def gateway_list() -> None:
+    """Print all gateways with their state, one JSON object per line."""
+    names = ("id", "name", "state", "state_at", "claimed_at", "certificate_expires", "revoked_at")
+    with _owner(_settings()) as connection:
+        for row in provision.gateways(connection):
+            _print(dict(zip(names, row, strict=True)))
+
+
+@gateway_app.command("revoke")
+def gateway_revoke(name: str) -> None:
+    """Revoke a gateway's certificate and claim; the broker has to read its revocation list again."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        known = provision.revoke_gateway(connection, ca.load(settings.ca_directory), name, settings.clock())
+    if not known:
+        raise typer.BadParameter(f"{name}: there is no such gateway")
+
+
+@device_app.command("add")
+def device_add(
+    gateway: str,
+    address: Annotated[str, typer.Argument(help="Bluetooth address, or its name in the gateway's configuration.")],
+    kind: Annotated[str, typer.Option(help="cuff or cardiograph")],
+    model: Annotated[str | None, typer.Option()] = None,
+) -> None:
+    """Register a device that a gateway reaches and print its id."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        identity = assignment.add_device(
+            connection, gateway=gateway, address=address, kind=kind, model=model, now=settings.clock()
+        )
+    _print({"device": str(identity)})
+
+
+@device_app.command("assign")
+def device_assign(
+    device: UUID,
+    patient: UUID,
+    start: Annotated[datetime | None, typer.Option(help="From when on; now if not given.")] = None,
+) -> None:
+    """Assign a device to a patient from a time on; what held there ends."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        store.read(connection, "Patient", patient)
+        store.read(connection, "Device", device)
+        fresh = assignment.assign(connection, device, patient, start.astimezone() if start else settings.clock())
+    _print({"assigned": fresh})
+
+
+@user_app.command("add")
+def user_add(
+    username: str,
+    display: str,
+    role: Annotated[str, typer.Option(help="doctor, patient, technician or service")],
+    practitioner: Annotated[UUID | None, typer.Option(help="Their FHIR Practitioner.")] = None,
+    patient: Annotated[UUID | None, typer.Option(help="The Patient they speak for.")] = None,
+    clinic_wide: Annotated[bool, typer.Option(help="In care relationship with every patient.")] = False,
+) -> None:
+    """Add an account and print its first password."""
+    settings = _settings()
+    password, identity = accounts.new_password(), store.new_id(settings.clock())
+    with _owner(settings) as connection:
+        accounts.add_person(
+            connection,
+            identity=identity,
+            username=username,
+            display=display,
+            role=role,
+            password=password,
+            practitioner=practitioner,
+            patient=patient,
+        )
+        if clinic_wide:
+            accounts.care_for(connection, identity, None, "clinic-wide")
+    _print({"person": str(identity), "username": username, "password": password})
+
+
+@user_app.command("disable")
+def user_disable(username: str) -> None:
+    """End a person's access at once: account, sessions, tokens."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        if not accounts.disable(connection, username, settings.clock()):
+            raise typer.BadParameter("there is no such account")
+
+
+@app.command("seed-demo")
+def seed_demo(
+    clinic_gateway: Annotated[str, typer.Option()] = "demo-clinic",
+    cardiograph: Annotated[str, typer.Option(help="Its name in the clinic gateway's configuration.")] = "cardiograph",
+    home_gateway: Annotated[str, typer.Option()] = "demo-home",
+    cuff: Annotated[str, typer.Option(help="The home cuff's Bluetooth address.")] = "F0:E1:D2:C3:B4:A5",
+    redirect_uri: Annotated[list[str] | None, typer.Option(help="Of the public demo client.")] = None,
+) -> None:
+    """Fill the database with a clinic of people who do not exist, and print the accounts as JSON. Repeatable."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        result = demo.seed(
+            connection,
+            settings,
+            clinic_gateway=clinic_gateway,
+            cardiograph=cardiograph,
+            home_gateway=home_gateway,
+            cuff=cuff,
+            redirect_uris=redirect_uri or ["http://127.0.0.1:8765/callback"],
+        )
+    _print(result)
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Recompute the audit chain; exit 1 and name the seals that do not fit where something was changed."""
+    with _owner(_settings()) as connection:
+        found = audit.verify(connection)
+    _print({"seals": found.seals, "events": found.events, "unsealed": found.unsealed, "broken": found.broken})
+    if not found.whole:
+        raise typer.Exit(1)
+
+
+@event_app.command("retry")
+def event_retry() -> None:
+    """Let the worker try again what it gave up."""
+    with _owner(_settings()) as connection:
+        _print({"retried": worker.unpark(connection)})
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
