@@ -84,6 +84,11 @@ class Worker:
         """Whether messages can flow: subscribed, and the database took the last batch."""
         return self._link.up and self._database_up
 
+    @property
+    def waiting(self) -> int:
+        """Messages in memory that no batch has taken yet."""
+        return len(self._inbox)
+
     def stop(self) -> None:
         """Ask `run` to store what has arrived, send its receipts and return."""
         self._stop.set()
