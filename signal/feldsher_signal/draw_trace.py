@@ -30,17 +30,14 @@ def steady(microvolts: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
     """
     half = max(1, round(_WINDOW * fs / 2))
     missing = np.isnan(microvolts)
-    middle = np.array([[_middle(row[~gone])] for row, gone in zip(microvolts, missing, strict=True)])
-    level = np.where(missing, 0, microvolts - middle)
+    held = np.where(missing, 0, microvolts)
+    middle = held.sum(axis=1, keepdims=True, dtype=np.float64) / np.maximum((~missing).sum(axis=1, keepdims=True), 1)
+    level = np.where(missing, 0, held - middle)
     for _ in range(2):
         padded = np.pad(level, ((0, 0), (half + 1, half)), mode="reflect" if level.shape[1] > half + 1 else "edge")
         total = np.cumsum(padded, axis=1, dtype=np.float64)
         level = (total[:, 2 * half + 1 :] - total[:, : -2 * half - 1]) / (2 * half + 1)
     return np.asarray(microvolts - middle - level, dtype=np.float32)
-
-
-def _middle(row: NDArray[np.float32]) -> float:
-    return float(np.median(row)) if row.size else 0.0
 
 
 def path(microvolts: NDArray[np.float32], fs: float, speed: float, gain: float) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from feldsher_signal import frame
+from feldsher_tools.place import Place, ServiceError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -216,12 +216,6 @@ except frame.FrameError as error:
 """
 
 
-def _micropython() -> list[str] | None:
-    private = ROOT / ".state" / "prefix" / "bin" / "micropython"
-    found = str(private) if private.exists() else shutil.which("micropython")
-    return [found] if found else None
-
-
 def _run(command: list[str], script: Path) -> str:
     result = subprocess.run(
         [*command, str(script), str(ROOT / "signal" / "feldsher_signal")],
@@ -234,12 +228,14 @@ def _run(command: list[str], script: Path) -> str:
     return result.stdout
 
 
-def test_micropython_says_the_same_bytes(tmp_path: Path) -> None:
-    micropython = _micropython()
-    if micropython is None:
-        pytest.skip("NO MICROPYTHON: the kit's frames were not run under it (./run test provides it)")
+def test_micropython_says_the_same_bytes(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    try:
+        place: Place = request.getfixturevalue("place")
+        micropython = place.program("micropython")
+    except ServiceError as error:
+        pytest.skip(f"NO MICROPYTHON, the kit's frames were not run under it: {error}")
     script = tmp_path / "same.py"
     script.write_text(SCRIPT)
     ours = _run([sys.executable], script)
     assert ours.count("\n") > 300
-    assert _run(micropython, script) == ours
+    assert _run([micropython], script) == ours

@@ -2,8 +2,8 @@
 
 Only waveform, lead names, sampling rate and scale come through this door: names, identifiers, dates, diagnoses and
 comments of a file never leave this module. What ecgdatakit is unsure of is refused rather than guessed: a wrong
-checksum, a lead without a unit, leads of different length, limb leads that contradict Einthoven's law. Formats that were
-never tested against a sample (tests/signal/test_foreign.py) are refused by name.
+checksum, a lead without a unit, leads of different length, limb leads that contradict Einthoven's law. Formats never
+tested against a sample (tests/signal/test_foreign.py) are refused by name.
 """
 
 from __future__ import annotations
