@@ -1,0 +1,410 @@
+"""Where P, QRS and T begin, peak and end: beat by beat, over all leads (`global`) and in each; absent is an answer.
+
+QRS edges: from the steepest slope outward until the slope stays under a part of its maximum, after the slope-threshold
+family of Laguna 1994 (ecgpuwave) and Martínez 2004. P and T: the point that stands out most from its flanks, summed
+over leads; the leads are then projected on that point's own spatial pattern, which makes the wave upright and lowers
+noise, and its edges are where the slope has fallen to a part of its maximum. A lead's own edges are searched near the
+global ones and drawn to them (the parts below). Slopes are differences of means over neighbouring windows (Haar
+wavelet) from prefix sums, so that drift and offset do not matter. Figures were chosen on ludb ids ≡ 1 (mod 4); the
+others judge them.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feldsher_signal.jit import inner, kernel
+
+P_ON, P_PEAK, P_OFF, QRS_ON, R, QRS_OFF, T_ON, T_PEAK, T_OFF = range(9)
+POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
+ABSENT = -1
+
+Row = NDArray[np.float64]
+
+# Seconds and parts, chosen on the tuning half; the shifts bring each edge's mean error to nought there.
+SLOPE_S, RUN_S, NOISE_TIMES = 0.016, 0.0144, 1.545
+ON_PART, OFF_PART, LEAD_ON_PART, LEAD_OFF_PART = 0.036, 0.037, 0.167, 0.272
+QRS_ON_SHIFT_S, QRS_OFF_SHIFT_S, QRS_OWN = -0.007, 0.002, 0.473
+POSITIVE = 6.4
+"""The R mark is the upright wave unless the other is so many times larger."""
+T_HALF_S, T_SLOPE_S, T_ON_PART, T_OFF_PART, T_OWN = 0.034, 0.0255, 0.611, 0.291, 0.648
+T_ON_SHIFT_S, T_OFF_SHIFT_S, T_GAP_S, T_LEAST_UV = -0.028, -0.002, 0.05, 20.0
+P_HALF_S, P_SLOPE_S, P_ON_PART, P_OFF_PART, P_OWN = 0.036, 0.028, 0.403, 0.486, 0.649
+P_ON_SHIFT_S, P_OFF_SHIFT_S, P_GAP_S, P_LEAST_UV = 0.0, -0.009, 0.010, 12.0
+P_REACH_S, P_REACH_RR = 0.36, 0.62
+"""A P wave is sought no further before R: PR intervals beyond 300 ms are rare, and the T wave before is near."""
+T_REACH_S, T_REACH_RR = 0.70, 0.66
+
+
+@inner
+def _mean(c: Row, a: int, b: int) -> float:
+    """Return the mean of samples a … b−1 from prefix sums."""
+    return (c[b] - c[a]) / (b - a) if b > a else 0.0
+
+
+@inner
+def _slope(c: Row, i: int, s: int) -> float:
+    """Return the mean of the s samples from i on less that of the s before."""
+    n = c.shape[0] - 1
+    return _mean(c, i, min(i + s, n)) - _mean(c, max(i - s, 0), i)
+
+
+@inner
+def _bump(c: Row, i: int, w: int, lo: int, hi: int) -> float:
+    """Return how far the mean over ±w stands above the line through its flanks (w to 3 w away, kept within lo … hi)."""
+    a, b = max(i - w, lo), min(i + w + 1, hi)
+    left, right = max(i - 3 * w, lo), min(i + 3 * w + 1, hi)
+    least = max(w // 2, 1)
+    if b - a < w or a - left < least or right - b < least:
+        return 0.0
+    before, after = 0.5 * (b - left), 0.5 * (right - a)
+    line = (_mean(c, left, a) * after + _mean(c, b, right) * before) / (before + after)
+    return _mean(c, a, b) - line
+
+
+@inner
+def _walk(g: Row, start: int, step: int, stop: int, threshold: float, run: int) -> int:
+    """Return the first sample from `start` on by `step` from which g stays under `threshold` for `run` samples."""
+    quiet, i = 0, start
+    while i != stop:
+        quiet = quiet + 1 if g[i] < threshold else 0
+        if quiet >= run:
+            return i - step * (run - 1)
+        i += step
+    return i - step * quiet
+
+
+@inner
+def _quiet(g: Row, a: int, b: int, w: int) -> float:
+    """Return the lowest mean of g over w samples within a … b: the noise of the slope; 0 where there is no room."""
+    best, total = math.inf, 0.0
+    for i in range(a, b):
+        total += g[i]
+        if i >= a + w:
+            total -= g[i - w]
+        if i >= a + w - 1:
+            best = min(best, total / w)
+    return best if best < math.inf else 0.0
+
+
+@inner
+def _highest(g: Row, a: int, b: int) -> int:
+    """Return where g is highest in a … b−1."""
+    best = a
+    for i in range(a, b):
+        if g[i] > g[best]:
+            best = i
+    return best
+
+
+@inner
+def _crest(c: Row, a: int, b: int, w: int, sign: float, lo: int, hi: int) -> int:
+    """Return where `sign` times the smoothed signal stands highest over the chord from lo to hi, within a … b−1."""
+    n = c.shape[0] - 1
+    first = _mean(c, max(lo - w, 0), min(lo + w + 1, n))
+    last = _mean(c, max(hi - w, 0), min(hi + w + 1, n))
+    rise = (last - first) / max(hi - lo, 1)
+    best, best_at = -math.inf, a
+    for i in range(a, b):
+        v = sign * (_mean(c, max(i - w, 0), min(i + w + 1, n)) - first - rise * (i - lo))
+        if v > best:
+            best, best_at = v, i
+    return best_at
+
+
+@inner
+def _foot(c: Row, peak: int, stop: int, s: int, part: float, sign: float) -> int:
+    """Return where, from `peak` toward `stop`, the slope has fallen to `part` of its steepest."""
+    step = 1 if stop > peak else -1
+    steepest, at = 0.0, peak
+    i = peak
+    while i != stop:
+        v = -step * sign * _slope(c, i, s)
+        if v > steepest:
+            steepest, at = v, i
+        i += step
+    i = at
+    while i != stop and -step * sign * _slope(c, i, s) > part * steepest:
+        i += step
+    return i
+
+
+@inner
+def _blend(own: int, common: int, part: float) -> int:
+    """Return a lead's own edge drawn to the common one."""
+    return math.floor(part * own + (1 - part) * common + 0.5)
+
+
+@inner
+def _qrs_lead(c: Row, on: int, off: int, fs: float, g: Row, out: NDArray[np.int64]) -> None:
+    """Write one lead's QRS onset, R and offset near the global ones."""
+    n, s = c.shape[0] - 1, max(1, round(SLOPE_S * fs))
+    reach, run = int(0.06 * fs), max(2, int(RUN_S * fs))
+    lo, hi = max(s, on - reach), min(n - s - 1, off + reach)
+    if hi <= lo or on < lo or off >= hi:
+        out[QRS_ON], out[QRS_OFF] = on, off
+    else:
+        for i in range(lo, hi):
+            g[i] = abs(_slope(c, i, s))
+        w = max(int(0.02 * fs), 1)
+        noise = NOISE_TIMES * min(_quiet(g, lo, on, w), _quiet(g, off, hi, w))
+        top, near = _highest(g, on, off + 1), int(0.03 * fs)
+        first = _walk(g, top, -1, max(on - near, lo), noise + LEAD_ON_PART * g[top], run)
+        last = _walk(g, top, 1, min(off + near, hi), noise + LEAD_OFF_PART * g[top], run)
+        out[QRS_ON] = _blend(first + round(QRS_ON_SHIFT_S * fs), on, QRS_OWN)
+        out[QRS_OFF] = _blend(last + round(QRS_OFF_SHIFT_S * fs), off, QRS_OWN)
+    _r_lead(c, fs, out)
+
+
+@inner
+def _r_lead(c: Row, fs: float, out: NDArray[np.int64]) -> None:
+    """Write one lead's R: the tallest wave between its QRS edges, upright ones preferred."""
+    n, half = c.shape[0] - 1, max(1, int(0.003 * fs))
+    first = max(out[QRS_ON], 0)
+    base = _mean(c, max(first - int(0.012 * fs), 0), min(first + 1, n))
+    best, best_at = -1.0, first
+    for i in range(first, min(out[QRS_OFF] + 1, n)):
+        d = _mean(c, max(i - half, 0), min(i + half + 1, n)) - base
+        size = POSITIVE * d if d > 0 else -d
+        if size > best:
+            best, best_at = size, i
+    out[R] = best_at
+
+
+@inner
+def _qrs(
+    c: NDArray[np.float64], weight: Row, r: int, before: int, after: int, fs: float, g: Row, out: NDArray[np.int64]
+) -> bool:
+    """Write the QRS of one beat in every lead and globally (last row); False where there is no room for one."""
+    leads, n, s = c.shape[0], c.shape[1] - 1, max(1, round(SLOPE_S * fs))
+    lo, hi = max(r - int(0.16 * fs), (before + r) // 2, s), min(r + int(0.20 * fs), (r + after) // 2, n - s - 1)
+    start = max(s, r - int(0.35 * fs), (before + r) // 2)
+    if hi - lo < int(0.06 * fs) or r <= lo or r >= hi:
+        return False
+    for i in range(start, hi + 1):
+        total = 0.0
+        for lead in range(leads):
+            if weight[lead] > 0:
+                d = _slope(c[lead], i, s)
+                total += weight[lead] * d * d
+        g[i] = math.sqrt(total)
+    noise = NOISE_TIMES * _quiet(g, start, max(r - int(0.04 * fs), start), max(int(0.03 * fs), 1))
+    top = _highest(g, max(lo, r - int(0.08 * fs)), min(hi, r + int(0.08 * fs)))
+    run, every = max(2, int(RUN_S * fs)), out[leads]
+    every[QRS_ON] = _walk(g, top, -1, lo, noise + ON_PART * g[top], run) + round(QRS_ON_SHIFT_S * fs)
+    every[QRS_OFF] = _walk(g, top, 1, hi, noise + OFF_PART * g[top], run) + round(QRS_OFF_SHIFT_S * fs)
+    every[QRS_ON], every[QRS_OFF] = max(every[QRS_ON], 0), min(every[QRS_OFF], n - 1)
+    every[R] = min(max(r, every[QRS_ON]), every[QRS_OFF])
+    for lead in range(leads):
+        if weight[lead] > 0:
+            _qrs_lead(c[lead], every[QRS_ON], every[QRS_OFF], fs, g, out[lead])
+    return True
+
+
+@inner
+def _centre(c: NDArray[np.float64], weight: Row, a: int, b: int, w: int, lo: int, hi: int) -> tuple[int, float]:
+    """Return where in a … b−1 the leads together stand out most from their flanks, and by how much (weighted)."""
+    best, best_at = 0.0, -1
+    for i in range(a, b):
+        total = 0.0
+        for lead in range(c.shape[0]):
+            if weight[lead] > 0:
+                d = _bump(c[lead], i, w, lo, hi)
+                total += weight[lead] * d * d
+        if total > best:
+            best, best_at = total, i
+    return best_at, math.sqrt(best)
+
+
+@inner
+def _project(c: NDArray[np.float64], weight: Row, at: int, w: int, lo: int, hi: int, a: int, b: int, out: Row) -> float:
+    """Write the prefix sums a … b of the leads projected on their pattern at `at`; return its size in µV."""
+    leads, total, square = c.shape[0], 0.0, 0.0
+    pattern = np.zeros(leads)
+    for lead in range(leads):
+        if weight[lead] > 0:
+            d = _bump(c[lead], at, w, lo, hi)
+            pattern[lead] = d * weight[lead]
+            square += d * d * weight[lead]
+            total += weight[lead]
+    size = math.sqrt(square)
+    for i in range(a, b + 1):
+        y = 0.0
+        for lead in range(leads):
+            y += pattern[lead] * (c[lead, i] - c[lead, a])
+        out[i] = y / size if size > 0 else 0.0
+    return size / math.sqrt(total) if total > 0 else 0.0
+
+
+@inner
+def _t(
+    c: NDArray[np.float64],
+    weight: Row,
+    r: int,
+    after: int,
+    on: int,
+    off: int,
+    fs: float,
+    g: Row,
+    out: NDArray[np.int64],
+) -> int:
+    """Write the T wave after one QRS in every lead and globally; return where it ends, or the QRS where absent."""
+    leads, n = c.shape[0], c.shape[1] - 1
+    w, s, crest = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
+    rr, first = after - r, off + int(T_GAP_S * fs)
+    last = min(r + int(min(T_REACH_RR * rr, T_REACH_S * fs)), n - w - 1)
+    if last - first < int(0.05 * fs):
+        return off
+    at, _ = _centre(c, weight, first, last, w, off, n)
+    if at < 0:
+        return off
+    lo, hi = off, min(last + int(0.16 * fs), r + int(0.85 * rr), n - 1)
+    size = _project(c, weight, at, w, off, n, lo, hi, g)
+    if size < T_LEAST_UV or hi - at < s:
+        return off
+    part, half = g[: n + 1], int(0.06 * fs)
+    peak = _crest(
+        part, max(at - half, lo + 1), min(at + half, hi), crest, 1.0, max(at - 2 * w, lo), min(at + 2 * w, hi - 1)
+    )
+    start, stop = max(lo + s, peak - int(0.26 * fs)), min(hi - s, peak + int(0.24 * fs))
+    if not start < peak < stop:
+        return off
+    every = out[leads]
+    every[T_ON] = _foot(part, peak, start, s, T_ON_PART, 1.0) + round(T_ON_SHIFT_S * fs)
+    every[T_ON] = max(every[T_ON], off)
+    every[T_OFF] = _foot(part, peak, stop, s, T_OFF_PART, 1.0) + round(T_OFF_SHIFT_S * fs)
+    every[T_PEAK] = peak
+    for lead in range(leads):
+        if weight[lead] > 0:
+            _t_lead(c[lead], every, off, fs, out[lead])
+    return int(every[T_OFF])
+
+
+@inner
+def _t_lead(c: Row, every: NDArray[np.int64], off: int, fs: float, out: NDArray[np.int64]) -> None:
+    """Write one lead's T wave near the global one."""
+    n, half = c.shape[0] - 1, int(0.05 * fs)
+    w, s, crest = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
+    sign = 1.0 if _bump(c, every[T_PEAK], w, off, n) >= 0 else -1.0
+    a, b = max(every[T_PEAK] - half, every[T_ON] + 1), min(every[T_PEAK] + half, every[T_OFF])
+    peak = _crest(c, a, b, crest, sign, every[T_ON], every[T_OFF]) if b > a else int(every[T_PEAK])
+    start, stop = max(off, every[T_ON] - half), min(every[T_OFF] + half, n - s - 1)
+    out[T_PEAK] = peak
+    out[T_ON], out[T_OFF] = every[T_ON], every[T_OFF]
+    if start < peak < stop:
+        on = _foot(c, peak, start, s, T_ON_PART, sign) + round(T_ON_SHIFT_S * fs)
+        end = _foot(c, peak, stop, s, T_OFF_PART, sign) + round(T_OFF_SHIFT_S * fs)
+        out[T_ON] = min(max(_blend(on, every[T_ON], T_OWN), off), peak)
+        out[T_OFF] = max(_blend(end, every[T_OFF], T_OWN), peak)
+
+
+@inner
+def _p(
+    c: NDArray[np.float64],
+    weight: Row,
+    r: int,
+    before: int,
+    t_end: int,
+    on: int,
+    fs: float,
+    g: Row,
+    out: NDArray[np.int64],
+) -> float:
+    """Write the P wave before one QRS in every lead and globally; return its size in µV (RMS of leads), 0 = absent."""
+    leads, n = c.shape[0], c.shape[1] - 1
+    w, s, crest = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
+    first = max(t_end, r - int(min(P_REACH_S * fs, P_REACH_RR * (r - before))), w)
+    last = on - int(P_GAP_S * fs)
+    if last - first < int(0.05 * fs):
+        return 0.0
+    room = max(first - w, 0)
+    at, _ = _centre(c, weight, first + w // 2, last - w, w, room, last)
+    if at < 0:
+        return 0.0
+    lo, hi = max(first - int(0.06 * fs), 0), min(on + int(0.02 * fs), n - 1)
+    size = _project(c, weight, at, w, room, last, lo, hi, g)
+    part, half = g[: n + 1], int(0.03 * fs)
+    peak = _crest(
+        part, max(at - half, lo + 1), min(at + half, on), crest, 1.0, max(at - 2 * w, lo), min(at + 2 * w, on)
+    )
+    start, stop = max(lo + s, peak - int(0.10 * fs)), min(on, peak + int(0.10 * fs), hi - s)
+    if size < P_LEAST_UV or not start < peak < stop:
+        return 0.0
+    every = out[leads]
+    every[P_ON] = _foot(part, peak, start, s, P_ON_PART, 1.0) + round(P_ON_SHIFT_S * fs)
+    every[P_OFF] = max(_foot(part, peak, stop, s, P_OFF_PART, 1.0) + round(P_OFF_SHIFT_S * fs), peak)
+    every[P_PEAK] = peak
+    for lead in range(leads):
+        if weight[lead] > 0:
+            _p_lead(c[lead], every, room, last, on, lo, fs, out[lead])
+    return size
+
+
+@inner
+def _p_lead(
+    c: Row, every: NDArray[np.int64], room: int, last: int, on: int, lo: int, fs: float, out: NDArray[np.int64]
+) -> None:
+    """Write one lead's P wave near the global one."""
+    n, half, near = c.shape[0] - 1, int(0.03 * fs), int(0.02 * fs)
+    w, s, crest = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
+    sign = 1.0 if _bump(c, every[P_PEAK], w, room, last) >= 0 else -1.0
+    a, b = max(every[P_PEAK] - half, every[P_ON] + 1), min(every[P_PEAK] + half, every[P_OFF])
+    peak = _crest(c, a, b, crest, sign, every[P_ON], every[P_OFF]) if b > a else int(every[P_PEAK])
+    start, stop = max(lo + s, every[P_ON] - near), min(every[P_OFF] + near, on, n - s - 1)
+    out[P_PEAK], out[P_ON], out[P_OFF] = peak, every[P_ON], every[P_OFF]
+    if start < peak < stop:
+        first = _foot(c, peak, start, s, P_ON_PART, sign) + round(P_ON_SHIFT_S * fs)
+        end = _foot(c, peak, stop, s, P_OFF_PART, sign) + round(P_OFF_SHIFT_S * fs)
+        out[P_ON] = min(_blend(first, every[P_ON], P_OWN), peak)
+        out[P_OFF] = max(_blend(end, every[P_OFF], P_OWN), peak)
+
+
+@kernel("void(f8[:,::1], f8[::1], i8[::1], f8, f8, i8[:,:,::1], f8[::1])", fast=True)
+def mark(
+    c: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    r: NDArray[np.int64],
+    usual_rr: float,
+    fs: float,
+    out: NDArray[np.int64],
+    p_size: NDArray[np.float64],
+) -> None:
+    """Write (beats, leads + 1, 9) marks in samples, ABSENT where a wave is not there; the last row of leads is global.
+
+    `c`: prefix sums (leads, n + 1) of µV without gaps; `weight`: 0 for a lead not to be judged; `r`: where the beats
+    are; `p_size`: each P wave's size in µV.
+    """
+    beats, n = r.shape[0], c.shape[1] - 1
+    g = np.zeros(n + 1)
+    t_end = 0
+    for k in range(beats):
+        before = r[k - 1] if k > 0 else r[k] - int(usual_rr)
+        after = r[k + 1] if k + 1 < beats else r[k] + int(usual_rr)
+        out[k] = ABSENT
+        p_size[k] = 0.0
+        if not _qrs(c, weight, r[k], before, after, fs, g, out[k]):
+            out[k] = ABSENT
+            continue
+        on, off = int(out[k, c.shape[0], QRS_ON]), int(out[k, c.shape[0], QRS_OFF])
+        p_size[k] = _p(c, weight, r[k], before, t_end, on, fs, g, out[k])
+        t_end = _t(c, weight, r[k], after, on, off, fs, g, out[k])
+
+
+def prefix_sums(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the prefix sums (leads, n + 1) of µV (leads, n) without gaps."""
+    c = np.zeros((x.shape[0], x.shape[1] + 1))
+    np.cumsum(x, axis=1, dtype=np.float64, out=c[:, 1:])
+    return c
+
+
+def delineate(
+    c: NDArray[np.float64], fs: float, r: NDArray[np.int64], lead_on: NDArray[np.bool_], rr: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return marks (beats, leads + 1, 9) and the size of each P wave in µV; `rr`: the usual interval in samples."""
+    out = np.full((r.shape[0], c.shape[0] + 1, len(POINTS)), ABSENT, np.int64)
+    size = np.zeros(r.shape[0])
+    mark(c, lead_on.astype(np.float64), r, rr, fs, out, size)
+    return out, size

@@ -1,0 +1,109 @@
+"""What the measurements hand to the rules, and what a rule hands back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from feldsher_ehr_core.ecg import BeatKind, Measurements, Quality, Subject
+from numpy.typing import NDArray
+
+from feldsher_signal.measure import LeadMatrix
+
+Certainty = Literal["definite", "probable", "possible"]
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """One recording measured: R peaks in samples, classes, P evidence, median beat's matrix (µV, ms).
+
+    `p_like`: −1 … 1, how well what precedes the QRS repeats; `p_seen`: beats with a P wave; `matrix` holds usable leads.
+    """
+
+    fs: float
+    samples: int
+    leads: tuple[str, ...]
+    quality: Quality
+    subject: Subject
+    r: NDArray[np.int64]
+    kinds: tuple[BeatKind, ...]
+    p_like: NDArray[np.float64]
+    p_seen: NDArray[np.bool_]
+    measured: Measurements
+    matrix: Mapping[str, LeadMatrix]
+    silent: tuple[tuple[int, int], ...] = ()
+    missing: tuple[str, ...] = field(default=())
+
+    @property
+    def p_share(self) -> float:
+        """The share of normal beats with a P wave."""
+        usual = np.array([kind == "N" for kind in self.kinds], np.bool_)
+        return float(self.p_seen[usual].mean()) if usual.any() else 0.0
+
+    def has(self, *leads: str) -> bool:
+        """Whether all of these leads were measured."""
+        return all(lead in self.matrix for lead in leads)
+
+    @property
+    def twelve(self) -> bool:
+        """Whether enough leads were measured to speak of a 12-lead recording."""
+        return self.has("I", "II", "V1", "V2", "V3", "V4", "V5", "V6") and len(self.matrix) >= 10
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A rule's answer: `score` 0 … 1 (0.5 at the rule's limit), and whether it is stated."""
+
+    code: str
+    score: float
+    stated: bool = False
+    because: tuple[str, ...] = ()
+    certainty: Certainty = "probable"
+    critical: bool = False
+
+
+def grade(value: float | None, limit: float, width: float) -> float:
+    """Return 0 … 1: 0.5 where `value` meets `limit`, rising over `width` (falling when it is negative); 0 for None."""
+    if value is None:
+        return 0.0
+    return 1.0 / (1.0 + math.exp(-min(max((value - limit) / width, -40.0), 40.0)))
+
+
+def both(*scores: float) -> float:
+    """Return the score of all together: the weakest."""
+    return min(scores)
+
+
+def either(scores: Iterable[float]) -> float:
+    """Return the score of any: the strongest, 0 of none."""
+    return max(scores, default=0.0)
+
+
+def mv(uv: float) -> str:
+    """Return µV written in mV."""
+    return f"{uv / 1000:.2f} mV"
+
+
+FRONTAL = ("aVL", "I", "-aVR", "II", "aVF", "III")
+"""The limb leads in anatomical (Cabrera) order: neighbours are contiguous, AHA/ACCF/HRS 2009 part VI (Wagner)."""
+CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
+
+
+def neighbours(leads: Mapping[str, float], limit: Mapping[str, float]) -> tuple[float, tuple[str, ...]]:
+    """Return how strongly two contiguous leads pass their limits (ratio of the weaker), and the leads that do pass.
+
+    `leads`: a value for each lead, larger = more abnormal; `limit`: the value from which a lead counts.
+    """
+    strongest, passing = 0.0, set[str]()
+    for row in (FRONTAL, CHEST):
+        for a, b in itertools.pairwise(row):
+            if a in leads and b in leads and a in limit and b in limit:
+                pair = min(leads[a] / limit[a], leads[b] / limit[b])
+                strongest = max(strongest, pair)
+                if pair >= 1:
+                    passing |= {a, b}
+    return strongest, tuple(lead for row in (FRONTAL, CHEST) for lead in row if lead in passing)

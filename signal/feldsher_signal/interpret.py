@@ -1,0 +1,176 @@
+"""From a recording to its interpretation: the whole pipeline in order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, Quality, Subject, Wave
+from numpy.typing import NDArray
+
+from feldsher_signal import beats, criteria, delineate, jit, measure, median, presence, qrs, quality, rhythm
+from feldsher_signal.findings import Findings
+from feldsher_signal.record import Recording
+
+ENGINE = "feldsher 0.1"
+FS_RANGE = (100.0, 2000.0)
+"""Samples per second that the engine was made for."""
+_PREFERRED = ("II", "MLII", "I", "V5", "V2")
+"""Leads whose R peak is reported, best first, among those of like quality."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """Beats found and marked: R peaks, classes, marks (beats, leads + 1, 9), P evidence and the prevailing beats."""
+
+    r: NDArray[np.int64]
+    kinds: tuple[BeatKind, ...]
+    marks: NDArray[np.int64]
+    p_like: NDArray[np.float64]
+    usual: NDArray[np.bool_]
+
+
+def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
+    """Return the interpretation of a recording, of all its leads or of row `channel` alone.
+
+    ValueError where the sampling rate is outside FS_RANGE or nothing was recorded.
+    """
+    jit.warm()
+    if channel is not None:
+        recording = recording.only(channel)
+    if not FS_RANGE[0] <= recording.fs <= FS_RANGE[1]:
+        raise ValueError(f"fs: {recording.fs:g} samples per second is outside {FS_RANGE[0]:g} to {FS_RANGE[1]:g}")
+    if not recording.leads or recording.n < 1:
+        raise ValueError("samples: the recording is empty")
+    subject = subject or Subject()
+    x = recording.microvolts()
+    seen = quality.look(x, recording.fs)
+    said = quality.report(seen, recording.leads, recording.n)
+    filled = _filled(x)
+    traced = _trace(filled, recording, seen)
+    found = _measure(filled, recording, traced, said, seen, subject)
+    return _write(recording, said, traced, found)
+
+
+def warm() -> int:
+    """Compile (or load) every kernel; return how many there are."""
+    return jit.warm()
+
+
+def _filled(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the leads with missing samples bridged by straight lines (0 where all are missing)."""
+    if not np.isnan(x).any():
+        return np.ascontiguousarray(x)
+    out = x.copy()
+    for row in out:
+        gone = np.isnan(row)
+        if gone.all():
+            row[:] = 0
+        elif gone.any():
+            where = np.arange(row.shape[0], dtype=np.float64)
+            row[gone] = np.interp(where[gone], where[~gone], row[~gone])
+    return out
+
+
+def _shown(leads: tuple[str, ...], seen: quality.Survey) -> int:
+    """Return the row whose R peaks are reported: the fewest bad seconds, then the preferred lead, then the quietest."""
+    bad = seen.unusable.mean(axis=1)
+    rough = np.median(seen.rough, axis=1)
+    order = {lead: k for k, lead in enumerate(_PREFERRED)}
+    return min(range(len(leads)), key=lambda k: (round(float(bad[k]), 2), order.get(leads[k], 9), float(rough[k])))
+
+
+def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -> Traced:
+    """Return the beats of the usable leads with their marks and classes."""
+    fs, usable = recording.fs, seen.usable()
+    at = qrs.detect(x, fs, quality.weights(x, seen))
+    at = at[~_blind(at, seen)]
+    shown = _shown(recording.leads, seen)
+    r = qrs.peaks(x[shown], fs, at)
+    if r.shape[0]:
+        r = r[np.concatenate([[True], np.diff(r) > 0])]
+    rr = float(np.median(np.diff(r))) if r.shape[0] > 1 else fs
+    sums = delineate.prefix_sums(x)
+    marks, _ = delineate.delineate(sums, fs, r, usable, rr)
+    on, off = marks[:, -1, delineate.QRS_ON], marks[:, -1, delineate.QRS_OFF]
+    width = np.where(on >= 0, (off - on) * 1000.0 / fs, np.nan)
+    label, like = beats.groups(x, usable, r, fs) if usable.any() else (np.zeros(0, np.int64), np.ones((1, 1)))
+    kinds, usual = beats.classify(r, label, like, width)
+    fit = (
+        (on >= 0)
+        & np.concatenate([[True], np.diff(r) > 0.7 * rr])[: r.shape[0]]
+        & np.array([k == "N" for k in kinds], np.bool_)
+    )
+    p_like = presence.p_likeness(sums, fs, np.maximum(on, 0), fit, usable)
+    gone = ~presence.p_present(p_like)
+    marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
+    return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0))
+
+
+def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
+    """Return which detections lie where no lead can be judged."""
+    everywhere = np.logical_and.reduce(seen.unusable, axis=0)
+    return everywhere[np.minimum(at // seen.width, everywhere.shape[0] - 1)]
+
+
+def _measure(
+    x: NDArray[np.float32], recording: Recording, t: Traced, said: Quality, seen: quality.Survey, subject: Subject
+) -> Findings:
+    """Return the findings from the median beat of the prevailing normal beats."""
+    fs, usable = recording.fs, seen.usable()
+    every = np.full((1, len(recording.leads) + 1, len(delineate.POINTS)), delineate.ABSENT, np.int64)
+    normal = np.array([kind == "N" for kind in t.kinds], np.bool_) & t.usual
+    chosen = np.flatnonzero(normal if normal.any() else t.usual)
+    matrix: dict[str, measure.LeadMatrix] = {}
+    p_there = bool(chosen.size) and float((t.marks[chosen, -1, delineate.P_PEAK] >= 0).mean()) >= 0.5
+    if chosen.size:
+        middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
+        sums = delineate.prefix_sums(middle.x)
+        every, _ = delineate.delineate(sums, fs, np.array([middle.r]), usable, middle.rr)
+        if not p_there:
+            every[:, :, : delineate.QRS_ON] = delineate.ABSENT
+        for k, lead in enumerate(recording.leads):
+            if usable[k]:
+                matrix[lead] = measure.lead_matrix(middle.x[k], every[0, k], every[0, -1], fs)
+    measured = measure.measurements(every[0, -1], matrix, measure.mean_rate(t.r, fs), fs)
+    p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
+    silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all")
+    if len(recording.leads) == 1:
+        silent = tuple((s.start, s.end) for s in said.segments)
+    return Findings(
+        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, matrix, silent
+    )
+
+
+def _waves(t: Traced, leads: tuple[str, ...], usable: list[bool]) -> tuple[Wave, ...]:
+    """Return the marks in words: for each beat `global` and every usable lead."""
+    names = (*leads, "global")
+    order = [len(leads), *(k for k in range(len(leads)) if usable[k])]
+    out: list[Wave] = []
+    for beat, rows in enumerate(t.marks.tolist()):
+        for k in order:
+            points = [None if point < 0 else point for point in rows[k]]
+            if points[delineate.QRS_ON] is not None:
+                out.append(Wave(beat, names[k], *points))
+    return tuple(out)
+
+
+def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Interpretation:
+    """Return everything as the contract wants it."""
+    found = criteria.verdicts(f)
+    stated = criteria.statements(found)
+    usable = [said.leads[lead].usable for lead in recording.leads]
+    return Interpretation(
+        engine=ENGINE,
+        fs=recording.fs,
+        leads=recording.leads,
+        samples=recording.n,
+        quality=said,
+        beats=tuple(Beat(int(r), kind) for r, kind in zip(t.r, t.kinds, strict=True)),
+        waves=_waves(t, recording.leads, usable),
+        rhythm=rhythm.spans(f),
+        measurements=f.measured,
+        statements=stated,
+        scores=criteria.scores(found),
+        conclusion=criteria.conclusion(stated, said.usable),
+    )

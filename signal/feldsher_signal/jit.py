@@ -1,0 +1,117 @@
+"""The one door to Numba: every kernel of the package is declared here with one signature, cached, without the GIL.
+
+A kernel is compiled on `warm()` (or at the first call of the interpretation), never at import. Its compiled form is
+cached in a folder named by the digest of all sources with kernels, because Numba's own check misses a change in a
+file that a kernel only calls into. With NUMBA_DISABLE_JIT=1 kernels stay plain Python.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+# NaN and Inf carry "missing" here, so the flags that assume their absence (nnan, ninf) are never given.
+_SAFE_FASTMATH = {"contract", "reassoc", "nsz"}
+_KEPT_CACHES = 4
+_entries: list[tuple[Any, str]] = []
+_lock = threading.Lock()
+_warmed = False
+
+
+def _digest() -> str:
+    """Return a short digest of the sources that hold kernels: a changed one never meets a stale compiled kernel."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        source = path.read_bytes()
+        if b"feldsher_signal.jit" in source:
+            digest.update(source)
+    return digest.hexdigest()[:16]
+
+
+def _private(folder: Path) -> bool:
+    """Make `folder` (mode 700) and say whether it is ours alone to write: Numba's cache is executable code."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+    except OSError:
+        return False
+    ours = found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return ours and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _bases() -> list[Path]:
+    """Return where compiled kernels may live, best first: beside the source, the user's cache, the temporary folder."""
+    user = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
+    shared = Path(tempfile.gettempdir()) / f"feldsher-{os.getuid()}"
+    return [Path(__file__).parent / "__pycache__", Path(user) / "feldsher", shared]
+
+
+def cache_folder() -> Path:
+    """Return the folder of the compiled kernels of exactly these sources, made if need be; old ones are pruned."""
+    name = f"kernels-{_digest()}"
+    for base in _bases():
+        folder = base / name
+        if _private(folder):
+            old = sorted((p for p in base.glob("kernels-*") if p != folder), key=lambda p: p.stat().st_mtime)
+            for stale in old[: -(_KEPT_CACHES - 1)]:
+                shutil.rmtree(stale, ignore_errors=True)
+            return folder
+    return Path(tempfile.mkdtemp(prefix="feldsher-kernels-"))
+
+
+if not DISABLED and "NUMBA_CACHE_DIR" not in os.environ:
+    os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
+
+if not DISABLED:
+    import numba  # pyright: ignore[reportMissingTypeStubs]
+
+    _njit = cast("Callable[..., Callable[[Callable[..., Any]], Any]]", numba.njit)
+
+
+def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare an entry kernel of one Numba `signature`; `fast` allows reassociation and contraction, no NaN tricks."""
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        if DISABLED:
+            return function
+        dispatcher = _njit(cache=True, nogil=True, fastmath=_SAFE_FASTMATH if fast else False)(function)
+        _entries.append((dispatcher, signature))
+        return cast("Callable[P, R]", dispatcher)
+
+    return declare
+
+
+def inner(function: Callable[P, R]) -> Callable[P, R]:
+    """Declare a kernel that only other kernels call: it is compiled into them and not loaded on its own."""
+    if DISABLED:
+        return function
+    return cast("Callable[P, R]", _njit(cache=True, nogil=True)(function))
+
+
+def warm() -> int:
+    """Compile (or load) every declared kernel once, then forbid further signatures; return how many there are."""
+    global _warmed  # noqa: PLW0603 - a process is warm or it is not
+    with _lock:
+        if not _warmed:
+            for dispatcher, signature in _entries:
+                dispatcher.compile(signature)
+                dispatcher.disable_compile()
+            _warmed = True
+    return len(_entries)
+
+
+def signatures() -> dict[str, int]:
+    """Return how many signatures each entry kernel holds compiled: one each after `warm()`."""
+    return {dispatcher.__name__: len(dispatcher.signatures) for dispatcher, _ in _entries}

@@ -1,0 +1,107 @@
+"""Is there a P wave at all? The stretch before the QRS, beat against beat: a P wave repeats, fibrillation does not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feldsher_signal.jit import inner, kernel
+
+REACH_S, GAP_S, STEP_S = 0.26, 0.016, 0.008
+NEIGHBOURS = 8
+"""Beats on each side that a beat is compared with."""
+
+
+@inner
+def _stretch(
+    c: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    on: int,
+    back: int,
+    gap: int,
+    step: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Write the stretch before `on` of every usable lead in means over `step` samples, each lead without its trend."""
+    points = (back - gap) // step
+    at = 0
+    for lead in range(c.shape[0]):
+        if weight[lead] <= 0:
+            continue
+        first = on - gap - points * step
+        total, moment = 0.0, 0.0
+        for i in range(points):
+            a = first + i * step
+            v = (c[lead, a + step] - c[lead, a]) / step if a >= 0 else 0.0
+            out[at + i] = v
+            total += v
+            moment += v * (i - 0.5 * (points - 1))
+        tilt = moment * 12.0 / (points * (points * points - 1.0)) if points > 1 else 0.0
+        for i in range(points):
+            out[at + i] -= total / points + tilt * (i - 0.5 * (points - 1))
+        at += points
+
+
+@kernel("void(f8[:,::1], f8[::1], i8[::1], b1[::1], i8, i8, i8, f8[:,::1], f8[::1])", fast=True)
+def likeness(
+    c: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    on: NDArray[np.int64],
+    fit: NDArray[np.bool_],
+    back: int,
+    gap: int,
+    step: int,
+    stretches: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None:
+    """Write each beat's correlation with the mean of its fit neighbours' stretches before the QRS (0 without any).
+
+    `on`: QRS onsets; `fit`: beats late enough after the one before to have their P wave clear of its T wave.
+    """
+    beats, length = on.shape[0], stretches.shape[1]
+    for k in range(beats):
+        if on[k] >= back:
+            _stretch(c, weight, on[k], back, gap, step, stretches[k])
+    mean = np.empty(length)
+    for k in range(beats):
+        mean[:] = 0.0
+        for j in range(max(k - NEIGHBOURS, 0), min(k + NEIGHBOURS + 1, beats)):
+            if j != k and fit[j] and on[j] >= back:
+                for i in range(length):
+                    mean[i] += stretches[j, i]
+        own, other, both = 0.0, 0.0, 0.0
+        for i in range(length):
+            own += stretches[k, i] * stretches[k, i]
+            other += mean[i] * mean[i]
+            both += stretches[k, i] * mean[i]
+        out[k] = both / math.sqrt(own * other) if own > 0 and other > 0 else 0.0
+
+
+def p_likeness(
+    c: NDArray[np.float64], fs: float, on: NDArray[np.int64], fit: NDArray[np.bool_], lead_on: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return −1 … 1 for each beat: how well the 260 ms before its QRS repeat in its neighbours."""
+    out = np.zeros(on.shape[0])
+    step = max(round(STEP_S * fs), 1)
+    back, gap = round(REACH_S * fs), round(GAP_S * fs)
+    stretches = np.zeros((on.shape[0], int(lead_on.sum()) * ((back - gap) // step)))
+    if on.shape[0] > 1 and stretches.shape[1] > 2:
+        likeness(c, lead_on.astype(np.float64), on, fit, back, gap, step, stretches, out)
+    return out
+
+
+LOCAL, OWN = 0.5, 0.1
+"""Likeness from which P waves are there: of the neighbourhood (median) and of the beat itself; ludb's tuning half."""
+
+
+def p_present(like: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return for each beat whether what precedes its QRS repeats well enough to be a P wave."""
+    if like.shape[0] < 3:
+        return np.ones(like.shape[0], np.bool_)
+    padded = np.pad(like, NEIGHBOURS, mode="constant", constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    local = np.asarray(np.nanmedian(around, axis=1), np.float64)
+    present: NDArray[np.bool_] = np.logical_and(local >= LOCAL, like >= OWN)
+    return present

@@ -1,0 +1,180 @@
+"""What a recording allows to be judged: lead off, flat, clipped, noise, missing samples, by lead and second.
+
+Cut-offs are the house's own unless a source stands beside them; they were set on the shared ludb and mitdb (all of
+whose annotated leads must stay usable) and nstdb.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from feldsher_ehr_core.ecg import LeadQuality, Quality, QualitySegment
+from numpy.typing import NDArray
+
+from feldsher_signal.jit import inner, kernel
+
+MISSING, LOW, HIGH, RAIL, ROUGH, _SURVEYED = 0, 1, 2, 3, 4, 5
+
+FLAT_UV = 25.0
+"""A whole second within this range holds no heart beat: below the 20–30 µV of IEC 60601-2-25's smallest wave."""
+CLIPPED_UV = 3000.0
+"""A run of equal samples further than this from the lead's median is a rail, not a wave."""
+CLIPPED_S = 0.02
+NOISE_UV = 60.0
+"""Median roughness of 100 ms pieces (RMS about a 20 ms mean) that hides a P wave."""
+DRIFT_UV = 10_000.0
+"""A range within one second that no heart makes."""
+MISSING_PART = 0.05
+USABLE_PART = 0.5
+"""A lead of which less is good is not interpreted."""
+ISSUES = ("missing", "flat", "clipped", "noise", "artefact")
+
+
+@inner
+def _rail(x: NDArray[np.float32], a: int, b: int, middle: float, run: int) -> int:
+    """Return how many samples of x[a:b] lie in runs of equal values far from the middle."""
+    total, length = 0, 1
+    for i in range(a + 1, b + 1):
+        if i < b and x[i] == x[i - 1]:
+            length += 1
+            continue
+        if length >= run and abs(x[i - 1] - middle) > CLIPPED_UV:
+            total += length
+        length = 1
+    return total
+
+
+@inner
+def _rough(x: NDArray[np.float32], a: int, b: int, piece: int, half: int) -> float:
+    """Return the median over pieces of the RMS of x about its moving mean."""
+    pieces = max((b - a) // piece, 1)
+    found = np.empty(pieces)
+    for k in range(pieces):
+        lo, hi = a + k * piece, min(a + (k + 1) * piece, b)
+        total, count = 0.0, 0
+        for i in range(max(lo, a + half), min(hi, b - half)):
+            mean = 0.0
+            for j in range(i - half, i + half + 1):
+                mean += x[j]
+            d = x[i] - mean / (2 * half + 1)
+            if not math.isnan(d):
+                total += d * d
+                count += 1
+        found[k] = math.sqrt(total / count) if count else 0.0
+    ordered = np.sort(found)
+    return ordered[pieces // 2]
+
+
+@kernel("void(f4[:,::1], f8[::1], i8, f8, f8[:,:,::1])")
+def survey(
+    x: NDArray[np.float32], middle: NDArray[np.float64], width: int, fs: float, out: NDArray[np.float64]
+) -> None:
+    """Write (leads, windows, 5): share missing, lowest, highest, share at a rail, roughness; by `width` samples."""
+    n = x.shape[1]
+    run, piece, half = max(int(CLIPPED_S * fs), 3), max(int(0.1 * fs), 4), max(int(0.01 * fs), 1)
+    for lead in range(x.shape[0]):
+        row = x[lead]
+        for k in range(out.shape[1]):
+            a, b = k * width, min((k + 1) * width, n)
+            low, high, lost = math.inf, -math.inf, 0
+            for i in range(a, b):
+                if math.isnan(row[i]):
+                    lost += 1
+                else:
+                    low, high = min(low, row[i]), max(high, row[i])
+            size = max(b - a, 1)
+            out[lead, k, MISSING], out[lead, k, LOW], out[lead, k, HIGH] = lost / size, low, high
+            out[lead, k, RAIL] = _rail(row, a, b, middle[lead], run) / size
+            out[lead, k, ROUGH] = _rough(row, a, b, piece, half)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Issues by lead and second: `bad` bool (leads, windows, issues as in ISSUES); `width` samples per window."""
+
+    bad: NDArray[np.bool_]
+    width: int
+    rough: NDArray[np.float64]
+
+    @property
+    def unusable(self) -> NDArray[np.bool_]:
+        """Windows (leads, windows) in which a lead cannot be judged."""
+        return np.logical_or.reduce(self.bad, axis=2)
+
+    def usable(self) -> NDArray[np.bool_]:
+        """Leads of which enough is good."""
+        return 1 - self.unusable.mean(axis=1) >= USABLE_PART
+
+
+def look(x: NDArray[np.float32], fs: float) -> Survey:
+    """Return the survey of µV (leads, n), NaN where missing, second by second."""
+    leads, n = x.shape
+    width = max(round(fs), 2)
+    windows = max(n // width, 1)
+    width = max(math.ceil(n / windows), 1)
+    found = np.zeros((leads, windows, _SURVEYED))
+    middle = np.zeros(leads)
+    for lead in range(leads):
+        known = x[lead, :: max(n // 20_000, 1)]
+        known = known[~np.isnan(known)]
+        middle[lead] = float(np.median(known)) if known.size else 0.0
+    survey(x, middle, width, fs, found)
+    span = found[:, :, HIGH] - found[:, :, LOW]
+    bad = np.stack(
+        [
+            found[:, :, MISSING] > MISSING_PART,
+            (found[:, :, MISSING] < 1) & (span < FLAT_UV),
+            found[:, :, RAIL] > 0.1,
+            found[:, :, ROUGH] > NOISE_UV,
+            np.isfinite(span) & (span > DRIFT_UV),
+        ],
+        axis=2,
+    )
+    return Survey(bad, width, found[:, :, ROUGH])
+
+
+def _issues(bad: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, seen in zip(ISSUES, bad, strict=True) if seen)
+
+
+def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the stretches (first, one past last) of True in a row."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _segments(row: NDArray[np.bool_], lead: str, seen: Survey, n: int, at: int | None) -> list[QualitySegment]:
+    out: list[QualitySegment] = []
+    for a, b in _runs(row):
+        issues = np.logical_or.reduce(seen.bad[:, a:b].reshape(-1, len(ISSUES)) if at is None else seen.bad[at, a:b])
+        out.append(QualitySegment(a * seen.width, min(b * seen.width, n), lead, False, _issues(issues)))
+    return out
+
+
+def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
+    """Return the survey in words: every lead, and the stretches of one lead or of all that cannot be judged."""
+    unusable, usable = seen.unusable, seen.usable()
+    everywhere = np.logical_and.reduce(unusable, axis=0)
+    segments = _segments(everywhere, "all", seen, n, None)
+    found: dict[str, LeadQuality] = {}
+    for at, lead in enumerate(leads):
+        often = seen.bad[at].mean(axis=0) > (0.1 if usable[at] else 0.0)
+        found[lead] = LeadQuality(bool(usable[at]), _issues(often))
+        if len(leads) > 1:
+            segments += _segments(unusable[at] & ~everywhere, lead, seen, n, at)
+    segments.sort(key=lambda s: (s.start, s.end))
+    return Quality(bool(usable.any()), found, tuple(segments))
+
+
+def weights(x: NDArray[np.float32], seen: Survey) -> NDArray[np.float32]:
+    """Return a weight for each lead: 0 where unusable, else the inverse of its noise and size squared (µV⁻²)."""
+    scale = np.zeros(x.shape[0])
+    for lead in range(x.shape[0]):
+        known = x[lead, :: max(x.shape[1] // 20_000, 1)]
+        known = np.abs(np.diff(known[~np.isnan(known)]))
+        scale[lead] = float(np.sqrt(np.mean(known**2))) if known.size else 0.0
+    rough = np.median(seen.rough, axis=1)
+    usable = seen.usable() & (scale > 0)
+    return np.where(usable, 1.0 / np.maximum(scale**2 + 4 * rough**2, 1e-3), 0.0).astype(np.float32)
