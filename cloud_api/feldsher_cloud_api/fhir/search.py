@@ -221,7 +221,10 @@ def run(
         condition, place = _after(query, after)
         where.append(condition)
         values.extend(place)
-    keys = sql.SQL(", ").join(sql.SQL("({})::text").format(k) for k, _, _ in query.order)
+    # Named, because a cast of `id` would else be called `id` too and make the order ambiguous.
+    keys = sql.SQL(", ").join(
+        sql.SQL("({})::text AS {}").format(k, sql.Identifier(f"key_{i}")) for i, (k, _, _) in enumerate(query.order)
+    )
     order = sql.SQL(", ").join(sql.SQL("{} DESC" if down else "{}").format(k) for k, down, _ in query.order)
     statement = sql.SQL(
         "SELECT id, version, updated, patient_id, content::text, {} FROM {} WHERE {} ORDER BY {} LIMIT %s"
