@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import aiomqtt
@@ -19,9 +20,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 _SESSION_EXPIRY_S = 86_400
 """How long the broker keeps what the cloud sends down while the gateway is away."""
 
-REFUSALS = frozenset({0x87, 0x90, 0x95, 0x99})
-"""PUBACK reasons that the same bytes will meet again (MQTT 5 §3.4.2.1): not authorized, topic name invalid, packet too
-large, payload format invalid. Others (quota exceeded, unspecified) are tried again."""
+REFUSALS = frozenset({0x87, 0x90, 0x99})
+"""PUBACK reasons that the same bytes will meet again (MQTT 5 §3.4.2.1): not authorized, topic name invalid, payload
+format invalid. Others (quota exceeded, unspecified) are tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,16 @@ class Link(aiomqtt.Client):
         if info.rc != 0:
             raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
         return info.mid
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, trace)
+        finally:
+            # aiomqtt leaves the socket open, and in the event loop, where an error in a callback ended the connection
+            if self._client.socket() is not None:
+                self._client._sock_close()  # pyright: ignore[reportPrivateUsage]
 
     def _on_publish(
         self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

@@ -162,7 +162,7 @@ def _check_pin(pem: str, pin: str) -> None:
 
 def _exchange(claim: Claim, ca_pem: str, csr: str) -> Granted:
     context = ssl.create_default_context(cadata=ca_pem)
-    body = msgspec.json.encode({"gateway": claim.gateway, "secret": claim.secret, "csr_pem": csr})
+    body = msgspec.json.encode({"gateway": claim.gateway, "secret": claim.secret, "csr": csr})
     answer = _request("POST", claim.url, "/provision/claim", body, context)
     try:
         return msgspec.json.decode(answer, type=Granted)
@@ -225,7 +225,7 @@ def _request(method: str, url: str, path: str, body: bytes | None, context: ssl.
 
 def _reason(answer: bytes) -> str:
     try:
-        return str(msgspec.json.decode(answer, type=dict[str, object])["detail"])
+        return str(msgspec.json.decode(answer, type=dict[str, object])["error"])
     except (msgspec.DecodeError, KeyError):
         return answer[:200].decode("utf-8", "replace")
 

@@ -1,7 +1,8 @@
 """Sends what waits in the outbox over MQTT 5, and releases it on the cloud's receipts only.
 
 A PUBACK says that a broker has the message in memory; a killed broker loses it (research/ingest.md §4). So a message
-stays in flight until its receipt, is sent again when none comes, and again after every reconnect.
+stays in flight until its receipt, is sent again when none comes, and again after every reconnect. A message with which
+the connection keeps ending (a broker or a radio that cannot take it) is sent alone and ever more rarely, behind others.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -35,6 +36,7 @@ _NO_PUBACK = 10
 """Without a PUBACK for this many receipt time-outs the connection is given up."""
 _BEAT_S = 10.0
 _CONNECTING_S = 120.0
+_STRIKES = 3
 _TOO_LARGE = "Packet too large"
 _NOT_AUTHORIZED = "Not authorized"
 
@@ -120,6 +122,7 @@ class Publisher:
         self._flights: dict[UUID, _Flight] = {}
         self._by_mid: dict[int, _Flight] = {}
         self._times_sent: dict[UUID, int] = {}
+        self._suspects: dict[UUID, tuple[int, float]] = {}
         self._refused: list[tuple[_Flight, str]] = []
         self._link: Link | None = None
 
@@ -138,8 +141,9 @@ class Publisher:
             try:
                 await self._connection()
             except (aiomqtt.MqttError, OSError) as error:
-                self.figures.last_error = str(error)
-                _log.warning("connection to the broker failed", error=str(error))
+                self.figures.last_error = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+                _log.warning("connection to the broker failed", error=self.figures.last_error)
+            self._strike()
             lived_s = loop.time() - since if self.figures.connected else 0.0
             self.figures.connected = False
             self._link = None
@@ -189,6 +193,20 @@ class Publisher:
         self._times_sent.clear()
         self.figures.in_flight = 0
 
+    def _strike(self) -> None:
+        """Note which messages were under way, unacknowledged, when the connection ended."""
+        now = asyncio.get_running_loop().time()
+        for id_ in [i for i, flight in self._flights.items() if not flight.acknowledged]:
+            strikes = self._suspects[id_][0] + 1 if id_ in self._suspects else 1
+            wait_s = min(_LONGEST_RETRY_S, self._settings.backoff_base_s * 2 ** max(0, strikes - _STRIKES))
+            self._suspects[id_] = (strikes, now + wait_s)
+            if strikes == _STRIKES:
+                _log.error("the connection keeps ending with a message; it is sent alone from now on", id=str(id_))
+        self._flights.clear()
+
+    def _suspect(self, row: Row) -> bool:
+        return self._suspects.get(row.id, (0, 0.0))[0] >= _STRIKES
+
     async def _send(self, link: Link) -> None:
         loop = asyncio.get_running_loop()
         while True:
@@ -198,7 +216,9 @@ class Publisher:
             await self._fill(link)
             self.figures.in_flight = len(self._flights)
             self._pulses.beat("publisher", _CONNECTING_S)
-            deadline = min([loop.time() + _BEAT_S, *(flight.deadline for flight in self._flights.values())])
+            retries = [at for strikes, at in self._suspects.values() if strikes >= _STRIKES and not self._flights]
+            deadlines = [flight.deadline for flight in self._flights.values()]
+            deadline = min([loop.time() + _BEAT_S, *deadlines, *(max(at, loop.time() + 0.1) for at in retries)])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
                     await self._wake.wait()
@@ -207,11 +227,22 @@ class Publisher:
         window = self._settings.window
         if len(self._flights) >= window:
             return
-        for row in await self._outbox.call(self._outbox.waiting, window + len(self._flights)):
+        limit = window + len(self._flights) + len(self._suspects)
+        rows = await self._outbox.call(self._outbox.waiting, limit)
+        for row in rows:
             # a quarter of the window stays free for ECGs and alarms
             room = window if row.rank == Priority.A else window - window // 4
-            if row.id not in self._flights and len(self._flights) < room:
+            if row.id not in self._flights and len(self._flights) < room and not self._suspect(row):
                 await self._send_row(link, row)
+        if not self._flights:
+            await self._send_suspect(link, rows)
+
+    async def _send_suspect(self, link: Link, rows: Sequence[Row]) -> None:
+        now = asyncio.get_running_loop().time()
+        for row in rows:
+            if self._suspect(row) and self._suspects[row.id][1] <= now:
+                await self._send_row(link, row)
+                return
 
     async def _send_row(self, link: Link, row: Row) -> None:
         body = await self._outbox.call(self._outbox.body, row.seq)
@@ -249,6 +280,7 @@ class Publisher:
             self._refused.append((flight, reason.getName()))
         else:
             flight.acknowledged = True
+            self._suspects.pop(flight.row.id, None)
             patience_s = self._settings.receipt_timeout_s * 2 ** min(self._times_sent[flight.row.id] - 1, 16)
             flight.deadline = asyncio.get_running_loop().time() + min(patience_s, _LONGEST_RETRY_S)
         self._wake.set()
@@ -282,6 +314,7 @@ class Publisher:
             return
         await self._outbox.call(self._outbox.receipt, message.ids, message.states)
         for id_, state in zip(message.ids, message.states, strict=True):
+            self._suspects.pop(id_, None)
             if (flight := self._flights.get(id_)) is not None:
                 self._land(flight)
             self._times_sent.pop(id_, None)

@@ -1,0 +1,42 @@
+"""Gateways and virtual clouds on the session's broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from urllib.parse import urlsplit
+
+import pytest
+from feldsher_cloud_api import ca
+from feldsher_edge.link import Broker, tls_context
+from feldsher_edge.simulate.cloud import VirtualCloud
+from feldsher_tools.services import Broker as Server
+from feldsher_tools.services import client_files
+
+Reach = Callable[..., Broker]
+
+
+@pytest.fixture
+def reach(mosquitto: Server, authority: ca.CertificateAuthority) -> Reach:
+    """Return how a client named `name` reaches the session's broker, or the one on `port`."""
+
+    def at(name: str, port: int | None = None) -> Broker:
+        files = client_files(authority, name)
+        where = urlsplit(mosquitto.url)
+        tls = partial(tls_context, files.ca, files.certificate, files.key)
+        return Broker(where.hostname or "", port or where.port or 8883, tls, keepalive_s=5)
+
+    return at
+
+
+@pytest.fixture
+def cloud(reach: Reach) -> Iterator[Callable[..., VirtualCloud]]:
+    """Start virtual clouds; all are stopped after the test."""
+    with ExitStack() as stack:
+
+        def start(port: int | None = None, **options: object) -> VirtualCloud:
+            broker = reach("ingest", port)
+            return stack.enter_context(VirtualCloud(broker.host, broker.port, broker.tls(), **options))  # type: ignore[arg-type]
+
+        yield start

@@ -1,0 +1,406 @@
+"""The publisher against a real broker with mutual TLS: nothing lost, nothing released without a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+import pytest
+from feldsher_edge.clock import Envelopes
+from feldsher_edge.config import Mqtt
+from feldsher_edge.link import Broker
+from feldsher_edge.outbox import Outbox, Priority
+from feldsher_edge.publish import Backoff, DownHandler, Publisher
+from feldsher_edge.simulate.clock import VirtualClock
+from feldsher_edge.simulate.cloud import VirtualCloud
+from feldsher_edge.store import Store
+from feldsher_edge.watchdog import Pulses
+from feldsher_ehr_core import wire
+from feldsher_tools import mosquitto
+from feldsher_tools.mosquitto import ACL, Mosquitto
+
+Reach = Callable[..., Broker]
+StartCloud = Callable[..., VirtualCloud]
+FAST = Mqtt(window=8, backoff_base_s=0.05, backoff_cap_s=0.3, receipt_timeout_s=0.4)
+_NAMES = count(1)
+
+
+def status(detail: str = "x") -> Callable[[wire.Envelope], wire.DeviceStatus]:
+    return lambda env: wire.DeviceStatus(env=env, device="d", state="present", detail=detail)
+
+
+def silent(_message: wire.UpMessage) -> None:
+    return None
+
+
+def stored(_message: wire.UpMessage) -> wire.ReceiptState:
+    return "stored"
+
+
+def birth(env: wire.Envelope) -> wire.Birth:
+    return wire.Birth(env=env, software="test", starts=1)
+
+
+async def ignore(message: wire.DownMessage) -> None:
+    return None
+
+
+@pytest.fixture
+def gateway() -> str:
+    """A gateway of this test alone, so that no session at the broker is shared."""
+    return f"gw-{os.getpid()}-{next(_NAMES)}"
+
+
+def open_outbox(path: Path, gateway: str) -> Outbox:
+    return Outbox(Store(path), Envelopes(gateway, VirtualClock()))
+
+
+@asynccontextmanager
+async def publishing(
+    outbox: Outbox,
+    broker: Broker,
+    settings: Mqtt = FAST,
+    handle: DownHandler = ignore,
+) -> AsyncGenerator[Publisher]:
+    rng = Random(1)  # noqa: S311 - repeatable on purpose
+    publisher = Publisher(outbox, broker, settings, birth, handle, rng, Pulses(lambda: 0))
+    task = asyncio.create_task(publisher.run())
+    try:
+        yield publisher
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - conditions of other threads and processes have no event
+            await asyncio.sleep(0.01)
+
+
+def waiting(outbox: Outbox) -> int:
+    return sum(outbox.counts().waiting)
+
+
+async def test_messages_arrive_and_are_released_by_receipts(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    ids = [outbox.put(status(str(i))) for i in range(50)]
+    async with publishing(outbox, reach(gateway)) as publisher:
+        await until(lambda: waiting(outbox) == 0)
+        later = await outbox.call(outbox.put, status("later"))
+        await until(lambda: later in there.stored)
+        await until(lambda: waiting(outbox) == 0)
+    assert [m.env.id for m in there.of(wire.DeviceStatus)] == [*ids, later]
+    assert (publisher.figures.stored, publisher.figures.duplicate) == (51, 0)
+    assert outbox.counts().kept == 51
+    outbox.close()
+
+
+async def test_a_connection_begins_with_a_birth_and_ends_with_a_death(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    async with publishing(outbox, reach(gateway)):
+        await until(lambda: bool(there.of(wire.Birth)))
+    await until(lambda: bool(there.of(wire.Death)))
+    assert [m.cause for m in there.of(wire.Death)] == ["stopping"]
+    seqs = [m.env.seq for m in there.arrived]
+    assert len(seqs) == len(set(seqs))
+    outbox.close()
+
+
+async def test_without_receipts_nothing_is_released_and_everything_is_sent_again(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud(verdict=silent)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    ids = {outbox.put(status(str(i))) for i in range(5)}
+    async with publishing(outbox, reach(gateway)) as publisher:
+        await until(lambda: len(there.of(wire.DeviceStatus)) >= 10)
+        assert waiting(outbox) == 5
+        there.verdict = stored
+        await until(lambda: waiting(outbox) == 0)
+        assert publisher.figures.repeated >= 5
+    assert set(there.stored) == ids
+    outbox.close()
+
+
+async def test_never_more_than_the_window_is_in_flight(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud(verdict=silent)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    for i in range(100):
+        outbox.put(status(str(i)))
+    patient = Mqtt(window=8, receipt_timeout_s=3600)
+    async with publishing(outbox, reach(gateway), patient) as publisher:
+        await until(lambda: len(there.of(wire.DeviceStatus)) == 6)  # a quarter stays free for class A
+        ecg_like = await outbox.call(outbox.put, status("urgent"), Priority.A)
+        await until(lambda: any(m.env.id == ecg_like for m in there.arrived))
+        assert publisher.figures.in_flight <= 8
+        assert len(there.of(wire.DeviceStatus)) == 7
+    outbox.close()
+
+
+async def test_priority_then_sequence(tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    order = [Priority.C, Priority.A, Priority.B, Priority.C, Priority.A]
+    ids = [outbox.put(status(), priority) for priority in order]
+    async with publishing(outbox, reach(gateway)):
+        await until(lambda: len(there.stored) == 5)
+    assert [m.env.id for m in there.of(wire.DeviceStatus)] == [ids[i] for i in (1, 4, 2, 0, 3)]
+    outbox.close()
+
+
+async def test_quarantined_and_duplicate_receipts_release_too(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    def judge(message: wire.UpMessage) -> wire.ReceiptState:
+        return "quarantined" if isinstance(message, wire.DeviceStatus) and message.detail == "bad" else "duplicate"
+
+    cloud(verdict=judge)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    outbox.put(status("bad"))
+    outbox.put(status("good"))
+    async with publishing(outbox, reach(gateway)) as publisher:
+        await until(lambda: waiting(outbox) == 0)
+    assert (publisher.figures.quarantined, publisher.figures.duplicate) == (1, 1)
+    outbox.close()
+
+
+async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud, own_mosquitto: Mosquitto
+) -> None:
+    there = cloud(port=own_mosquitto.port)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    async with publishing(outbox, reach(gateway, own_mosquitto.port)) as publisher:
+        ids = {outbox.put(status(str(i))) for i in range(20)}
+        await until(lambda: len(there.stored) >= 5)
+        await asyncio.to_thread(own_mosquitto.kill)
+        ids |= {outbox.put(status(f"while down {i}")) for i in range(20)}
+        await until(lambda: not publisher.figures.connected)
+        assert publisher.figures.last_error is not None
+        await asyncio.to_thread(own_mosquitto.start)
+        await until(lambda: waiting(outbox) == 0)
+    assert set(there.stored) == ids
+    assert publisher.figures.connections >= 2
+    outbox.close()
+
+
+async def test_what_the_broker_does_not_authorize_goes_to_the_dead_letters_and_returns(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud, own_mosquitto: Mosquitto
+) -> None:
+    there = cloud(port=own_mosquitto.port)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    acl = own_mosquitto.directory / "acl"
+    acl.write_text(ACL.replace("+/%u/up/#", "+/%u/up/gap"))
+    own_mosquitto.reload()
+    id_ = outbox.put(status())
+    async with publishing(outbox, reach(gateway, own_mosquitto.port)) as publisher:
+        await until(lambda: outbox.counts().dead == 1)
+        await until(lambda: bool(there.of(wire.Gap)))
+        assert there.of(wire.Gap)[0].why == "refused by the broker: Not authorized"
+        await asyncio.to_thread(own_mosquitto.stop)
+        await asyncio.to_thread(own_mosquitto.start)  # with the right ACL again
+        await until(lambda: id_ in there.stored)
+    assert publisher.figures.refused >= 1
+    assert outbox.counts().dead == 0
+    outbox.close()
+
+
+def restart_with(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, setting: str, instead: str) -> None:
+    assert setting in mosquitto.CONFIGURATION
+    monkeypatch.setattr(mosquitto, "CONFIGURATION", mosquitto.CONFIGURATION.replace(setting, instead))
+    broker.stop()
+    broker.start()
+
+
+async def test_a_message_larger_than_the_broker_takes_does_not_stop_the_others(
+    tmp_path: Path,
+    gateway: str,
+    reach: Reach,
+    cloud: StartCloud,
+    own_mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restart_with(own_mosquitto, monkeypatch, "max_packet_size 2000000", "max_packet_size 20000")
+    there = cloud(port=own_mosquitto.port)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    outbox.put(status("x" * 30_000))
+    good = outbox.put(status("good"))
+    async with publishing(outbox, reach(gateway, own_mosquitto.port)):
+        await until(lambda: good in there.stored and bool(there.of(wire.Gap)))
+    assert outbox.counts().dead == 1
+    assert there.of(wire.Gap)[0].why == "refused by the broker: Packet too large"
+    outbox.close()
+
+
+async def test_a_message_that_ends_every_connection_stops_no_other_and_is_kept(
+    tmp_path: Path,
+    gateway: str,
+    reach: Reach,
+    cloud: StartCloud,
+    own_mosquitto: Mosquitto,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    restart_with(own_mosquitto, monkeypatch, "message_size_limit 1100000", "message_size_limit 20000")
+    there = cloud(port=own_mosquitto.port)
+    outbox = open_outbox(tmp_path / "o", gateway)
+    # this broker answers such a message with a PUBACK that MQTT 5 does not know; the connection ends
+    poison = outbox.put(status("x" * 30_000), Priority.A)
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    async with publishing(outbox, reach(gateway, own_mosquitto.port)) as publisher:
+        good = [outbox.put(status(str(i))) for i in range(30)]
+        await until(lambda: set(good) <= set(there.stored))
+        await until(lambda: publisher.figures.connections >= 6)
+    assert [row.id for row in outbox.waiting(9)] == [poison]
+    assert len(list(Path("/proc/self/fd").iterdir())) <= open_files + 3
+    outbox.close()
+
+
+async def test_a_foreign_certificate_gets_no_connection_and_keeps_its_messages(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    outbox.put(status())
+    async with publishing(outbox, reach("another-gateway")) as publisher:
+        await until(lambda: outbox.counts().dead >= 1)  # its certificate may not speak in this gateway's name
+    assert there.of(wire.DeviceStatus) == []
+    assert publisher.figures.refused >= 1
+    outbox.close()
+
+
+async def test_messages_down_reach_the_handler_and_a_bad_one_hurts_nobody(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    taken: list[wire.DownMessage] = []
+
+    async def handle(message: wire.DownMessage) -> None:
+        taken.append(message)
+        if isinstance(message, wire.Configuration):
+            raise RuntimeError("a handler that fails")
+
+    async with publishing(outbox, reach(gateway), handle=handle) as publisher:
+        await until(lambda: bool(there.of(wire.Birth)))
+        there._client.publish(wire.down_topic(gateway, "order"), b"\xc1 no MessagePack", qos=1)  # pyright: ignore[reportPrivateUsage]
+        there.send(gateway, wire.Configuration(**there.down(), version=1, toml=""))
+        there.send(gateway, wire.ResendRequest(**there.down(), since_us=5))
+        await until(lambda: len(taken) == 2)
+        id_ = outbox.put(status())
+        await until(lambda: id_ in there.stored)
+        assert publisher.figures.connections == 1
+        assert publisher.figures.malformed == 1
+    outbox.close()
+
+
+async def test_what_is_sent_down_while_the_gateway_is_away_waits_for_it(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    outbox = open_outbox(tmp_path / "o", gateway)
+    taken: list[wire.DownMessage] = []
+
+    async def handle(message: wire.DownMessage) -> None:
+        taken.append(message)
+
+    async with publishing(outbox, reach(gateway), handle=handle):
+        await until(lambda: bool(there.of(wire.Birth)))
+    there.send(gateway, wire.ResendRequest(**there.down(), since_us=5))
+    async with publishing(outbox, reach(gateway), handle=handle):
+        await until(lambda: len(taken) == 1)
+    outbox.close()
+
+
+CHILD = textwrap.dedent(
+    """
+    import asyncio, random, structlog, sys
+    from functools import partial
+    from pathlib import Path
+    from feldsher_edge.clock import Envelopes, SystemClock
+    from feldsher_edge.config import Mqtt
+    from feldsher_edge.link import Broker, tls_context
+    from feldsher_edge.outbox import Outbox
+    from feldsher_edge.publish import Publisher
+    from feldsher_edge.store import Store
+    from feldsher_edge.watchdog import Pulses
+    from feldsher_ehr_core import wire
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    path, gateway, port, ca, certificate, key, first = sys.argv[1:]
+    outbox = Outbox(Store(Path(path)), Envelopes(gateway, SystemClock()))
+
+    async def ignore(message): pass
+
+    async def main():
+        tls = partial(tls_context, Path(ca), Path(certificate), Path(key))
+        settings = Mqtt(backoff_base_s=0.05, backoff_cap_s=0.3, receipt_timeout_s=0.5)
+        birth = lambda env: wire.Birth(env=env, software="t", starts=1)
+        publisher = Publisher(outbox, Broker("127.0.0.1", int(port), tls), settings, birth, ignore,
+                              random.Random(1), Pulses(lambda: 0))
+        task = asyncio.create_task(publisher.run())
+        for i in range(int(first), int(first) + 100000):
+            id_ = outbox.put(lambda env: wire.DeviceStatus(env=env, device="d", state="present", detail=str(i)))
+            print(id_, flush=True)
+            await asyncio.sleep(0.001)
+
+    asyncio.run(main())
+    """
+)
+
+
+def test_a_gateway_killed_between_commit_and_receipt_loses_nothing(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    files = reach(gateway)
+    committed: set[UUID] = set()
+    rng = Random(7)  # noqa: S311 - repeatable on purpose
+    tls_files = [str(a) for a in files.tls.args]  # type: ignore[attr-defined]
+    for life in range(4):
+        arguments = [str(tmp_path / "o"), gateway, str(files.port), *tls_files, str(life * 1_000_000)]
+        with subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            for _ in range(rng.randrange(20, 80)):
+                committed.add(UUID(child.stdout.readline().strip()))
+            child.send_signal(signal.SIGKILL)
+            committed |= {UUID(line.strip()) for line in child.stdout if len(line.strip()) == 36}
+    outbox = open_outbox(tmp_path / "o", gateway)
+
+    async def finish() -> None:
+        async with publishing(outbox, files):
+            await until(lambda: waiting(outbox) == 0)
+
+    asyncio.run(finish())
+    assert committed <= set(there.stored)
+    assert len(committed) >= 80
+    outbox.close()
+
+
+def test_back_off_is_jittered_bounded_and_reset_only_by_a_steady_connection() -> None:
+    backoff = Backoff(1.0, 60.0, Random(3))  # noqa: S311 - repeatable on purpose
+    limits = [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    drawn = [backoff.next_s(0.0) for _ in limits]
+    assert all(0 <= wait <= limit for wait, limit in zip(drawn, limits, strict=True))
+    assert len(set(drawn)) == len(drawn)
+    assert any(wait > 2 for wait in (backoff.next_s(5.0) for _ in range(5)))  # died quickly: still backing off
+    assert backoff.next_s(61.0) <= 1.0
+    again = Backoff(1.0, 60.0, Random(3))  # noqa: S311 - repeatable on purpose
+    assert [again.next_s(0.0) for _ in limits] == drawn
