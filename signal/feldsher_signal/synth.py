@@ -274,12 +274,9 @@ def _p_dur(patient: Patient, event: Event) -> float:
 
 def _r(patient: Patient, event: Event, fs: float) -> int:
     """Return the sample at which the QRS vector is longest."""
-    onset = event.qrs or 0.0
-    duration = qrs_ms(patient, event.form) / 1000
     axis = _BEAT_AXIS.get(event.form, patient.axis)
-    t = onset + np.linspace(0, duration, 161)
-    total = sum((g.at(t) for g in synth_dipole.qrs(event.form, onset, duration, axis, 1.0)), start=np.zeros((3, 161)))
-    return round(float(t[np.argmax(np.linalg.norm(total, axis=0))]) * fs)
+    after = synth_dipole.r_after(event.form, qrs_ms(patient, event.form) / 1000, axis)
+    return round(((event.qrs or 0.0) + after) * fs)
 
 
 def _wave(patient: Patient, index: int, event: Event, n: int, fs: float) -> Wave:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -107,11 +108,14 @@ _REGIONS: dict[Region, tuple[float, float, float, int, float]] = {
 }
 
 
+_FRONTAL = np.linalg.inv(DOWER[:2, :2])
+
+
 def vector(frontal: float, degrees: float, z: float) -> Vector:
     """Return X, Y, Z (mV) whose leads I and II are those of a frontal vector in Einthoven's triangle."""
     angle = math.radians(degrees)
     wanted = frontal * np.array([math.cos(angle), math.cos(math.radians(60) - angle)]) - DOWER[:2, 2] * z
-    return np.append(np.linalg.solve(DOWER[:2, :2], wanted), z)
+    return np.append(_FRONTAL @ wanted, z)
 
 
 def region(name: Region, millivolts: float) -> Vector:
@@ -136,6 +140,14 @@ def qrs(form: Form, onset: float, duration: float, axis: float, voltage: float) 
         )
         for part in parts
     ]
+
+
+@lru_cache(maxsize=256)
+def r_after(form: Form, duration: float, axis: float) -> float:
+    """Return how long after its onset (s) a QRS vector is longest."""
+    t = np.linspace(0, duration, 161)
+    total = sum((gauss.at(t) for gauss in qrs(form, 0.0, duration, axis, 1.0)), start=np.zeros((3, 161)))
+    return float(t[np.argmax(np.linalg.norm(total, axis=0))])
 
 
 def repolarisation(form: Form, axis: float) -> Vector | None:
