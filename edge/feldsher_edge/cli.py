@@ -52,7 +52,10 @@ def claim(
     config: ConfigFile = _DEFAULT,
     force: Annotated[bool, typer.Option(help="Replace an identity that exists; the old one is kept aside.")] = False,
 ) -> None:
-    """Give this gateway its identity: make its key here, and have the cloud sign its certificate."""
+    """Give this gateway its identity, with the claim from the cloud.
+
+    Makes its key here, where it stays, and has the cloud sign its certificate.
+    """
     try:
         identity = provision.claim_identity(text, _load(config).state, force=force)
     except (provision.ProvisionError, OSError) as error:
@@ -66,7 +69,10 @@ def claim(
 def show_status(
     config: ConfigFile = _DEFAULT, json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
 ) -> None:
-    """Show how the running gateway is: connection, what waits, devices. Shows no patient and no measured value."""
+    """Show how the running gateway is: connection, what waits, devices.
+
+    Shows no patient and no measured value.
+    """
     try:
         report = status.ask(_load(config).state)
     except status.StatusError as error:
@@ -79,7 +85,10 @@ def show_status(
 
 @app.command()
 def warm() -> None:
-    """Compile the interpreter's kernels into NUMBA_CACHE_DIR, so that the service starts at once."""
+    """Compile the interpreter ahead, so that the service starts at once.
+
+    The compiled kernels are kept in NUMBA_CACHE_DIR.
+    """
     done = subprocess.run([sys.executable, "-m", "feldsher_edge.interpreter_child", "--warm"], check=False)
     raise typer.Exit(done.returncode)
 

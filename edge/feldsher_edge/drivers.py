@@ -7,7 +7,7 @@ import random
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.clock import Clock
 from feldsher_edge.config import Config
-from feldsher_edge.devices import Cuff
+from feldsher_edge.devices import Cardiograph, Cuff
 from feldsher_edge.devices.cuff import BleCuff
 from feldsher_edge.devices.kit import KitCardiograph
 

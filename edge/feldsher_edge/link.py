@@ -36,7 +36,10 @@ class Broker:
 
 
 def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
-    """Return a context that trusts only `ca` and shows `certificate`; OSError where a file is absent or unusable."""
+    """Return a context that trusts only `ca` and shows `certificate`; OSError names the file that is absent."""
+    for path in (ca, certificate, key):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing; claim the gateway, or correct its configuration")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(ca)

@@ -223,6 +223,10 @@ async def test_what_the_broker_does_not_authorize_goes_to_the_dead_letters_and_r
     outbox.close()
 
 
+def open_file_count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def restart_with(broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, setting: str, instead: str) -> None:
     assert setting in mosquitto.CONFIGURATION
     monkeypatch.setattr(mosquitto, "CONFIGURATION", mosquitto.CONFIGURATION.replace(setting, instead))
@@ -263,13 +267,13 @@ async def test_a_message_that_ends_every_connection_stops_no_other_and_is_kept(
     outbox = open_outbox(tmp_path / "o", gateway)
     # this broker answers such a message with a PUBACK that MQTT 5 does not know; the connection ends
     poison = outbox.put(status("x" * 30_000), Priority.A)
-    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    open_files = open_file_count()
     async with publishing(outbox, reach(gateway, own_mosquitto.port)) as publisher:
         good = [outbox.put(status(str(i))) for i in range(30)]
         await until(lambda: set(good) <= set(there.stored))
         await until(lambda: publisher.figures.connections >= 6)
     assert [row.id for row in outbox.waiting(9)] == [poison]
-    assert len(list(Path("/proc/self/fd").iterdir())) <= open_files + 3
+    assert open_file_count() <= open_files + 3
     outbox.close()
 
 
