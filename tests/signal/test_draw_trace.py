@@ -28,7 +28,7 @@ def _points(data: str) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     return out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(-3000, 3000), min_size=1, max_size=200),
     st.sampled_from([250.0, 360.0, 500.0, 1000.0]),

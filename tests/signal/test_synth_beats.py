@@ -20,7 +20,7 @@ def _lead(recording: Recording, name: str) -> NDArray[np.float32]:
 
 
 @given(st.floats(40, 180))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_rate(rate: float) -> None:
     _, truth = synth.ecg(Patient(rate=rate, rr_sd=0.0, pr=120, p_dur=80), seconds=20)
     assert truth.measurements.rate == pytest.approx(rate, rel=0.01)

@@ -21,7 +21,7 @@ def _lead(recording: Recording, name: str) -> NDArray[np.float32]:
     return recording.microvolts()[recording.leads.index(name)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(-170, 170), st.sampled_from(["normal", "LBBB", "RBBB"]))
 def test_the_axis_is_the_one_asked_for(axis: int, conduction: synth.Form) -> None:
     patient = Patient(axis=axis, conduction=conduction, noise=CLEAN, t_mv=0.0, rr_sd=0.0)
