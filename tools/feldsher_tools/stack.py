@@ -1,7 +1,7 @@
-"""The whole line with real parts: services, ingest, cloud, a claimed gateway, and virtual devices where hardware would be.
+"""The whole line with real parts: services, ingest, cloud, a claimed gateway; virtual devices where hardware would be.
 
 The demo, the journey tests and the benchmarks all run this, so none of them can rot alone. Every part is a process of
-its own with the command that production uses; each can be killed as a power cut would and started again.
+its own, started by the command that production uses; each can be killed as a power cut would and started again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,48 +26,80 @@ from feldsher_tools.place import Place, ServiceError, free_port
 from feldsher_tools.postgres import Postgres
 from feldsher_tools.process import Process
 from feldsher_tools.services import client_files, listener_files
-from feldsher_tools.simulator import Simulator
+from feldsher_tools.simulator import CUFF_ADDRESS, Simulator
 
 GATEWAY = "gw-demo"
 CARDIOGRAPH = "ecg-1"
-CUFF = "cuff-1"
 DATABASE = "feldsher"
+KILLABLE = ("gateway", "broker", "ingest", "database", "worker")
 
-Say = Callable[[str], None]
+CONFIGURATION = """\
+gateway = "{gateway}"
+state = "{state}"
+timezone = "UTC"
+
+[[kit]]
+device = "{cardiograph}"
+port = "{port}"
+
+[[cuff]]
+device = "{cuff}"
+address = "{cuff}"
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
-    """What `feldsher-cloud seed-demo` made: people with passwords, a program, patients by name of their part."""
+class Demo:
+    """What `feldsher-cloud seed-demo` made: accounts, ids of patients and devices, a program's credentials."""
 
-    raw: dict[str, Any]
+    accounts: tuple[tuple[str, str, str], ...]
+    patients: tuple[str, ...]
+    cardiograph: str
+    cuff: str
+    client: tuple[str, str]
 
 
 class Stack:
     """One installation below `directory`: start it, kill its parts, stop it."""
 
-    def __init__(self, place: Place, directory: Path, *, say: Say = lambda _: None, tag: str = "demo") -> None:
-        """Prepare; `say` is told each step, `tag` names the processes' pid files apart."""
+    def __init__(
+        self,
+        place: Place,
+        directory: Path,
+        *,
+        tag: str = "demo",
+        say: Callable[[str], None] = lambda _: None,
+        simulate: tuple[str, ...] = (),
+    ) -> None:
+        """Prepare: `say` is told each step, `tag` names the processes apart, `simulate` is for the virtual devices."""
         self.place, self.directory, self.say, self.tag = place, directory, say, tag
         self.state = directory / "state"
-        self.logs = directory / "log"
         self.authority = ca.open_or_create(self.state / "secrets" / "ca")
         self.postgres = Postgres(place, directory / "postgres", name=f"{tag}-database")
-        listener = listener_files(self.authority)
-        self.mosquitto = Mosquitto(place, directory / "mosquitto", listener, name=f"{tag}-broker")
+        self.mosquitto = Mosquitto(place, directory / "mosquitto", listener_files(self.authority), name=f"{tag}-broker")
         self.dbus = DBus(place, name=f"{tag}-dbus")
         self.api_port = free_port()
-        self.simulator = Simulator(self.logs / "simulator.log", self.dbus.environment())
-        self.ingest = self._process("ingest", ["feldsher_ingest.cli", "run"])
-        self.api = self._process("api", ["feldsher_cloud_api.cli", "serve", "--port", str(self.api_port)])
-        self.worker = self._process("worker", ["feldsher_cloud_api.cli", "worker"])
-        self.gateway = self._process("gateway", ["feldsher_edge.cli", "run", "--config", str(self.gateway_config)])
-        self.accounts = Accounts({})
+        self.simulator = Simulator(self.logs / "simulator.log", simulate)
+        self.ingest = self._process("ingest", "feldsher-ingest", "run")
+        self.api = self._process("api", "feldsher-cloud", "serve", "--port", str(self.api_port))
+        self.worker = self._process("worker", "feldsher-cloud", "worker")
+        self.gateway = self._process("gateway", "feldsher-edge", "run", "--config", str(self.gateway_config))
+        self.demo: Demo | None = None
+
+    @property
+    def logs(self) -> Path:
+        """Where every part writes its log."""
+        return self.directory / "log"
 
     @property
     def gateway_config(self) -> Path:
         """The gateway's configuration file."""
         return self.directory / "gateway.toml"
+
+    @property
+    def gateway_state(self) -> Path:
+        """The gateway's own state: identity and outbox."""
+        return self.directory / "gateway"
 
     @property
     def api_url(self) -> str:
@@ -89,28 +121,124 @@ class Stack:
             "FELDSHER_STATE": str(self.state),
         }
 
-    def _process(self, name: str, module: list[str]) -> Process:
+    def _process(self, name: str, program: str, *arguments: str) -> Process:
         return Process(
             name=name,
-            argv=[sys.executable, "-m", *module],
+            argv=[_program(program), *arguments],
             log=self.logs / f"{name}.log",
             pid_file=self.place.run / f"{self.tag}-{name}.pid",
-            environment=self._later,
+            environment=self.environment,
         )
 
-    @property
-    def _later(self) -> Mapping[str, str]:
-        return _Late(lambda: self.environment | self.dbus.environment())
-
-    def command(self, *module: str, check: bool = True) -> str:
-        """Run one of the commands of ours to its end and return what it printed; ServiceError shows what went wrong."""
+    def command(self, program: str, *arguments: str) -> str:
+        """Run one of our commands to its end and return what it printed; ServiceError shows what went wrong."""
         done = subprocess.run(
-            [sys.executable, "-m", *module],
-            env=os.environ | self.environment | self.dbus.environment(),
+            [_program(program), *arguments],
+            env=os.environ | self.environment,
             capture_output=True,
             text=True,
             check=False,
         )
-        if check and done.returncode:
-            raise ServiceError(f"{' '.join(module)} ended with code {done.returncode}\n{done.stdout}{done.stderr}")
+        if done.returncode:
+            words = " ".join((program, *arguments[:2]))
+            raise ServiceError(f"{words} ended with code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def start(self) -> None:
+        """Start everything, seed the demo clinic, claim the gateway, and wait until the line stands."""
+        self.say("starting PostgreSQL with TimescaleDB, mosquitto and D-Bus …")
+        self.postgres.start()
+        self.postgres.create_database(DATABASE)
+        self.mosquitto.start()
+        self.dbus.start()
+        for name in ("ingest", "cloud"):
+            client_files(self.authority, name)
+        self.say("migrating the database …")
+        self.command("feldsher-cloud", "migrate")
+        self.say("starting ingest, API and worker …")
+        for process in (self.ingest, self.worker, self.api):
+            process.start()
+        self.api.wait_ready(self._api_answers, timeout_s=60)
+        self.say("starting the virtual cardiograph and cuff …")
+        port = self.simulator.start(self.dbus.address)
+        self.gateway_config.write_text(
+            CONFIGURATION.format(
+                gateway=GATEWAY, state=self.gateway_state, cardiograph=CARDIOGRAPH, port=port, cuff=CUFF_ADDRESS
+            )
+        )
+        self.say("claiming the gateway and starting it …")
+        claim = self.command("feldsher-cloud", "gateway", "add", GATEWAY).strip()
+        self.command("feldsher-edge", "claim", claim, "--config", str(self.gateway_config))
+        self.demo = self._seed()
+        self.gateway.environment = self.environment | self.dbus.environment()
+        self.gateway.start()
+        self.gateway.wait_ready(self.gateway_ready, timeout_s=180)
+
+    def _seed(self) -> Demo:
+        names = ("--clinic-gateway", GATEWAY, "--home-gateway", GATEWAY, "--cardiograph", CARDIOGRAPH)
+        made: dict[str, Any] = json.loads(self.command("feldsher-cloud", "seed-demo", *names, "--cuff", CUFF_ADDRESS))
+        return Demo(
+            tuple((a["username"], a["password"], a["role"]) for a in made["accounts"]),
+            tuple(made["patients"]),
+            made["cardiograph"],
+            made["cuff"],
+            (made["client"]["id"], made["client"]["secret"]),
+        )
+
+    def _api_answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.api_url}/health/ready", timeout=2) as answer:  # noqa: S310 (loopback)
+                return answer.status == 200
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def gateway_status(self) -> Mapping[str, Any] | None:
+        """Return what `feldsher-edge status` says, or None where no gateway answers."""
+        try:
+            return json.loads(self.command("feldsher-edge", "status", "--json", "--config", str(self.gateway_config)))
+        except ServiceError:
+            return None
+
+    def gateway_ready(self) -> bool:
+        """Whether the gateway is connected and its interpreter warm."""
+        status = self.gateway_status()
+        return status is not None and status["connection"]["connected"] and status["interpreter"] == "ready"
+
+    def kill(self, part: str) -> None:
+        """SIGKILL one of KILLABLE, with all its children."""
+        self._part(part).kill()
+
+    def revive(self, part: str) -> None:
+        """Start a killed part again."""
+        self._part(part).start()
+
+    def _part(self, part: str) -> Process | Postgres | Mosquitto:
+        parts: dict[str, Process | Postgres | Mosquitto] = {
+            "gateway": self.gateway,
+            "broker": self.mosquitto,
+            "ingest": self.ingest,
+            "database": self.postgres,
+            "worker": self.worker,
+        }
+        return parts[part]
+
+    def stop(self) -> None:
+        """End every part, the newest first."""
+        for part in (self.gateway, self.simulator, self.api, self.worker, self.ingest, self.dbus):
+            part.stop()
+        self.mosquitto.stop()
+        self.postgres.stop()
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+@contextmanager
+def running(stack: Stack) -> Generator[Stack]:
+    """Start a stack and stop it however the block ends."""
+    try:
+        stack.start()
+        yield stack
+    finally:
+        stack.stop()
