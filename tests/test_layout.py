@@ -1,0 +1,129 @@
+"""The house keeps its shape: shelves, tracked files, the map, the lock."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parent.parent
+SHELVES = ("signal", "edge", "ingest", "cloud_api", "ehr_core", "tools")
+TESTS = ("tests", "hardware_tests", "benchmarks")
+LOCK = (ROOT / "requirements.lock").read_text()
+# joined here, so that this file itself names no host
+REGISTRIES = [
+    f"{name}.{top}"
+    for name, top in [
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("deb.debian", "org"),
+        ("security.debian", "org"),
+        ("snapshot.debian", "org"),
+        ("conda", "anaconda.org"),
+        ("ghcr", "io"),
+        ("quay", "io"),
+        ("docker", "io"),
+        ("jsdelivr", "net"),
+        ("unpkg", "com"),
+        ("cdnjs.cloudflare", "com"),
+    ]
+]
+MACHINE_PATHS = re.compile(r"/work/(?:main|shared)|(?<![\w/$}.])/(?:root|home/\w+)/\w")
+
+
+def tracked() -> list[Path]:
+    command = ["git", "-c", "safe.directory=*", "ls-files", "-z"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"NOT CHECKED: tracked files are unknown, this is no git clone: {done.stderr.strip()}")
+    return [ROOT / name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def modules(shelf: str) -> list[Path]:
+    return [path for path in tracked() if path.is_relative_to(ROOT / shelf) and path.suffix == ".py"]
+
+
+@pytest.mark.parametrize("shelf", SHELVES)
+def test_a_shelf_is_no_package(shelf: str) -> None:
+    assert not (ROOT / shelf / "__init__.py").exists(), f"{shelf}/__init__.py would shadow other modules: remove it"
+
+
+@pytest.mark.parametrize("shelf", TESTS)
+def test_tests_are_no_packages(shelf: str) -> None:
+    assert [path for path in modules(shelf) if path.name == "__init__.py"] == []
+
+
+def test_the_standard_librarys_signal_is_found_from_the_root() -> None:
+    subprocess.run([sys.executable, "-c", "import signal; signal.SIGTERM"], cwd=ROOT, check=True)
+
+
+def test_each_shelf_holds_one_package_of_its_name() -> None:
+    for shelf in SHELVES:
+        packages = [path.parent.name for path in (ROOT / shelf).glob("*/__init__.py")]
+        assert packages == [f"feldsher_{shelf}"], shelf
+
+
+def test_no_tracked_file_names_a_registry_or_a_path_of_a_machine() -> None:
+    found: list[str] = []
+    for path in tracked():
+        try:
+            text = path.read_text()
+        except UnicodeDecodeError:
+            continue
+        if path != Path(__file__):
+            found += [f"{path.relative_to(ROOT)}: {host}" for host in REGISTRIES if host in text]
+            found += [f"{path.relative_to(ROOT)}: {hit}" for hit in MACHINE_PATHS.findall(text)]
+    assert found == []
+
+
+def test_the_map_names_every_module_and_nothing_else() -> None:
+    text = (ROOT / "docs" / "map.md").read_text()
+    named = set(re.findall(r"`([\w/]+\.(?:py|sql))`", text))
+    there = {
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path.suffix in {".py", ".sql"} and path.name != "__init__.py" and path.relative_to(ROOT).parts[0] in SHELVES
+    }
+    assert there - named == set(), "docs/map.md lacks these"
+    assert named - there == set(), "docs/map.md names what is not there"
+
+
+def test_every_requirement_of_the_lock_has_hashes_and_no_address() -> None:
+    entries = re.split(r"\n(?=[a-zA-Z0-9])", LOCK.split("\n", 2)[2])
+    assert len(entries) > 50
+    assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    assert not re.search(r"https?:|file:|--(?:extra-)?index-url|--find-links", LOCK)
+
+
+def pinned() -> dict[str, list[str]]:
+    versions: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)", LOCK, flags=re.MULTILINE):
+        versions.setdefault(canonicalize_name(name), []).append(version)
+    return versions
+
+
+def test_the_lock_matches_pyproject() -> None:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked: list[str] = list(project["project"]["dependencies"])
+    for extra in project["project"]["optional-dependencies"].values():
+        asked += extra
+    asked += project["dependency-groups"]["dev"]
+    versions = pinned()
+    for requirement in map(Requirement, asked):
+        found = versions.get(canonicalize_name(requirement.name), [])
+        assert found, f"{requirement.name} is not in requirements.lock: lock again"
+        assert all(requirement.specifier.contains(version) for version in found), requirement.name
+
+
+def test_the_lock_names_nothing_that_nobody_asked_for() -> None:
+    for entry in re.split(r"\n(?=[a-zA-Z0-9])", LOCK.split("\n", 2)[2]):
+        assert "# via" in entry, entry.splitlines()[0]
