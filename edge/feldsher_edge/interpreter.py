@@ -50,10 +50,11 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Interpreter:
-    """The child and its supervision. `timeout_s` bounds one interpretation, and the wait for a warming child."""
+    """The child and its supervision. `timeout_s` bounds one interpretation, `ready_s` the wait for a warming child."""
 
-    def __init__(self, timeout_s: float, command: Sequence[str] = CHILD) -> None:
+    def __init__(self, timeout_s: float, command: Sequence[str] = CHILD, *, ready_s: float | None = None) -> None:
         self._timeout_s = timeout_s
+        self._ready_s = timeout_s if ready_s is None else ready_s
         self._command = command
         self._process: Process | None = None
         self._ready = asyncio.Event()
@@ -108,7 +109,7 @@ class Interpreter:
         """Return the interpretation of a recording; NotInterpreted says why none. A hanging child is replaced."""
         async with self._one_at_a_time:
             try:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout(self._ready_s):
                     await self._ready.wait()
             except TimeoutError:
                 raise NotInterpreted("the interpreter is not ready") from None

@@ -27,6 +27,8 @@ def answer(ask: Ask) -> Answer:
         samples = np.frombuffer(ask.samples, dtype="<i4").reshape(len(ask.leads), ask.n)
         recording = Recording(ask.leads, ask.fs, samples, ask.uv_per_bit, ask.baseline)
         return Answer(interpretation=interpret(recording, ask.subject))
+    except ValueError as error:
+        return Answer(fault=f"the recording cannot be interpreted: {error}")
     except Exception as error:
         _log.exception("engine failed")
         return Answer(fault=f"the engine failed: {type(error).__name__}: {error}")
