@@ -37,7 +37,7 @@ REGISTRIES = [
         ("cdnjs.cloudflare", "com"),
     ]
 ]
-MACHINE_PATHS = re.compile(r"/work/(?:main|shared)|(?<![\w/$}.])/(?:root|home/\w+)/\w")
+MACHINE_PATHS = re.compile(r"/work/(?:main|shared)|(?<![\w/$}.\"*])/(?:root|home/\w+)/\w")
 
 
 def tracked() -> list[Path]:
