@@ -113,7 +113,8 @@ def restored(since: Since = None) -> None:
     before --since but delivered after it are only asked for without --since.
     """
     why = f"{getpass.getuser()} ran restored"
-    epoch = _store().run(lambda connection: resend.open_epoch(connection, _utc(since), why))
+    with _store() as store:
+        epoch = store.run(lambda connection: resend.open_epoch(connection, _utc(since), why))
     typer.echo(f"epoch {epoch}: the workers now ask every gateway to send again")
 
 
@@ -123,7 +124,8 @@ def list_letters(
     limit: Annotated[int, typer.Option(help="At most so many, the newest.")] = 100,
 ) -> None:
     """List dead letters, newest first."""
-    found = _store().run(lambda connection: deadletter.listed(connection, repaired=everything, limit=limit))
+    with _store() as store:
+        found = store.run(lambda connection: deadletter.listed(connection, repaired=everything, limit=limit))
     table = Table("id", "received (UTC)", "seen", "gateway", "kind", "cause", "reason")
     for letter in found:
         at = letter.received_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
@@ -137,7 +139,8 @@ def show_letter(
     number: int, output: Annotated[Path | None, typer.Option(help="Write the payload to this file, for repair.")] = None
 ) -> None:
     """Show one dead letter: topic, reason, and what its payload holds."""
-    letter = _letter(_store(), number)
+    with _store() as store:
+        letter = _letter(store, number)
     typer.echo(f"{letter.topic}\n{letter.cause}: {letter.reason}\nreceived {letter.received_at}, seen {letter.seen}")
     typer.echo(deadletter.outline(letter.payload))
     if output is not None:
@@ -150,9 +153,9 @@ def replay_letter(
     number: int, payload: Annotated[Path | None, typer.Option(help="Store this repaired payload instead.")] = None
 ) -> None:
     """Check and store a dead letter again; exit code 1 where it is still refused."""
-    store = _store()
     repaired = None if payload is None else payload.read_bytes()
-    state = deadletter.replay(store, _letter(store, number), getpass.getuser(), repaired)
+    with _store() as store:
+        state = deadletter.replay(store, _letter(store, number), getpass.getuser(), repaired)
     typer.echo(state)
     if state.startswith("refused"):
         raise typer.Exit(1)

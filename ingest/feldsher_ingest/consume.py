@@ -31,7 +31,7 @@ from feldsher_ingest.settings import Settings
 from feldsher_ingest.store import Item, Saved, Store, UnavailableError
 
 IDLE_S = 0.5
-ASK_EVERY_S = 5.0
+ASK_EVERY_S = 2.0
 ASK_AT_ONCE = 50
 """Gateways asked to resend per round: a restored region does not answer in one shout."""
 DRAIN_S = 10.0

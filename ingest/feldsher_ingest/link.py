@@ -60,8 +60,8 @@ class Backoff:
 class Link:
     """One MQTT session, kept up by its own thread.
 
-    `deliver`: called in the network thread for every message; it may block (which pauses reading) and returns whether
-    it took the message. `generator`: randomness of the waiting times.
+    `deliver`: called in the network thread for every message; it may block, which pauses reading. `generator`:
+    randomness of the waiting times.
     """
 
     def __init__(self, settings: Settings, deliver: Callable[[Arrived], None], generator: random.Random) -> None:
@@ -74,9 +74,11 @@ class Link:
         self._connection = 0
         self._unconfirmed: deque[mqtt.MQTTMessageInfo] = deque(maxlen=QUEUED_RECEIPTS)
         self._keeper = threading.Thread(target=self._keep, name="ingest-link", daemon=True)
-        self._client = self._make_client()
+        self._client: mqtt.Client | None = None
+        tls_context(settings.tls)  # files that cannot be used are the caller's to hear of, at once
 
     def _make_client(self) -> mqtt.Client:
+        """Return a fresh client: each connection gets its own, so that nothing of a dead one lives on."""
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._settings.client_id,
@@ -108,8 +110,9 @@ class Link:
     def stop(self) -> None:
         """Disconnect in order; the broker keeps the session for our return."""
         self._stop.set()
-        if self._client.is_connected():
-            self._client.disconnect()
+        client = self._connected_client()
+        if client is not None:
+            client.disconnect()
         self._down.set()
         self._keeper.join(10)
 
@@ -118,15 +121,23 @@ class Link:
 
         Those of an earlier connection are left out: their packet ids may by now name other messages.
         """
+        client, connection = self._connected_client(), self._connection
+        if client is None:
+            return
         for arrived in batch:
-            if arrived.qos and arrived.connection == self._connection and self._client.is_connected():
-                self._client.ack(arrived.mid, arrived.qos)
+            if arrived.qos and arrived.connection == connection:
+                client.ack(arrived.mid, arrived.qos)
+
+    def _connected_client(self) -> mqtt.Client | None:
+        client = self._client
+        return client if client is not None and client.is_connected() else None
 
     def publish(self, topic: str, payload: bytes) -> bool:
         """Publish at QoS 1 without waiting; False where that is impossible now (the sender will ask again)."""
-        if not self._client.is_connected():
+        client = self._connected_client()
+        if client is None:
             return False
-        info = self._client.publish(topic, payload, qos=1)
+        info = client.publish(topic, payload, qos=1)
         if info.rc != mqtt.MQTT_ERR_SUCCESS:
             return False
         self._forget_confirmed()
@@ -136,7 +147,7 @@ class Link:
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has confirmed what was published; return whether it has."""
         deadline = time.monotonic() + timeout_s
-        while self._unconfirmed and self._client.is_connected() and time.monotonic() < deadline:
+        while self._unconfirmed and self._connected_client() and time.monotonic() < deadline:
             self._forget_confirmed()
             time.sleep(0.005)
         return not self._unconfirmed
@@ -150,30 +161,37 @@ class Link:
             began = time.monotonic()
             self._down.clear()
             try:
-                self._connect()
-                self._client.loop_start()
-                while not self._down.wait(1.0) and self._network_lives():
-                    pass
+                self._serve(self._make_client())
             except (OSError, ValueError) as error:
                 _log.warning("broker unreachable", error=str(error))
-            finally:
-                self._client.loop_stop()
-                self._up.clear()
             if time.monotonic() - began > STABLE_S:
                 self._backoff.reset()
             if not self._stop.is_set():
                 self._stop.wait(self._backoff.next())
+
+    def _serve(self, client: mqtt.Client) -> None:
+        self._connect(client)
+        self._client = client
+        self._unconfirmed.clear()
+        try:
+            client.loop_start()
+            while not self._down.wait(1.0) and self._network_lives():
+                pass
+        finally:
+            self._client = None
+            self._up.clear()
+            client.loop_stop()
 
     def _network_lives(self) -> bool:
         # paho's thread ends without a callback when a packet makes it stumble; it has this name
         name = f"paho-mqtt-client-{self._settings.client_id}"
         return any(thread.name == name for thread in threading.enumerate())
 
-    def _connect(self) -> None:
+    def _connect(self, client: mqtt.Client) -> None:
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._settings.session_s
         properties.ReceiveMaximum = self._settings.receive_maximum
-        self._client.connect(
+        client.connect(
             self._settings.mqtt_host,
             self._settings.mqtt_port,
             keepalive=self._settings.keepalive_s,
@@ -199,7 +217,7 @@ class Link:
             self._up.set()
             return
         client.subscribe([(wire.up_filter(shard), options) for shard in self._settings.shards])
-        _log.info("connected", session_present=flags.session_present, shards=len(self._settings.shards))
+        _log.info("connected", session_present=flags.session_present)
 
     def _on_subscribe(
         self, client: mqtt.Client, userdata: Any, mid: int, reasons: list[ReasonCode], properties: Properties | None
@@ -211,6 +229,7 @@ class Link:
             self._down.set()
             return
         self._up.set()
+        _log.info("subscribed", shards=len(reasons))
 
     def _on_disconnect(
         self,

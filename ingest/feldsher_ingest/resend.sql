@@ -24,7 +24,7 @@ from gateway_state g,
 where g.resend_epoch < e.epoch and g.state = 'online'
 order by g.seen_at desc;
 
--- name: asked
+-- name: asked!
 -- Notes which gateways have been asked.
 update gateway_state g set resend_epoch = greatest(g.resend_epoch, x.epoch)
 from unnest(%(gateway)b::text[], %(epoch)b::int8[]) as x(gateway, epoch)

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Self, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -81,6 +81,14 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def __enter__(self) -> Self:
+        """Return the store; the connection is opened when needed."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self.close()
 
     def run(self, work: Callable[[psycopg.Connection[TupleRow]], _T]) -> _T:
         """Run work on the connection; UnavailableError (and the connection closed) where the database fails."""

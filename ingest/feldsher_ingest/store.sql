@@ -73,21 +73,21 @@ on conflict (gateway) do update set
        or (excluded.boot <> g.boot and excluded.wall_at > g.wall_at)  -- a gateway on a new disk counts from the start
 returning (select old.state from gateway_state old where old.gateway = g.gateway) as was;
 
--- name: device
+-- name: device!
 -- Keeps one status of a device.
 insert into device_status (message_id, gateway, device, at, state, detail, battery, model, firmware)
 values (%(message_id)s, %(gateway)s, %(device)s, to_timestamp(%(wall_us)s::float8 / 1e6::float8), %(state)s, %(detail)s,
         %(battery)s, %(model)s, %(firmware)s)
 on conflict do nothing;
 
--- name: gap
+-- name: gap!
 -- Keeps one record of what a gateway dropped.
 insert into gap (message_id, gateway, what, why, count, first_at, last_at)
 values (%(message_id)s, %(gateway)s, %(what)s, %(why)s, %(count)s, to_timestamp(%(first_us)s::float8 / 1e6::float8),
         to_timestamp(%(last_us)s::float8 / 1e6::float8))
 on conflict do nothing;
 
--- name: clock
+-- name: clock!
 -- Keeps one correction of a gateway's clock.
 insert into clock_offset (message_id, gateway, boot, mono_ns, offset_us, source)
 values (%(message_id)s, %(gateway)s, %(boot)s, %(mono_ns)s, %(offset_us)s, %(source)s)
@@ -99,7 +99,7 @@ select gateway, boot, mono_ns, offset_us from clock_offset
 where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uuid[]))
 order by gateway, boot, mono_ns;
 
--- name: correct_vitals
+-- name: correct_vitals!
 -- Recomputes the true time of values that arrived before the correction of their gateway's clock.
 with late as (
     select m.id, m.device,
@@ -116,7 +116,7 @@ from late
 where v.device = late.device and v.message_id = late.id and v.gateway = %(gateway)s
   and (v.sent_at is null or v.device_behind_us is not null);
 
--- name: correct_latest
+-- name: correct_latest!
 -- Brings corrected times of one gateway's readings into the latest values.
 update latest_value l set corrected_time = v.corrected_time
 from vital_sign v
@@ -124,7 +124,7 @@ where v.reading_id = l.reading_id and v.code = l.code and v.time = l.time and v.
   and l.device in (select distinct m.device from message m where m.gateway = %(gateway)s and m.boot = %(boot)s)
   and l.corrected_time is distinct from v.corrected_time;
 
--- name: correct_recordings
+-- name: correct_recordings!
 -- Recomputes the true start of recordings that arrived before the correction of their gateway's clock.
 update ecg_recording r
 set corrected_started_at = r.started_at + make_interval(secs =>
@@ -135,7 +135,7 @@ from message m
 where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
   and m.kind = 'ecg' and r.id = m.id;
 
--- name: events
+-- name: events!
 -- Tells the cloud worker what is new.
 insert into event (kind, gateway, message_id, body)
 select x.kind, x.gateway, x.message_id, x.body::jsonb
