@@ -94,8 +94,8 @@ class Bench:
             raise ValueError("bp: there is no cuff")
         if len(arguments) not in (3, 4):
             raise ValueError("bp: SYSTOLIC DIASTOLIC PULSE [USER]")
-        systolic, diastolic, pulse = (_number(text) for text in arguments[:3])
-        await self._cuff.measure(systolic, diastolic, pulse, user=int(arguments[3]) if len(arguments) == 4 else 1)
+        user = int(arguments[3]) if len(arguments) == 4 else 1
+        await self._cuff.measure(*map(_number, arguments[:3]), user=user)
 
     def _kit(self) -> VirtualCardiograph:
         if self._cardiograph is None:

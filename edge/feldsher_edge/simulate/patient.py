@@ -96,7 +96,10 @@ def _units(recording: Recording, rows: list[int | None], uv_per_bit: float) -> N
 
 
 def _resampled(eight: NDArray[np.int32], was: float, fs: float) -> NDArray[np.int32]:
-    n = int(eight.shape[1] * fs / was)
-    at: NDArray[np.float64] = np.arange(n, dtype=np.float64) * (was / fs)
+    at = np.arange(int(eight.shape[1] * fs / was), dtype=np.float64) * (was / fs)
     sampled = np.arange(eight.shape[1], dtype=np.float64)
-    return np.stack([np.rint(np.interp(at, sampled, row)).astype(np.int32) for row in eight])
+    out = np.empty((eight.shape[0], at.size), dtype=np.int32)
+    for channel in range(eight.shape[0]):
+        row: NDArray[np.float64] = eight[channel].astype(np.float64)
+        out[channel] = np.rint(np.interp(at, sampled, row))
+    return out
