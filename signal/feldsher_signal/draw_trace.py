@@ -27,7 +27,7 @@ def steady(microvolts: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
 
     Symmetric in time, so without phase distortion of the ST segment: Kligfield et al., Circulation 2007;115:1306, allow
     up to 0.67 Hz for such filters. Measured on synthetic patients at 36 to 140/min, with ST elevation and bundle branch
-    block: it moves the ST segment by at most 25 µV (0.25 mm).
+    block: it moves the ST segment by at most 30 µV (0.3 mm).
     """
     half = max(1, round(_WINDOW * fs / 2))
     missing = np.isnan(microvolts)

@@ -76,7 +76,7 @@ def test_wander_goes_and_waves_stay() -> None:
 @pytest.mark.parametrize("rate", [36, 45, 60, 75, 100, 140])
 @pytest.mark.parametrize("conduction", ["normal", "LBBB"])
 def test_holding_the_baseline_moves_no_st_segment(rate: float, conduction: synth.Form) -> None:
-    """Level 60 ms after the QRS against the level before it: a quarter of a millimetre at most."""
+    """Level 60 ms after the QRS against the level before it: 0.3 mm at most."""
     patient = synth.Patient(
         rate=rate, conduction=conduction, noise=synth.Noise(white=0.0), rr_sd=0.0, pr=130, st={"inferior": 0.2}
     )
@@ -85,4 +85,4 @@ def test_holding_the_baseline_moves_no_st_segment(rate: float, conduction: synth
     moved = draw_trace.steady(before, recording.fs) - before
     for wave in truth.waves:
         if wave.qrs_on is not None and wave.qrs_off is not None and wave.qrs_on > 10 and wave.qrs_off < 4960:
-            assert np.abs(moved[:, wave.qrs_off + 30] - moved[:, wave.qrs_on - 6]).max() <= 25
+            assert np.abs(moved[:, wave.qrs_off + 30] - moved[:, wave.qrs_on - 6]).max() <= 30
