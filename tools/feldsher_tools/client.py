@@ -42,9 +42,11 @@ class Client:
         path = f"/fhir/{resource['resourceType']}"
         return self._http.post(path, json=resource, headers=self._headers()).raise_for_status().json()
 
-    def get(self, path: str) -> httpx2.Response:
-        """Read any path with our token."""
-        return self._http.get(path, headers=self._headers()).raise_for_status()
+    def picture(self, report: Resource) -> bytes:
+        """Return the picture of a report as the SVG that it is."""
+        path = f"/fhir/{report['presentedForm'][0]['url']}"
+        headers = self._headers() | {"Accept": "image/svg+xml"}
+        return self._http.get(path, headers=headers).raise_for_status().content
 
     def search(self, kind: str, **parameters: str) -> list[Resource]:
         """Return the resources of all pages of a search (by POST, so that no value stands in an address)."""

@@ -25,8 +25,8 @@ from feldsher_tools.place import ServiceError, find_place
 from feldsher_tools.stack import Demo, Stack, running
 
 BLOOD_PRESSURE = "85354-9"
-READINGS = ("132 84 71", "141 91 78", "128 82 69")
-"""Systolic and diastolic in mmHg, pulse per minute: what the virtual home patient measures."""
+READINGS = ((132, 84), (141, 91), (128, 82))
+"""Systolic and diastolic in mmHg: what the virtual home patient measures."""
 PAUSE_S = 90.0
 
 
@@ -77,25 +77,28 @@ def _ecg(client: Client, demo: Demo, say: Callable[[str], None]) -> tuple[float,
     order = client.order_ecg(demo.patients[0], demo.cardiograph)
     based_on = f"ServiceRequest/{order}"
     (report,), visible = until(lambda: client.search("DiagnosticReport", **{"based-on": based_on}), timeout_s=90)
-    picture = client.get(f"/fhir/{report['presentedForm'][0]['url']}")
-    if report["status"] != "preliminary" or b"<svg" not in picture.content:
-        raise ServiceError(f"the report is {report['status']} and its picture {picture.content[:40]!r}")
+    picture = client.picture(report)
+    if report["status"] != "preliminary" or b"<svg" not in picture:
+        raise ServiceError(f"the report is {report['status']} and its picture {picture[:40]!r}")
     ended = datetime.fromisoformat(report["effectivePeriod"]["end"]).timestamp()
     say(f"the report is visible, unconfirmed: {report['conclusion'].splitlines()[-1]}")
     return visible - start, visible - ended, report
 
 
-def _blood_pressure(stack: Stack, client: Client, demo: Demo, values: str, say: Callable[[str], None]) -> float:
+def _blood_pressure(
+    stack: Stack, client: Client, demo: Demo, values: tuple[int, int], say: Callable[[str], None]
+) -> float:
     known = len(_pressures(client, demo))
-    mark = stack.simulator.say(f"bp {values}")
+    systolic, diastolic = values
+    mark = stack.simulator.measure([values])
 
     def news() -> list[Resource]:
         found = _pressures(client, demo)
         return found if len(found) > known else []
 
     _, visible = until(news, timeout_s=90)
-    hung_up = stack.simulator.wait("cuff_hung_up", mark)["at_us"] / 1e6
-    say(f"a blood pressure of {'/'.join(values.split()[:2])} is in the record")
+    hung_up = stack.simulator.hung_up(mark)["at_us"] / 1e6
+    say(f"a blood pressure of {systolic}/{diastolic} is in the record")
     return max(0.0, visible - hung_up)  # a reading may be visible before the cuff has hung up
 
 
@@ -120,8 +123,7 @@ def keep_alive(stack: Stack, say: Callable[[str], None], stopping: threading.Eve
     rng = random.Random(7)  # noqa: S311 (a demo patient)
     while not stopping.wait(PAUSE_S):
         systolic = rng.randint(118, 152)
-        diastolic = round(systolic * 0.6) + rng.randint(-4, 4)
-        stack.simulator.say(f"bp {systolic} {diastolic} {rng.randint(58, 92)}")
+        stack.simulator.measure([(systolic, round(systolic * 0.6) + rng.randint(-4, 4))])
         say("the home patient has measured a blood pressure")
 
 
@@ -151,7 +153,7 @@ def run(
     record: Annotated[
         Path | None, typer.Option(exists=True, help="Play this recording (WFDB .hea) instead of a synthetic patient.")
     ] = None,
-    patient: Annotated[str, typer.Option(help="The synthetic patient that lies on the cardiograph.")] = "sinus",
+    patient: Annotated[str, typer.Option(help="The synthetic patient that lies on the cardiograph.")] = "normal",
 ) -> None:
     """Run the whole line: order, cardiograph, interpretation, MQTT, database, record, doctor; and a cuff."""
     source = ("--record", str(record.resolve())) if record else ("--patient", patient)

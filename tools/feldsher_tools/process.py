@@ -79,6 +79,18 @@ class Process:
                 raise ServiceError(f"{self.name} was not ready after {timeout_s:g} s\n{self.log_tail()}")
             time.sleep(POLL_S)
 
+    def wait_end(self, timeout_s: float) -> None:
+        """Wait until the process has ended well; ServiceError with the end of its log where it has not."""
+        if self.child is None:
+            raise ServiceError(f"{self.name} was not started")
+        try:
+            code = self.child.wait(timeout_s)
+        except subprocess.TimeoutExpired as error:
+            raise ServiceError(f"{self.name} did not end within {timeout_s:g} s\n{self.log_tail()}") from error
+        self.pid_file.unlink(missing_ok=True)
+        if code:
+            raise ServiceError(f"{self.name} ended with code {code}\n{self.log_tail()}")
+
     def stop(self, timeout_s: float = 20.0) -> None:
         """End the process in an orderly way; a process that does not run is no error."""
         if self.child is not None and self.child.poll() is None:

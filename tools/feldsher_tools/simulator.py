@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,7 +35,7 @@ class Simulator:
         command = [sys.executable, "-m", "feldsher_edge.simulate", "--cardiograph", "--cuff", "--dbus", dbus_address]
         with self.log.open("ab") as log:
             self._child = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *command, "--cuff-address", CUFF_ADDRESS, *self.arguments],
+                ["setpriv", "--pdeathsig", "TERM", *command, *self.arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -46,7 +46,8 @@ class Simulator:
         if self._child.stdout is None:
             raise ServiceError("the virtual devices have no output")
         threading.Thread(target=self._listen, args=(self._child.stdout,), daemon=True).start()
-        return str(self.wait("serial", 0, timeout_s=60)["path"])
+        self.wait("ready", timeout_s=60)
+        return str(self.wait("cardiograph")["port"])
 
     def _listen(self, output: IO[str]) -> None:
         for line in output:
@@ -65,18 +66,34 @@ class Simulator:
         self._child.stdin.flush()
         return before
 
-    def wait(self, name: str, after: int = 0, *, timeout_s: float = 30.0) -> Event:
+    def wait(
+        self, name: str, after: int = 0, *, where: Callable[[Event], bool] = lambda _: True, timeout_s: float = 30.0
+    ) -> Event:
         """Return the first event `name` from number `after` on; ServiceError where it does not come in time."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
                 for event in self.events[after:]:
-                    if event["event"] == name:
+                    if event["event"] == name and where(event):
                         return event
                 left = deadline - time.monotonic()
                 if left <= 0 or (self._child is not None and self._child.poll() is not None):
                     raise ServiceError(f"the virtual devices did not say {name!r} in {timeout_s:g} s; see {self.log}")
                 self._changed.wait(min(left, 0.5))
+
+    def measure(self, readings: Sequence[tuple[int, int]]) -> int:
+        """Let the cuff take blood pressures (systolic, diastolic); return the mark to wait for its hang-up from."""
+        mark = len(self.events)
+        for systolic, diastolic in readings:
+            self.say(f"bp {systolic} {diastolic} 70")
+        for _ in readings:
+            self.wait("cuff_stored", mark)
+            mark = 1 + next(i for i in range(mark, len(self.events)) if self.events[i]["event"] == "cuff_stored")
+        return mark
+
+    def hung_up(self, mark: int, *, timeout_s: float = 60.0) -> Event:
+        """Wait until the cuff has brought everything and hung up."""
+        return self.wait("cuff_hung_up", mark, where=lambda event: event["waiting"] == 0, timeout_s=timeout_s)
 
     def stop(self) -> None:
         """End the devices; ones that do not run are no error."""

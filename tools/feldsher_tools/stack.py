@@ -38,6 +38,9 @@ gateway = "{gateway}"
 state = "{state}"
 timezone = "UTC"
 
+[mqtt]
+backoff_cap_s = 5
+
 [[kit]]
 device = "{cardiograph}"
 port = "{port}"
@@ -146,6 +149,8 @@ class Stack:
 
     def start(self) -> None:
         """Start everything, seed the demo clinic, claim the gateway, and wait until the line stands."""
+        warming = self._process("warm", "feldsher-edge", "warm")
+        warming.start()  # compiles the ECG kernels once per machine, while the rest starts
         self.say("starting PostgreSQL with TimescaleDB, mosquitto and D-Bus …")
         self.postgres.start()
         self.postgres.create_database(DATABASE)
@@ -166,10 +171,11 @@ class Stack:
                 gateway=GATEWAY, state=self.gateway_state, cardiograph=CARDIOGRAPH, port=port, cuff=CUFF_ADDRESS
             )
         )
-        self.say("claiming the gateway and starting it …")
+        self.say("claiming the gateway and starting it (the first time, its ECG kernels are compiled: a minute) …")
         claim = self.command("feldsher-cloud", "gateway", "add", GATEWAY).strip()
         self.command("feldsher-edge", "claim", claim, "--config", str(self.gateway_config))
         self.demo = self._seed()
+        warming.wait_end(timeout_s=600)
         self.gateway.environment = self.environment | self.dbus.environment()
         self.gateway.start()
         self.gateway.wait_ready(self.gateway_ready, timeout_s=180)
