@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 LANGUAGES = {"en": "English", "ru": "Русский"}
@@ -63,7 +63,7 @@ def catalogue(language: str) -> Catalogue:
     """Return the catalogue of a language of LANGUAGES."""
     if language not in LANGUAGES:
         raise ValueError(f"language: {language!r} has no catalogue")
-    text = files(__package__).joinpath(f"{language}.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(f"{language}.toml").read_text(encoding="utf-8")
     return Catalogue(language, _flat(tomllib.loads(text), ""))
 
 

@@ -73,10 +73,15 @@ function onTrace(state, context) {
   return Number.isNaN(mv) ? state : moveActive(state, { t: Math.round(point.t * context.fs) / context.fs, mv });
 }
 
+// The other lead shows the same moment where it can; where it shows another, the interval moves into it unchanged.
 function toSegment(state, step, context) {
   const { segments } = context.paper;
   const index = (state.segment + step + segments.length) % segments.length;
-  const shift = segments[index].t0 - segments[state.segment].t0;
-  const moved = (p) => ({ t: Math.min(p.t + shift, segments[index].t1), mv: p.mv });
+  const { t0, t1 } = segments[index];
+  const first = Math.min(state.a.t, state.b.t);
+  const length = Math.abs(state.a.t - state.b.t);
+  const within = first >= t0 && first + length <= t1;
+  const shift = within ? 0 : t0 + Math.max(0, Math.min((t1 - t0) / 4, t1 - t0 - length)) - first;
+  const moved = (p) => ({ t: Math.min(p.t + shift, t1), mv: p.mv });
   return { ...state, segment: index, a: moved(state.a), b: moved(state.b) };
 }

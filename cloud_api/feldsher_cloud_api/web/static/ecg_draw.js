@@ -145,8 +145,8 @@ function drawLabels(ctx, k, paper, view, demo, words) {
       ctx.stroke();
     }
   }
-  text(ctx, k, `${view.speed} ${words.speed}   ${view.gain} ${words.gain}   ${words.filter}`, 6, paper.height - 1.4, 2.6, INK.label, "left", "400");
-  if (demo) text(ctx, k, words.demo, paper.width - 6, paper.height - 1.4, 2.8, INK.demo, "right", "800");
+  text(ctx, k, `${view.speed} ${words.speed}   ${view.gain} ${words.gain}   ${words.filter}`, 2, paper.height - 1.4, 2.6, INK.label, "left", "400");
+  if (demo) text(ctx, k, words.demo, paper.width - 2, paper.height - 1.4, 2.8, INK.demo, "right", "800");
 }
 
 /** Draw the whole sheet: grid, pulses, shading, marks, traces, labels. `meta`, `traces` and `words` as in ecg.js. */

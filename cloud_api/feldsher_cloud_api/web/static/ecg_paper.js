@@ -3,7 +3,7 @@
 // Paper speed in mm/s, gain in mm/mV; the grid is 1 mm and 5 mm (IEC 60601-2-25). At 25 mm/s and 10 mm/mV one small
 // square is 40 ms by 0.1 mV.
 
-export const MARGIN = 5; // mm of paper around the rows
+export const MARGIN = 5; // mm of paper above and below the rows
 export const PULSE = 10; // mm kept at the left of every row for the 1 mV calibration pulse
 
 const ROWS = {
@@ -49,7 +49,7 @@ export function layoutsFor(leads) {
 export function layPaper(view, leads) {
   const rows = rowsOf(view.layout, leads);
   const pitch = (PITCH[view.layout] ?? PITCH["12x1"])[view.gain];
-  const left = MARGIN + PULSE;
+  const left = PULSE;
   const full = view.seconds * view.speed;
   const segments = [];
   const pulses = [];
@@ -57,7 +57,7 @@ export function layPaper(view, leads) {
     const top = MARGIN + row * pitch;
     const base = top + Math.round((pitch * 0.6) / 5) * 5;
     const share = view.seconds / names.length;
-    pulses.push({ x: MARGIN + 2, base });
+    pulses.push({ x: 2, base });
     names.forEach((lead, column) => {
       const x = left + (column * full) / names.length;
       const t0 = view.start + column * share;
@@ -68,7 +68,7 @@ export function layPaper(view, leads) {
     });
   });
   const height = Math.ceil((2 * MARGIN + rows.length * pitch) / 5) * 5;
-  return { width: Math.ceil((left + full + MARGIN) / 5) * 5, height, segments, pulses };
+  return { width: Math.ceil((left + full) / 5) * 5, height, segments, pulses };
 }
 
 /** Paper coordinates (mm) of a time and voltage in a segment. */

@@ -1,0 +1,202 @@
+"""From the record to the pages: reports, orders, documents and accesses, always through a desk."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from feldsher_ingest.read import StoredRecording
+from feldsher_signal import draw
+
+from feldsher_cloud_api.care import ecg as care_ecg
+from feldsher_cloud_api.care.order import STATE
+from feldsher_cloud_api.care.signature import INTERPRETER_SAID
+from feldsher_cloud_api.fhir import dates
+from feldsher_cloud_api.fhir.store import Stored
+from feldsher_cloud_api.project.ecg import CRITICAL, ENGINE, LIMITS
+from feldsher_cloud_api.web import ecg, vitals
+from feldsher_cloud_api.web.catalogue import Catalogue
+from feldsher_cloud_api.web.desk import Desk
+from feldsher_cloud_api.web.people import people
+from feldsher_cloud_api.web.shapes import SIGNED, Document, Look, Order, Person, Report, Work
+
+ENDED_FOR = timedelta(hours=12)
+"""How long the worklist still shows an order that came to nothing."""
+_RECENT, _MOST, _LOOKS = 12, 200, 100
+
+
+def _extensions(content: dict[str, Any], url: str) -> list[Any]:
+    """Return the values of a resource's extensions of one url."""
+    found = cast("list[dict[str, Any]]", content.get("extension", []))
+    return [v for e in found if e.get("url") == url for k, v in e.items() if k.startswith("value")]
+
+
+def _codes(content: dict[str, Any]) -> list[tuple[str, str]]:
+    concepts = cast("list[dict[str, Any]]", content.get("conclusionCode", []))
+    return [(c["coding"][0]["code"], c["coding"][0].get("display", "")) for c in concepts]
+
+
+def _reference(element: dict[str, Any] | None) -> UUID | None:
+    return UUID(element["reference"].rsplit("/", 1)[-1]) if element and "reference" in element else None
+
+
+def report(stored: Stored, patient: Person | None, words: Catalogue) -> Report:
+    """Return a DiagnosticReport as lists show it."""
+    content = stored.content()
+    codes = _codes(content)
+    judged = "unread" if not _extensions(content, ENGINE) else "limited" if _extensions(content, LIMITS) else "judged"
+    return Report(
+        stored.id,
+        patient,
+        dates.parse(content["effectivePeriod"]["start"])[0],
+        content["status"],
+        ecg.finding(codes, words) if codes else content.get("conclusion", ""),
+        any(_extensions(content, CRITICAL)),
+        judged,
+    )
+
+
+def reports(at: Desk, patient: Person, words: Catalogue) -> tuple[Report, ...]:
+    """Return a patient's ECG reports, newest first."""
+    found = at.search("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
+    return tuple(report(s, patient, words) for s in found)
+
+
+def work(at: Desk, words: Catalogue) -> Work:
+    """Return a doctor's worklist: preliminary reports (critical first, then oldest), orders, newest readings."""
+    waiting = at.search("DiagnosticReport", status="preliminary", _sort="date", _count=str(_MOST))
+    known = people(at, (s.patient for s in waiting))
+    ecgs = [report(s, known.get(s.patient) if s.patient else None, words) for s in waiting]
+    ecgs.sort(key=lambda e: (not e.critical, e.taken))
+    return Work(tuple(ecgs), orders(at), vitals.recent(at, words, _RECENT))
+
+
+def orders(at: Desk) -> tuple[Order, ...]:
+    """Return orders that wait or are under way, and those that came to nothing lately; newest first."""
+    since = dates.render(at.of.settings.clock() - ENDED_FOR)
+    found = at.search("ServiceRequest", status="active", _sort="-authored", _count=str(_MOST))
+    found += at.search("ServiceRequest", status="revoked", authored=f"ge{since}", _sort="-authored", _count=str(_MOST))
+    known = people(at, (s.patient for s in found))
+    names = _device_names(at, [s.content() for s in found])
+    rows = [_order(s, known[s.patient], names) for s in found if s.patient is not None and s.patient in known]
+    return tuple(sorted(rows, key=lambda o: o.since, reverse=True))
+
+
+def _order(stored: Stored, patient: Person, names: dict[UUID, str]) -> Order:
+    content = stored.content()
+    state = next(iter(_extensions(content, STATE)), "requested")
+    notes = [n["text"] for n in cast("list[dict[str, Any]]", content.get("note", []))]
+    detail = next((n.partition(": ")[2] for n in reversed(notes) if n.startswith(f"{state}: ")), "")
+    device = _reference(content["performer"][0])
+    return Order(
+        stored.id,
+        patient,
+        indication(content),
+        names.get(device, "") if device else "",
+        state,
+        dates.parse(content["authoredOn"])[0],
+        detail,
+    )
+
+
+def indication(order: dict[str, Any]) -> str:
+    """Return why an order was placed, as its doctor wrote it."""
+    reasons = cast("list[dict[str, Any]]", order.get("reasonCode", []))
+    return str(reasons[0].get("text", "")) if reasons else ""
+
+
+def _device_names(at: Desk, contents: list[dict[str, Any]]) -> dict[UUID, str]:
+    wanted = {str(i) for c in contents if (i := _reference(c["performer"][0]))}
+    if not wanted:
+        return {}
+    return {
+        s.id: _device_name(s.content()) for s in at.search("Device", _id=",".join(sorted(wanted)), _count=str(_MOST))
+    }
+
+
+def _device_name(content: dict[str, Any]) -> str:
+    return str(content["identifier"][0]["value"]) if content.get("identifier") else ""
+
+
+def source(at: Desk, identity: UUID) -> ecg.Source:
+    """Return what the page of one ECG is made of; FhirError 404 where it is not there or not within reach."""
+    stored = at.read("DiagnosticReport", identity)
+    found, _ = care_ecg.recording_of(at.connection, at.who, identity)
+    content = stored.content()
+    patient = people(at, [stored.patient]).get(stored.patient) if stored.patient else None
+    order = _reference(next(iter(cast("list[dict[str, Any]]", content.get("basedOn", []))), None))
+    signed = content["status"] in SIGNED
+    said = next(iter(_extensions(content, INTERPRETER_SAID)), content.get("conclusion", ""))
+    return ecg.Source(
+        id=stored.id,
+        version=stored.version,
+        status=content["status"],
+        patient=patient,
+        taken=dates.parse(content["effectivePeriod"]["start"])[0],
+        indication=indication(at.read("ServiceRequest", order).content()) if order else None,
+        conclusion=content.get("conclusion", "") if signed else None,
+        stated=said,
+        signed_by=_signer(content) if signed else None,
+        signed_at=_instant(content.get("issued")) if signed else None,
+        **_facts(found),
+    )
+
+
+def _facts(found: StoredRecording) -> dict[str, Any]:
+    return {
+        "device": found.device,
+        "gateway": found.gateway,
+        "pacemaker_known": found.subject is not None and found.subject.pacemaker is not None,
+        "recording": found.recording,
+        "sha256": found.sha256.hex(),
+        "interpretation": found.interpretation,
+        "not_interpreted": found.not_interpreted,
+        "partial": found.partial,
+        "lost": found.lost,
+        "lead_off": found.lead_off,
+    }
+
+
+def _signer(content: dict[str, Any]) -> str:
+    people_named = cast("list[dict[str, Any]]", content.get("resultsInterpreter", []))
+    return ", ".join(str(p.get("display", "–")) for p in people_named) or "–"
+
+
+def _instant(text: str | None) -> datetime | None:
+    return dates.parse(text)[0] if text else None
+
+
+def paper(of: ecg.Source, *, confirmed: str | None, watermark: str | None) -> bytes:
+    """Return the recording on paper as SVG; without `confirmed` it is stamped unconfirmed."""
+    return draw.svg(of.recording, of.interpretation, confirmed=confirmed, watermark=watermark).encode()
+
+
+def documents(at: Desk, patient: Person, words: Catalogue) -> tuple[Document, ...]:
+    """Return the documents of a patient: the pictures that reports present, newest first."""
+    found = at.search("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
+    return tuple(
+        Document(f"/fhir/{form['url']}", words.say("ecg.paper"), dates.parse(content["effectivePeriod"]["start"])[0])
+        for content in (s.content() for s in found)
+        for form in cast("list[dict[str, Any]]", content.get("presentedForm", []))
+    )
+
+
+def looks(at: Desk, patient: UUID) -> tuple[Look, ...]:
+    """Return who has looked at a patient's record, newest first."""
+    found = at.search("AuditEvent", patient=str(patient), _sort="-date", _count=str(_LOOKS))
+    return tuple(_look(s.content()) for s in found)
+
+
+def _look(content: dict[str, Any]) -> Look:
+    agent = content["agent"][0]
+    entities = cast("list[dict[str, Any]]", content.get("entity", []))
+    kinds = dict.fromkeys(str(e["what"]["reference"]).split("/")[0] for e in entities if "reference" in e["what"])
+    shown = [k for k in kinds if k != "Patient"] or ["Patient"]
+    return Look(
+        dates.parse(content["recorded"])[0],
+        str(agent.get("name", "–")),
+        str(agent.get("type", {}).get("text", "")),
+        str(content["subtype"][0]["code"]),
+        tuple(shown),
+    )

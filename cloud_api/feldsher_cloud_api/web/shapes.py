@@ -1,0 +1,150 @@
+"""What the pages show: plain frozen values, free of tables and of FHIR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A patient as the head of a page names them."""
+
+    id: UUID
+    name: str
+    birth_date: date | None
+    sex: str
+
+    def age(self, on: date) -> int | None:
+        """Return the full years of age on a day, None where the birth date is not known."""
+        if self.birth_date is None:
+            return None
+        before = (on.month, on.day) < (self.birth_date.month, self.birth_date.day)
+        return on.year - self.birth_date.year - before
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One blood pressure reading: mmHg and pulse per minute; None where the device sent no number (`note` says why)."""
+
+    id: UUID
+    patient: Person | None
+    at: datetime
+    systolic: Decimal | None
+    diastolic: Decimal | None
+    pulse: Decimal | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One ECG report as lists show it; `finding` is already in the reader's language.
+
+    `judged`: `judged`, `limited` (something could not be judged) or `unread` (there is no interpretation).
+    """
+
+    id: UUID
+    patient: Person | None
+    taken: datetime
+    status: str
+    finding: str
+    critical: bool
+    judged: str
+
+    @property
+    def signed(self) -> bool:
+        """Whether a physician stands behind it."""
+        return self.status in SIGNED
+
+
+SIGNED = ("final", "amended", "corrected", "appended")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One ordered ECG and what became of it so far."""
+
+    id: UUID
+    patient: Person
+    indication: str
+    device: str
+    state: str
+    since: datetime
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The doctor's worklist."""
+
+    ecgs: tuple[Report, ...]
+    orders: tuple[Order, ...]
+    readings: tuple[Reading, ...]
+
+    @property
+    def critical(self) -> int:
+        """How many ECGs that wait are critical."""
+        return sum(e.critical for e in self.ecgs)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document of a patient: where it is read, what it is, and of when."""
+
+    address: str
+    title: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One access to a patient's record."""
+
+    at: datetime
+    who: str
+    role: str
+    action: str
+    resources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cardiograph:
+    """A device that an ECG can be ordered from."""
+
+    id: UUID
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayRow:
+    """A gateway as its technician sees it; `state`: online, offline or never."""
+
+    name: str
+    state: str
+    last: datetime | None
+    outbox: int | None
+    oldest: datetime | None
+    software: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """A device as its technician sees it: no person, no measurement."""
+
+    label: str
+    model: str | None
+    gateway: str | None
+    state: str | None
+    battery: int | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A one-time claim, shown once."""
+
+    gateway: str
+    text: str
+    until: datetime

@@ -1,0 +1,3 @@
+// The print button of the paper page.
+
+document.getElementById("print").addEventListener("click", () => window.print());
