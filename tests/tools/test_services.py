@@ -11,7 +11,7 @@ import msgspec
 import psycopg
 import pytest
 from feldsher_tools import services
-from feldsher_tools.place import Place, ServiceError
+from feldsher_tools.place import ROOT, Place, ServiceError
 from feldsher_tools.process import recorded, stop_recorded
 
 
@@ -62,3 +62,17 @@ def test_existing_servers_are_used_instead(
     assert environment["FELDSHER_MQTT_URL"] == "mqtts://broker.example:8883"
     assert recorded(installation.run) == []
     assert services.database_address(installation.run) == empty_database
+
+
+def test_compose_gets_a_configuration_that_mosquitto_accepts_and_no_key_of_the_authority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FELDSHER_STATE", str(tmp_path))
+    services.compose()
+    assert f"--env-file {tmp_path}/compose/env" in capsys.readouterr().out
+    text = (tmp_path / "compose/mosquitto/mosquitto.conf").read_text()
+    assert "cafile /feldsher/secrets/ca.pem\ncertfile /feldsher/secrets/broker/broker.pem" in text
+    volumes = (ROOT / "compose.yaml").read_text()
+    assert "ca.key" not in volumes
+    assert "secrets/ca:" not in volumes
+    assert (tmp_path / "secrets/ca/broker/broker.key").stat().st_mode & 0o077 == 0

@@ -31,7 +31,7 @@ CONFIGURATION = """\
 # session to the ACL after a restart and drops everything that session subscribes (measured).
 per_listener_settings false
 {user}
-listener {port} 127.0.0.1
+listener {port} {address}
 cafile {tls.ca}
 certfile {tls.certificate}
 keyfile {tls.key}
@@ -71,6 +71,21 @@ class TlsFiles:
     crl: Path | None = None
 
 
+def configuration(port: int, address: str, directory: str, tls: TlsFiles, *, as_root: bool) -> str:
+    """Return the broker's configuration file; `directory` holds its ACL, log and persistent sessions."""
+    crl = f"crlfile {tls.crl}" if tls.crl else ""
+    # as root it would drop to a user that cannot read the keys; development only
+    user = "user root" if as_root else ""
+    return CONFIGURATION.format(port=port, address=address, directory=directory, tls=tls, crl=crl, user=user)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read: mosquitto wants that of an ACL."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+
+
 class Mosquitto:
     """A private broker: a context manager, or `start`, `stop`, `kill` (SIGKILL) and `start` again on the same port."""
 
@@ -104,15 +119,9 @@ class Mosquitto:
 
     def configure(self) -> None:
         """Write configuration and ACL."""
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        crl = f"crlfile {self.tls.crl}" if self.tls.crl else ""
-        # as root it would drop to a user that cannot read the keys; development only
-        user = "user root" if os.geteuid() == 0 else ""
-        values = {"port": self.port, "tls": self.tls, "crl": crl, "user": user, "directory": self.directory}
-        (self.directory / "mosquitto.conf").write_text(CONFIGURATION.format(**values))
-        acl = self.directory / "acl"
-        acl.write_text(ACL)
-        acl.chmod(0o600)
+        text = configuration(self.port, "127.0.0.1", str(self.directory), self.tls, as_root=os.geteuid() == 0)
+        write_private(self.directory / "mosquitto.conf", text)
+        write_private(self.directory / "acl", ACL)
 
     def start(self) -> None:
         """Start the broker and wait until it listens."""

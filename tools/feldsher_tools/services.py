@@ -18,7 +18,7 @@ import psycopg
 import typer
 from feldsher_cloud_api import ca, db
 
-from feldsher_tools.mosquitto import Mosquitto, TlsFiles
+from feldsher_tools.mosquitto import ACL, Mosquitto, TlsFiles, configuration, write_private
 from feldsher_tools.place import Place, ServiceError, find_place, free_port, port_is_free, state_directory
 from feldsher_tools.postgres import DatabaseServer, Postgres
 from feldsher_tools.process import Note, Process, recorded, stop_recorded
@@ -121,15 +121,15 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
     """Start ingest, worker and API beside the servers; return the API's address."""
     url = f"http://127.0.0.1:{API_PORT}"
     parts = {
-        "ingest": ["feldsher_ingest.cli", "run"],
-        "worker": ["feldsher_cloud_api.cli", "worker"],
-        "api": ["feldsher_cloud_api.cli", "serve", "--port", str(API_PORT)],
+        "ingest": ["feldsher-ingest", "run"],
+        "worker": ["feldsher-cloud", "worker"],
+        "api": ["feldsher-cloud", "serve", "--port", str(API_PORT)],
     }
     running = {note.name for note in recorded(place.run)}
     for name in [name for name in parts if name not in running]:
         part = Process(
             name,
-            [sys.executable, "-m", *parts[name]],
+            [str(Path(sys.executable).with_name(parts[name][0])), *parts[name][1:]],
             place.state / "log" / f"{name}.log",
             place.run / f"{name}.pid",
             environment={**environment, "FELDSHER_API_URL": url},
@@ -167,6 +167,25 @@ def up(
     print(f"(for a shell: source {place.run / 'environment'})")
     if api:
         print(f"API and workstation: {start_parts(place, environment)}")
+
+
+@commands.command()
+def compose() -> None:
+    """Write what compose.yaml needs (certificates, the broker's configuration) and say how to start it."""
+    state = state_directory()
+    authority = ca.open_or_create(state / "secrets" / "ca")
+    files, inside = listener_files(authority), Path("/feldsher/secrets")
+    tls = TlsFiles(
+        *(inside / path.relative_to(authority.directory) for path in (files.ca, files.certificate, files.key))
+    )
+    text = configuration(8883, "0.0.0.0", "/feldsher/broker", tls, as_root=os.geteuid() == 0)  # noqa: S104 in a container
+    write_private(state / "compose" / "mosquitto" / "mosquitto.conf", text)
+    write_private(state / "compose" / "mosquitto" / "acl", ACL)
+    facts = {"FELDSHER_STATE": state, "FELDSHER_USER": f"{os.getuid()}:{os.getgid()}"}
+    write_private(state / "compose" / "env", "".join(f"{name}={value}\n" for name, value in facts.items()))
+    print(f"docker compose --env-file {state / 'compose' / 'env'} up -d")
+    print(f"export FELDSHER_DATABASE_URL=postgresql://postgres@127.0.0.1:5432/{DATABASE}")
+    print("export FELDSHER_MQTT_URL=mqtts://127.0.0.1:8883")
 
 
 @commands.command()
