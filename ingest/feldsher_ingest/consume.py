@@ -65,7 +65,7 @@ class Worker:
         self._inbox = Inbox(2 * settings.receive_maximum, settings.queue_bytes)
         generator = generator or random.Random()  # noqa: S311 (waiting times, no secrets)
         self._link = Link(settings, self._deliver, generator)
-        self._store = Store(settings.database_url, settings.client_id)
+        self._store = Store(settings.database_url, settings.client_id, self._look_back)
         self._memory = resend.Memory(settings.state / "ingest", settings.client_id)
         self._backoff = Backoff(0.1, 5.0, generator)
         self._stop = threading.Event()
@@ -108,6 +108,7 @@ class Worker:
             self._inbox.close()
             self._link.stop()
             self._store.close()
+            self._memory.write()
         _log.info("stopped", worker=self._settings.client_id)
 
     def _drain(self) -> None:
@@ -163,21 +164,24 @@ class Worker:
         self._turned = time.monotonic()
 
     def _open_database(self, deadline: float | None = None) -> None:
-        """Connect and look whether the database went back in time, until that succeeds or we are to stop."""
+        """Connect to the database, however long that takes, unless we are to stop first."""
         while not self._stop.is_set() or (deadline is not None and time.monotonic() < deadline):
             try:
-                epoch = self._store.run(self._look_back)
+                self._store.connect()
             except UnavailableError as error:
                 self._lost_database(error)
                 self._pause()
                 continue
-            if epoch is not None:
-                _log.warning("the database went back in time: asking every gateway to send again", epoch=epoch)
             self._set_database_up(up=True)
             return
 
-    def _look_back(self, connection: resend.Connection) -> int | None:
-        return resend.went_back(connection, self._settings.client_id, self._memory.read())
+    def _look_back(self, connection: resend.Connection) -> None:
+        """Look whether a database that we (again) reached has gone back in time."""
+        epoch = resend.went_back(connection, self._settings.client_id, self._memory.read())
+        if epoch is not None:
+            _log.warning("the database went back in time: asking every gateway to send again", epoch=epoch)
+        self._memory.note(resend.marked(connection, self._settings.client_id))
+        self._memory.write()
 
     def _lost_database(self, error: UnavailableError) -> None:
         self._set_database_up(up=False)
@@ -188,9 +192,10 @@ class Worker:
         self._metrics.database_up.set(up)
 
     def _remember(self, mark: int) -> None:
+        self._memory.note(mark)
         now = time.monotonic()
         if now - self._remembered_at >= 1.0:
-            self._memory.write(mark)
+            self._memory.write()
             self._remembered_at = now
 
     def _send_receipts(self, items: Sequence[Item], states: Sequence[wire.ReceiptState | None]) -> None:

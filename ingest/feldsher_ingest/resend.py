@@ -28,23 +28,32 @@ Asked = tuple[str, int, datetime | None]
 
 
 class Memory:
-    """What a worker remembers of its committed batches across its own restarts: one number in a file."""
+    """What a worker remembers of its committed batches: one number, also across its own restarts in a small file."""
 
     def __init__(self, directory: Path, worker: str) -> None:
         self._file = directory / f"{worker}.mark"
+        self._batch: int | None = None
 
     def read(self) -> int | None:
         """Return the remembered count; None where there is none (or the file is damaged: then nothing is known)."""
+        if self._batch is not None:
+            return self._batch
         try:
             return int(json.loads(self._file.read_text())["batch"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, batch: int) -> None:
-        """Remember a count. It may lag behind the truth by a second."""
+    def note(self, batch: int) -> None:
+        """Remember a count for the life of this process."""
+        self._batch = batch
+
+    def write(self) -> None:
+        """Write the remembered count to the file, for the next process."""
+        if self._batch is None:
+            return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps({"batch": batch}))
+        fresh.write_text(json.dumps({"batch": self._batch}))
         fresh.replace(self._file)
 
 
@@ -73,6 +82,12 @@ def went_back(connection: Connection, worker: str, remembered: int | None) -> in
     params = {"worker": worker, "remembered": remembered}
     row = connection.execute(_QUERIES["went_back"], params).fetchone()
     return None if row is None else int(row[0])
+
+
+def marked(connection: Connection, worker: str) -> int:
+    """Return how many batches of a worker the database holds."""
+    row = connection.execute(_QUERIES["marked"], {"worker": worker}).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def pending(connection: Connection, shards: Iterable[int], limit: int) -> list[Asked]:

@@ -16,6 +16,10 @@ having coalesce(max(k.batch), 0) < %(remembered)s
    and not exists (select from ingest_epoch e where e.at > coalesce(max(k.at), now() - interval '10 minutes'))
 returning epoch;
 
+-- name: marked
+-- Reads the count of a worker's committed batches.
+select batch from ingest_mark where worker = %(worker)s;
+
 -- name: pending
 -- Finds gateways that are online and have not been asked in the newest epoch.
 select g.gateway, e.epoch, e.since

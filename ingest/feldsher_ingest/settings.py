@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,10 +107,11 @@ def parse_shards(text: str) -> tuple[int, ...]:
         return ALL_SHARDS
     shards: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        found = re.fullmatch(r"(\d{1,3})(?:-(\d{1,3}))?", part.strip(), re.ASCII)
+        if found is None:
             raise SettingsError(f"shards: {part.strip()!r} is neither a number nor a range like 0-7")
-        shards.update(range(int(first), int(last or first) + 1))
+        first, last = int(found[1]), int(found[2] or found[1])
+        shards.update(range(first, last + 1))
     if not shards or max(shards) >= SHARDS:
         raise SettingsError(f"shards: {text!r} is not within 0 to {SHARDS - 1}")
     return tuple(sorted(shards))

@@ -46,12 +46,16 @@ class Saved:
 class Store:
     """One connection to the database and what it takes to fill it.
 
-    `url`: libpq URL; `worker`: whose batches are counted. Not thread-safe. The connection is opened when needed.
+    `url`: libpq URL; `worker`: whose batches are counted; `opened`: called with every newly opened connection before
+    anything is written through it. Not thread-safe. The connection is opened when needed.
     """
 
-    def __init__(self, url: str, worker: str) -> None:
+    def __init__(
+        self, url: str, worker: str, opened: Callable[[psycopg.Connection[TupleRow]], None] | None = None
+    ) -> None:
         self._url = url
         self._worker = worker
+        self._opened = opened
         self._connection: psycopg.Connection[TupleRow] | None = None
 
     def connect(self) -> psycopg.Connection[TupleRow]:
@@ -71,6 +75,8 @@ class Store:
             )
             self._connection.execute(_QUERIES["assume_role"])
             self._connection.execute("set statement_timeout = '60s'")
+            if self._opened is not None:
+                self._opened(self._connection)
         except psycopg.Error as error:
             self.close()
             raise UnavailableError(_first_line(error)) from error

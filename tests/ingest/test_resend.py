@@ -1,0 +1,128 @@
+"""A database that went back in time is found out and made whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import shard
+from feldsher_ingest import resend
+from feldsher_ingest.check import check
+from feldsher_ingest.consume import Worker
+from feldsher_ingest.settings import Settings
+from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
+from feldsher_ingest.store import Store
+from feldsher_tools.postgres import DatabaseServer
+
+Rows = Callable[[str], list[tuple[Any, ...]]]
+Connect = Callable[[str], GatewayClient]
+Run = Callable[[Settings], Worker]
+
+
+@pytest.fixture
+def connection(store_url: str) -> Iterator[resend.Connection]:
+    with psycopg.connect(store_url, autocommit=True) as opened:
+        yield opened
+
+
+def online(store_url: str, *names: str) -> None:
+    with Store(store_url, "filler") as store:
+        births = [SimulatedGateway(name, 1).birth() for name in names]
+        store.save([check(wire.up_topic(b.env.gateway, "birth"), wire.encode(b)) for b in births])
+
+
+def test_memory_survives_and_damage_is_no_memory(tmp_path: Path) -> None:
+    memory = resend.Memory(tmp_path / "ingest", "w")
+    assert memory.read() is None
+    memory.note(57)
+    memory.write()
+    assert resend.Memory(tmp_path / "ingest", "w").read() == 57
+    (tmp_path / "ingest" / "w.mark").write_text("{")
+    assert resend.Memory(tmp_path / "ingest", "w").read() is None
+    assert memory.read() == 57
+
+
+def test_request_covers_everything_or_since() -> None:
+    assert resend.request(None, 1_795_400_000_000_000, bytes(10)).since_us == 0
+    since = datetime(2026, 11, 23, tzinfo=UTC)
+    assert resend.request(since, 1_795_400_000_000_000, bytes(10)).since_us == 1_795_392_000_000_000
+
+
+@pytest.mark.parametrize(("remembered", "found"), [(None, None), (3, None), (2, None), (4, 1)])
+def test_fewer_batches_than_remembered_open_an_epoch(
+    connection: resend.Connection, remembered: int | None, found: int | None
+) -> None:
+    connection.execute("insert into ingest_mark (worker, batch) values ('w', 3)")
+    assert resend.went_back(connection, "w", remembered) == found
+
+
+def test_an_empty_database_that_should_not_be_empty_opens_an_epoch(connection: resend.Connection) -> None:
+    assert resend.went_back(connection, "w", 1) == 1
+
+
+def test_several_workers_open_one_epoch(connection: resend.Connection) -> None:
+    connection.execute("insert into ingest_mark (worker, batch) values ('a', 3), ('b', 3)")
+    assert resend.went_back(connection, "a", 9) == 1
+    assert resend.went_back(connection, "b", 9) is None
+
+
+def test_every_gateway_of_a_workers_shards_is_asked_once(connection: resend.Connection, store_url: str) -> None:
+    names = [f"gw-{i}" for i in range(8)]
+    online(store_url, *names)
+    assert resend.pending(connection, range(16), 50) == []
+    epoch = resend.open_epoch(connection, None, "test")
+    mine = {name for name in names if shard(name) < 8}
+    pending = resend.pending(connection, range(8), 50)
+    assert {gateway for gateway, _, _ in pending} == mine
+    refused = pending[0][0]
+    assert resend.ask(connection, pending, lambda gateway, _: gateway != refused) == len(mine) - 1
+    assert resend.pending(connection, range(8), 50) == [(refused, epoch, None)]
+
+
+def test_an_absent_gateway_is_asked_when_it_is_back(
+    settings: Settings, gateway: Connect, running: Run, connection: resend.Connection
+) -> None:
+    resend.open_epoch(connection, None, "test")
+    running(settings)
+    client = gateway("gw-a")
+    assert not client.wait_resend(0.1)
+    client.send(SimulatedGateway("gw-a", 1).heartbeat())
+    assert client.wait_resend()
+
+
+def test_a_database_restored_from_a_copy_is_made_whole(
+    settings: Settings, gateway: Connect, running: Run, postgres: DatabaseServer, database: str
+) -> None:
+    client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
+    settings = dataclasses.replace(settings, database_url=database)
+    worker = running(settings)
+    before, after = [made.birth(), made.pressure()], [made.pressure(), made.recording(seconds=1)]
+    for message in before:
+        client.send(message)
+    assert client.wait_receipts({m.env.id for m in before})
+    worker.stop()
+    time.sleep(0.5)
+    backup = postgres.create_database("backup_of_ingest", database.rpartition("/")[2])
+    running(settings)
+    for message in after:
+        client.send(message)
+    assert client.wait_receipts({m.env.id for m in after})
+    postgres.drop_database(database.rpartition("/")[2])
+    postgres.create_database(database.rpartition("/")[2], backup.rpartition("/")[2])
+    postgres.drop_database("backup_of_ingest")
+    assert client.wait_resend(30)
+    client.receipts.clear()
+    everything = [*before, *after]
+    for message in everything:
+        client.send(message)
+    assert client.wait_receipts({m.env.id for m in everything})
+    with psycopg.connect(database) as check_up:
+        assert check_up.execute("select count(*), count(distinct reading_id) from vital_sign").fetchone() == (8, 2)
+        assert check_up.execute("select count(*) from ecg_recording").fetchone() == (1,)
