@@ -82,12 +82,15 @@ class KitSession:
             await asyncio.sleep(LEAD_OFF_POLL_S)
 
     async def record(self, seconds: float) -> EcgResult:
-        """Start, collect, stop; the result has `partial` where it broke off. Cancelling stops the kit."""
+        """Start, collect, stop; `partial` where it broke off, DeviceError where nothing came. Cancelling stops it."""
         asked = round(seconds * self._identity.rate)
         self._begin(asked)
         try:
             await self._line.acknowledged(frame.CMD_START, frame.pack_start(asked))
-            return await self.finish()
+            result = await self.finish()
+            if not result.samples.shape[1]:
+                raise DeviceError(f"{self.path}: {result.partial}")
+            return result
         except BaseException:
             await self._stop()
             self.recording = None

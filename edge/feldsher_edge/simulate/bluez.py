@@ -29,7 +29,9 @@ class VirtualBluez:
         self.host = host
         self.bus = bus
         self.devices: dict[str, RemoteDevice] = {}
+        # The default pairing agent: its object path and, on the bus, its owner.
         self.agent: str | None = None
+        self.agent_owner = ""
         # Who asked for which characteristic's notifications: D-Bus name by object path.
         self.listeners: dict[str, str] = {}
         self._adapter = Adapter(self)
@@ -63,10 +65,14 @@ class VirtualBluez:
         """Note who subscribes, and forget who has left the bus, as the real daemon does."""
         if message.message_type == MessageType.METHOD_CALL and message.member == "StartNotify" and message.sender:
             self.listeners[message.path or ""] = message.sender
+        elif message.member == "RequestDefaultAgent" and message.sender:
+            self.agent_owner = message.sender
         elif message.member == "StopNotify":
             self.listeners.pop(message.path or "", None)
         elif message.member == "NameOwnerChanged" and not message.body[2]:
             self.listeners = {path: name for path, name in self.listeners.items() if name != message.body[0]}
+            if message.body[0] == self.agent_owner:
+                self.agent = None
 
     def _heard(self, advertisement: Advertisement) -> None:
         address = advertisement.address.to_string(False)
