@@ -110,3 +110,23 @@ async def test_without_an_agent_every_session_pairs_anew(daemon: tuple[VirtualBl
         async with BleakClient(found, pair=True) as client:
             assert client.is_connected
         assert cuff.pairings == session
+
+
+async def test_the_driver_outlives_the_daemon(dbus: DBus, monkeypatch: pytest.MonkeyPatch):
+    """bluetoothd is known to die; the scan that then hears nothing is started anew until there is one again."""
+    for name, value in dbus.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("feldsher_edge.ble.agent._RETRY_S", 0.1)
+    monkeypatch.setattr("feldsher_edge.ble.session._RETRY_S", 0.1)
+    kept = Kept()
+    driver = BleCuff("cuff-1", Now(), Radio(RNG, silence_s=0.5), UTC, RNG, pause_s=(0.0, 0.1))
+    async with running(driver.run(kept)):
+        for systolic in (120, 130):
+            air = Air()
+            bluetoothd = await bluez.start(await host(air), dbus.address)
+            cuff = VirtualCuff(air, lambda: datetime.now(UTC).replace(tzinfo=None))
+            await cuff.power_on()
+            await cuff.measure(Decimal(systolic), Decimal(80), Decimal(70))
+            await until(lambda: cuff.queue == [] and cuff.connection is None, 40)  # noqa: B023 - awaited in the loop
+            await bluetoothd.stop()
+    assert [one.readings[0].values[0].value for one in kept.sets] == [120, 130]
