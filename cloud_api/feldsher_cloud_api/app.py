@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (signin.router, oauth.router, provision.router, ecg.router, vitals.router, rest.router):
         app.include_router(router)
     pages.install(app)
+    pages.install(app)
     _health(app, pool)
     _refusals(app)
     return app

@@ -8,6 +8,10 @@ import sys
 import structlog
 
 
+def _standard_error(*_: object) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)
+
+
 def configure(level: str = "INFO") -> None:
     """Send structlog's events as JSON lines to standard error, and silence access logs that would hold addresses."""
     structlog.configure(
@@ -19,7 +23,7 @@ def configure(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_standard_error,
         cache_logger_on_first_use=False,
     )
     logging.getLogger("uvicorn.access").disabled = True

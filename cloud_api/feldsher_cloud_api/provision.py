@@ -97,6 +97,14 @@ def authority_certificate(of: CurrentContext) -> Response:
     return Response(ca.load(of.settings.ca_directory).certificate_pem, media_type="application/x-pem-file")
 
 
+class _RefusedError(Exception):
+    """Why a claim is not granted; raised inside the transaction, so that the claim stays as it was."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
 @router.post("/claim")
 def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response:
     """Certify a gateway's key for a claim's secret, once."""
@@ -104,26 +112,34 @@ def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response
     if not of.brake.allows(request.client.host if request.client else "", now):
         return JSONResponse({"error": "too many attempts"}, 429, headers={"Retry-After": "30"})
     authority = ca.load(of.settings.ca_directory, of.settings.clock)
-    with access.nobody(of.pool) as connection:
-        # The update is the test: of two gateways with one claim the database lets one through.
-        row = _queries.take_claim(connection, claim_hash=auth.digest(asked.secret), now=now)
-        if row is None:
-            _log.warning("claim_refused")
-            return JSONResponse({"error": "the claim is unknown, used or over"}, 403)
-        gateway: str = row[0]
-        if asked.gateway not in (None, gateway):
-            connection.rollback()
-            return JSONResponse({"error": "the claim is another gateway's"}, 403)
-        try:
-            certificate = authority.sign_csr(asked.csr.encode(), gateway)
-        except ca.CaError as error:
-            connection.rollback()
-            return JSONResponse({"error": str(error)}, 400)
-        if row[1] is not None:
-            authority.revoke(int(row[1]))
-        _remember(connection, gateway, certificate)
+    try:
+        with access.nobody(of.pool) as connection:
+            gateway, certificate = _grant(connection, authority, asked, now)
+    except _RefusedError as error:
+        _log.warning("claim_refused", status=error.status)
+        return JSONResponse({"error": str(error)}, error.status)
     _log.info("gateway_claimed", gateway=gateway)
     return JSONResponse(_answer(of.settings, gateway, certificate, authority))
+
+
+def _grant(
+    connection: db.Connection, authority: ca.CertificateAuthority, asked: ClaimRequest, now: datetime
+) -> tuple[str, bytes]:
+    # The update is the test: of two gateways with one claim the database lets one through.
+    row = _queries.take_claim(connection, claim_hash=auth.digest(asked.secret), now=now)
+    if row is None:
+        raise _RefusedError(403, "the claim is unknown, used or over")
+    gateway: str = row[0]
+    if asked.gateway not in (None, gateway):
+        raise _RefusedError(403, "the claim is another gateway's")
+    try:
+        certificate = authority.sign_csr(asked.csr.encode(), gateway)
+    except ca.CaError as error:
+        raise _RefusedError(400, str(error)) from error
+    if row[1] is not None:
+        authority.revoke(int(row[1]))
+    _remember(connection, gateway, certificate)
+    return gateway, certificate
 
 
 def _remember(connection: db.Connection, gateway: str, certificate: bytes) -> None:

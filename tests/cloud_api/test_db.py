@@ -1,0 +1,81 @@
+"""Migrations: from nothing to the newest, twice at once, everything described; and the JSON that keeps digits."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from decimal import Decimal
+from importlib import resources
+
+import pytest
+from feldsher_cloud_api import db
+from feldsher_cloud_api.config import ConfigError, Settings, from_environment
+
+# A landed revision is frozen: whoever needs another schema writes the next one. ingest's schema.sql is part of 0001.
+FROZEN: dict[str, str] = {}
+
+
+def _sources(revision: str) -> bytes:
+    own = resources.files("feldsher_cloud_api.migrations") / "sql"
+    names = sorted(f.name for f in own.iterdir() if f.name.startswith(revision))
+    texts = [(own / n).read_bytes() for n in names]
+    if revision == "0001":
+        texts.append((resources.files("feldsher_ingest") / "schema.sql").read_bytes())
+    return b"".join(texts)
+
+
+@pytest.mark.parametrize("revision", sorted(FROZEN))
+def test_landed_revision_is_frozen(revision: str) -> None:
+    assert hashlib.sha256(_sources(revision)).hexdigest() == FROZEN[revision]
+
+
+def test_two_migrations_at_once_wait_for_each_other(empty_database: str) -> None:
+    faults: list[BaseException] = []
+
+    def migrate() -> None:
+        try:
+            db.migrate(empty_database)
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=migrate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    with db.connect(empty_database) as connection:
+        assert connection.execute("SELECT version_num FROM public.alembic_version").fetchall() == [("0001",)]
+
+
+def test_every_table_is_described_and_row_security_covers_the_record(database: str) -> None:
+    with db.connect(database) as connection:
+        bare = connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname IN ('cloud', 'fhir') AND c.relkind = 'r' AND obj_description(c.oid) IS NULL"
+        ).fetchall()
+        open_tables = connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'fhir' AND c.relkind = 'r' AND NOT c.relrowsecurity"
+        ).fetchall()
+    assert bare == []
+    assert open_tables == []
+
+
+def test_json_keeps_the_digits_of_decimals() -> None:
+    text = b'{"a":1.10,"b":[0.000000000000000001,-7,12345678901234567890.5],"c":"1.10"}'
+    value = db.loads(text)
+    assert value["a"] == Decimal("1.10")
+    assert db.dumps(value).replace(b"1E-18", b"0.000000000000000001") == text
+
+
+def test_settings_name_what_is_missing() -> None:
+    with pytest.raises(ConfigError, match="FELDSHER_DATABASE_URL"):
+        from_environment({})
+    with pytest.raises(ConfigError, match="FELDSHER_API_URL"):
+        from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "http://clinic.example"})
+    with pytest.raises(ConfigError, match="FELDSHER_MQTT_URL"):
+        from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_MQTT_URL": "mqtt://h:1"})
+    settings = from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "https://clinic.example/"})
+    assert (settings.api_url, settings.loopback) == ("https://clinic.example", False)
+    assert Settings("x").gateway_broker() == ("localhost", 8883)

@@ -1,0 +1,97 @@
+"""Signing: only a doctor, only again authenticated, only what was shown; and what was signed can be proved."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+from uuid import UUID
+
+import pytest
+from feldsher_cloud_api.care import signature
+from feldsher_tools.clinic import Clinic
+
+
+def _report(clinic: Clinic) -> str:
+    message = clinic.recording()
+    clinic.receive(message)
+    clinic.work()
+    return str(message.env.id)
+
+
+def _sign(clinic: Clinic, report: str, headers: dict[str, str], **changes: Any) -> Any:
+    given = {"password": clinic.password("doctor"), "version": 1} | changes
+    parameters = [
+        {"name": k, "valueInteger" if isinstance(v, int) else "valueString": v} for k, v in given.items() if v
+    ]
+    body = {"resourceType": "Parameters", "parameter": parameters}
+    return clinic.browser.post(f"/fhir/DiagnosticReport/{report}/$sign", json=body, headers=headers)
+
+
+def test_signed_report_is_final_and_can_be_proved(clinic: Clinic) -> None:
+    report, headers = _report(clinic), clinic.sign_in("doctor")
+    answer = _sign(clinic, report, headers)
+    assert answer.status_code == 200, answer.text
+    final = answer.json()
+    assert (final["status"], final["meta"]["versionId"]) == ("final", "2")
+    assert final["resultsInterpreter"][0]["display"] == "DEMO Doctor"
+    assert clinic.browser.get(f"/fhir/DiagnosticReport/{report}/_history/1").json()["status"] == "preliminary"
+    results = clinic.browser.get("/fhir/Observation").json()["entry"]
+    assert {e["resource"]["status"] for e in results} == {"final"}
+    proof = clinic.browser.get(f"/fhir/Provenance?target=DiagnosticReport/{report}&signature-type:missing=false").json()
+    mark = proof["entry"][0]["resource"]["signature"][0]
+    assert mark["sigFormat"] == "application/jose"
+    assert b".." in base64.b64decode(mark["data"])
+    with clinic.owner() as connection:
+        assert signature.verify(connection, UUID(report))
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE fhir.diagnosticreport_history SET content = jsonb_set(content, '{conclusion}', '\"fine\"')",
+        "UPDATE public.ecg_recording SET sha256 = decode('00', 'hex')",
+        "UPDATE cloud.signature SET signed = signed || ' '",
+        "UPDATE cloud.signature SET jws = replace(jws, '..', '..A')",
+        "DELETE FROM cloud.signature",
+    ],
+)
+def test_tampering_is_noticed(clinic: Clinic, tampering: str) -> None:
+    report, headers = _report(clinic), clinic.sign_in("doctor")
+    assert _sign(clinic, report, headers).status_code == 200
+    with clinic.owner() as connection:
+        connection.execute(tampering.encode())
+        assert not signature.verify(connection, UUID(report))
+
+
+def test_what_the_doctor_changed_stays_visible(clinic: Clinic) -> None:
+    report, headers = _report(clinic), clinic.sign_in("doctor")
+    final = _sign(clinic, report, headers, conclusion="Sinus rhythm with premature beats.").json()
+    assert final["conclusion"] == "Sinus rhythm with premature beats."
+    said = [e for e in final["extension"] if e["url"] == signature.INTERPRETER_SAID]
+    assert said[0]["valueString"].endswith("Probable atrial fibrillation.")
+    assert "conclusionCode" not in final
+    with clinic.owner() as connection:
+        assert signature.verify(connection, UUID(report))
+
+
+def test_signing_is_refused(clinic: Clinic) -> None:
+    report, headers = _report(clinic), clinic.sign_in("doctor")
+    assert _sign(clinic, report, headers, password="wrong password").status_code == 403
+    assert _sign(clinic, report, headers, password=None).status_code == 400
+    assert _sign(clinic, report, headers, version=None).status_code == 400
+    assert _sign(clinic, report, headers, version=2).status_code == 412
+    assert _sign(clinic, str(UUID(int=0)), headers).status_code == 404
+    assert _sign(clinic, report, headers).status_code == 200
+    assert _sign(clinic, report, headers, version=2).status_code == 409
+    program = {"authorization": f"Bearer {clinic.program_token()}"}
+    clinic.sign_out()
+    assert _sign(clinic, report, program).status_code == 403
+    headers = clinic.sign_in("anna")
+    assert _sign(clinic, report, headers, password=clinic.password("anna")).status_code == 403
+
+
+def test_key_opens_with_its_password_alone() -> None:
+    first, second = signature.new_key("a long password"), signature.new_key("a long password")
+    assert first[0].startswith("-----BEGIN PUBLIC KEY-----")
+    assert first[1:] != second[1:]
+    assert b"PRIVATE" not in first[3]
