@@ -138,7 +138,7 @@ class GatewayClient:
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
 
-    def connect(self, timeout_s: float = 10.0) -> None:
+    def connect(self, timeout_s: float = 60.0) -> None:
         """Connect and subscribe to everything that comes down; OSError where the broker refuses."""
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
@@ -173,18 +173,18 @@ class GatewayClient:
         """Publish bytes without waiting; return the packet's number."""
         return self._client.publish(topic, payload, qos=qos).mid
 
-    def wait_receipts(self, ids: set[UUID], timeout_s: float = 20.0) -> bool:
+    def wait_receipts(self, ids: set[UUID], timeout_s: float = 60.0) -> bool:
         """Wait until every message has a receipt; return whether that came true."""
         with self._changed:
             return self._changed.wait_for(lambda: ids <= self.receipts.keys(), timeout_s)
 
-    def wait_answer(self, packet: int, timeout_s: float = 10.0) -> str | None:
+    def wait_answer(self, packet: int, timeout_s: float = 60.0) -> str | None:
         """Wait for the broker's answer to a packet; return its reason, None where none came."""
         with self._changed:
             self._changed.wait_for(lambda: packet in self.answers, timeout_s)
             return self.answers.get(packet)
 
-    def wait_resend(self, timeout_s: float = 20.0) -> bool:
+    def wait_resend(self, timeout_s: float = 60.0) -> bool:
         """Wait until the gateway has been asked to send again; return whether it was."""
         with self._changed:
             return self._changed.wait_for(lambda: bool(self.resends), timeout_s)

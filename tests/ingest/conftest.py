@@ -79,14 +79,14 @@ def running() -> Iterator[Callable[[Settings], Worker]]:
         thread = threading.Thread(target=worker.run)
         thread.start()
         stopping.append((worker, thread))
-        for _ in range(1000):
+        for _ in range(6000):
             if worker.ready:
                 return worker
             threading.Event().wait(0.01)
-        raise AssertionError("the worker did not become ready in 10 s")
+        raise AssertionError("the worker did not become ready in 60 s")
 
     yield start
     for worker, thread in stopping:
         worker.stop()
-        thread.join(15)
+        thread.join(60)
         assert not thread.is_alive()

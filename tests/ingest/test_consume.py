@@ -53,7 +53,7 @@ def test_every_kind_is_stored_once_and_receipted(
     assert rows("select count(*) from dead_letter") == [(0,)]
 
 
-def wait_rows(rows: Rows, query: str, wanted: object, timeout_s: float = 10.0) -> None:
+def wait_rows(rows: Rows, query: str, wanted: object, timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while (found := rows(query)) != [(wanted,)] and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -191,7 +191,7 @@ def test_a_worker_that_was_away_finds_its_backlog(
     for message in messages:
         client.send(message)
     running(settings)
-    assert client.wait_receipts({m.env.id for m in messages}, 30)
+    assert client.wait_receipts({m.env.id for m in messages})
     assert {tuple(client.receipts[m.env.id]) for m in messages} == {("stored",)}
     assert rows("select count(*) from vital_sign") == [(1501 * 4,)]
 
@@ -233,7 +233,7 @@ def test_draining_stores_what_has_arrived(settings: Settings, gateway: Connect, 
         time.sleep(0.3)
         threading.Timer(0.2, worker.stop).start()
         time.sleep(0.4)
-    assert client.wait_receipts({m.env.id for m in messages}, 5)
+    assert client.wait_receipts({m.env.id for m in messages})
 
 
 @pytest.mark.parametrize("name", ["worker", "queue"])
@@ -250,5 +250,5 @@ def test_memory_is_bounded_while_the_database_is_away(
             client.send(message)
         time.sleep(0.7)
         assert 0 < worker.waiting <= 21
-    assert client.wait_receipts({m.env.id for m in messages}, 30)
+    assert client.wait_receipts({m.env.id for m in messages})
     assert rows("select count(*) from vital_sign") == [(1200,)]
