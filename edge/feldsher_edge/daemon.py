@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import random
 import signal
-from collections.abc import Generator
+from collections.abc import Coroutine, Generator
 from functools import partial
+from typing import Any
 
 import structlog
 from feldsher_ehr_core.ids import gateway_id
@@ -76,7 +77,7 @@ async def run(config: Config, rng: random.Random) -> None:
             rng,
         )
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():
-            work = asyncio.gather(gateway.run(), status.serve(gateway, config.state))
+            work = asyncio.create_task(_all(gateway.run(), status.serve(gateway, config.state)))
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, work.cancel)
@@ -84,3 +85,10 @@ async def run(config: Config, rng: random.Random) -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 await work
             _log.info("gateway ends")
+
+
+async def _all(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run all until they end; cancelled, it waits for each one's orderly end."""
+    async with asyncio.TaskGroup() as tasks:
+        for coroutine in coroutines:
+            tasks.create_task(coroutine)

@@ -46,6 +46,7 @@ class Notifier:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.setblocking(False)  # a service manager that reads slowly must not stop the event loop
             try:
                 out.sendto(state.encode(), self._address)
             except OSError as error:
