@@ -89,7 +89,7 @@ class Postgres:
             pid_file=place.run / f"{name}.pid",
             stop_signal=signal.SIGINT,  # "fast": sessions are ended, everything is written
             user=(place.uid, place.gid) if os.geteuid() == 0 else None,
-            cwd=directory,
+            cwd=self.data,  # before it has read its settings, too: see initialise() for time zones
             address=self.url(),
             outlives_parent=outlives,
         )
