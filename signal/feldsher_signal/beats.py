@@ -23,6 +23,10 @@ EARLY = 0.87
 """An interval under this part of the usual one is premature; de Chazal 2004 uses this ratio."""
 UNLIKE = 0.80
 WIDER_MS = 25.0
+ALONE = 0.4
+"""Likeness of the stretch before the QRS under which no P wave of the patient's own leads the beat."""
+RESTLESS, EARLY_RESTLESS = 0.09, 0.6
+USUAL_BEATS = 20
 WIDE_MS = 120.0
 """Ventricular complexes are 120 ms and wider: AHA/ACCF/HRS 2009 part III (Surawicz)."""
 _SHIFTS = 3
@@ -114,24 +118,30 @@ def groups(
     return label, found @ found.T
 
 
+def _around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each value and up to USUAL_BEATS on each side."""
+    reach = min(USUAL_BEATS, values.shape[0] - 1)
+    padded = np.pad(values, reach, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1), axis=1)
+
+
 def earliness(r: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return each beat's interval before it as a part of the usual one (median of 9 around it); 1 for the first."""
+    """Return each beat's interval before it as a part of the usual one; 1 for the first."""
     out = np.ones(r.shape[0])
-    if r.shape[0] < 3:
-        return out
-    rr = np.diff(r).astype(np.float64)
-    padded = np.pad(rr, 4, mode="edge")
-    usual = np.median(np.lib.stride_tricks.sliding_window_view(padded, 9), axis=1)
-    out[1:] = rr / np.maximum(usual, 1.0)
+    if r.shape[0] >= 3:
+        rr = np.diff(r).astype(np.float64)
+        out[1:] = rr / np.maximum(_around(rr), 1.0)
     return out
 
 
-def irregularity(r: NDArray[np.int64]) -> float:
-    """Return the median change from interval to interval as a part of the median one: about 0.02 in sinus rhythm."""
-    if r.shape[0] < 4:
-        return 0.0
-    rr = np.diff(r).astype(np.float64)
-    return float(np.median(np.abs(np.diff(rr))) / max(float(np.median(rr)), 1.0))
+def irregularity(r: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return by beat the median change from interval to interval as a part of the usual one: 0.02 in sinus rhythm."""
+    out = np.zeros(r.shape[0])
+    if r.shape[0] >= 5:
+        rr = np.diff(r).astype(np.float64)
+        out[2:] = _around(np.abs(np.diff(rr))) / np.maximum(_around(rr)[1:], 1.0)
+        out[:2] = out[2]
+    return out
 
 
 def prevailing(label: NDArray[np.int64], early: NDArray[np.float64], width: NDArray[np.float64]) -> int:
@@ -147,10 +157,34 @@ def prevailing(label: NDArray[np.int64], early: NDArray[np.float64], width: NDAr
     return best
 
 
+def _ventricular(
+    mine: NDArray[np.bool_],
+    like: float,
+    early: NDArray[np.float64],
+    wider: float,
+    p_like: NDArray[np.float64],
+) -> bool:
+    """Return whether a group of complexes is ventricular: unlike the usual ones, and early or wide without P waves."""
+    if like >= UNLIKE:
+        return False
+    alone = float(np.median(p_like[mine])) < ALONE
+    premature = float(np.median(early[mine])) < 0.92
+    if premature:
+        return wider > -10.0 and (alone or wider > WIDER_MS)
+    return alone and wider > WIDER_MS
+
+
 def classify(
-    r: NDArray[np.int64], label: NDArray[np.int64], like: NDArray[np.float64], width: NDArray[np.float64]
+    r: NDArray[np.int64],
+    label: NDArray[np.int64],
+    like: NDArray[np.float64],
+    width: NDArray[np.float64],
+    p_like: NDArray[np.float64],
 ) -> tuple[list[BeatKind], int]:
-    """Return each beat's class and the prevailing group; `width`: QRS in ms, NaN where it could not be measured."""
+    """Return each beat's class and the prevailing group.
+
+    `width`: QRS in ms, NaN where it could not be measured; `p_like`: how well what precedes the QRS repeats.
+    """
     if r.shape[0] == 0:
         return [], 0
     width = np.where(np.isnan(width), np.nanmedian(width) if not np.isnan(width).all() else 90.0, width)
@@ -158,17 +192,15 @@ def classify(
     usual = prevailing(label, early, width)
     usual_width = float(np.median(width[label == usual]))
     # In atrial fibrillation every interval is "early" or late: prematurity then says nothing of its own.
-    restless = irregularity(r) > 0.10
-    limit = 0.6 if restless else EARLY
-    kinds: list[BeatKind] = []
-    for k in range(r.shape[0]):
-        unlike = like[usual, label[k]] < UNLIKE
-        wider = width[k] > max(usual_width + WIDER_MS, WIDE_MS - 10)
-        premature = early[k] < limit
-        if unlike and (wider or (early[k] < EARLY and width[k] > usual_width - 10)):
-            kinds.append("V")
-        elif premature and not unlike:
-            kinds.append("S")
-        else:
-            kinds.append("N")
+    limit = np.where(irregularity(r) > RESTLESS, EARLY_RESTLESS, EARLY)
+    kinds: list[BeatKind] = ["N"] * r.shape[0]
+    for g in np.unique(label):
+        mine = label == g
+        wider = float(np.median(width[mine])) - usual_width
+        v = _ventricular(mine, float(like[usual, g]), early, wider, p_like)
+        for k in np.flatnonzero(mine):
+            if v:
+                kinds[k] = "V"
+            elif early[k] < limit[k]:
+                kinds[k] = "S"
     return kinds, usual

@@ -16,13 +16,12 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal.contour import Row, blend, bump, centre, crest, foot, highest, mean, project, quiet, slope, walk
 from feldsher_signal.jit import inner, kernel
 
 P_ON, P_PEAK, P_OFF, QRS_ON, R, QRS_OFF, T_ON, T_PEAK, T_OFF = range(9)
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
 ABSENT = -1
-
-Row = NDArray[np.float64]
 
 # Seconds and parts, chosen on the tuning half; the shifts bring each edge's mean error to nought there.
 SLOPE_S, RUN_S, NOISE_TIMES = 0.016, 0.0144, 1.545
@@ -40,105 +39,6 @@ T_REACH_S, T_REACH_RR = 0.70, 0.66
 
 
 @inner
-def _mean(c: Row, a: int, b: int) -> float:
-    """Return the mean of samples a … b−1 from prefix sums."""
-    return (c[b] - c[a]) / (b - a) if b > a else 0.0
-
-
-@inner
-def _slope(c: Row, i: int, s: int) -> float:
-    """Return the mean of the s samples from i on less that of the s before."""
-    n = c.shape[0] - 1
-    return _mean(c, i, min(i + s, n)) - _mean(c, max(i - s, 0), i)
-
-
-@inner
-def _bump(c: Row, i: int, w: int, lo: int, hi: int) -> float:
-    """Return how far the mean over ±w stands above the line through its flanks (w to 3 w away, kept within lo … hi)."""
-    a, b = max(i - w, lo), min(i + w + 1, hi)
-    left, right = max(i - 3 * w, lo), min(i + 3 * w + 1, hi)
-    least = max(w // 2, 1)
-    if b - a < w or a - left < least or right - b < least:
-        return 0.0
-    before, after = 0.5 * (b - left), 0.5 * (right - a)
-    line = (_mean(c, left, a) * after + _mean(c, b, right) * before) / (before + after)
-    return _mean(c, a, b) - line
-
-
-@inner
-def _walk(g: Row, start: int, step: int, stop: int, threshold: float, run: int) -> int:
-    """Return the first sample from `start` on by `step` from which g stays under `threshold` for `run` samples."""
-    quiet, i = 0, start
-    while i != stop:
-        quiet = quiet + 1 if g[i] < threshold else 0
-        if quiet >= run:
-            return i - step * (run - 1)
-        i += step
-    return i - step * quiet
-
-
-@inner
-def _quiet(g: Row, a: int, b: int, w: int) -> float:
-    """Return the lowest mean of g over w samples within a … b: the noise of the slope; 0 where there is no room."""
-    best, total = math.inf, 0.0
-    for i in range(a, b):
-        total += g[i]
-        if i >= a + w:
-            total -= g[i - w]
-        if i >= a + w - 1:
-            best = min(best, total / w)
-    return best if best < math.inf else 0.0
-
-
-@inner
-def _highest(g: Row, a: int, b: int) -> int:
-    """Return where g is highest in a … b−1."""
-    best = a
-    for i in range(a, b):
-        if g[i] > g[best]:
-            best = i
-    return best
-
-
-@inner
-def _crest(c: Row, a: int, b: int, w: int, sign: float, lo: int, hi: int) -> int:
-    """Return where `sign` times the smoothed signal stands highest over the chord from lo to hi, within a … b−1."""
-    n = c.shape[0] - 1
-    first = _mean(c, max(lo - w, 0), min(lo + w + 1, n))
-    last = _mean(c, max(hi - w, 0), min(hi + w + 1, n))
-    rise = (last - first) / max(hi - lo, 1)
-    best, best_at = -math.inf, a
-    for i in range(a, b):
-        v = sign * (_mean(c, max(i - w, 0), min(i + w + 1, n)) - first - rise * (i - lo))
-        if v > best:
-            best, best_at = v, i
-    return best_at
-
-
-@inner
-def _foot(c: Row, peak: int, stop: int, s: int, part: float, sign: float) -> int:
-    """Return where, from `peak` toward `stop`, the slope has fallen to `part` of its steepest."""
-    step = 1 if stop > peak else -1
-    steepest, at = 0.0, peak
-    i = peak
-    while i != stop:
-        v = -step * sign * _slope(c, i, s)
-        if v > steepest:
-            steepest, at = v, i
-        i += step
-    i = at
-    while i != stop and -step * sign * _slope(c, i, s) > part * steepest:
-        i += step
-    return i
-
-
-@inner
-def _blend(own: int, common: int, part: float) -> int:
-    """Return a lead's own edge drawn to the common one."""
-    return math.floor(part * own + (1 - part) * common + 0.5)
-
-
-@inner
 def _qrs_lead(c: Row, on: int, off: int, fs: float, g: Row, out: NDArray[np.int64]) -> None:
     """Write one lead's QRS onset, R and offset near the global ones."""
     n, s = c.shape[0] - 1, max(1, round(SLOPE_S * fs))
@@ -148,14 +48,14 @@ def _qrs_lead(c: Row, on: int, off: int, fs: float, g: Row, out: NDArray[np.int6
         out[QRS_ON], out[QRS_OFF] = on, off
     else:
         for i in range(lo, hi):
-            g[i] = abs(_slope(c, i, s))
+            g[i] = abs(slope(c, i, s))
         w = max(int(0.02 * fs), 1)
-        noise = NOISE_TIMES * min(_quiet(g, lo, on, w), _quiet(g, off, hi, w))
-        top, near = _highest(g, on, off + 1), int(0.03 * fs)
-        first = _walk(g, top, -1, max(on - near, lo), noise + LEAD_ON_PART * g[top], run)
-        last = _walk(g, top, 1, min(off + near, hi), noise + LEAD_OFF_PART * g[top], run)
-        out[QRS_ON] = _blend(first + round(QRS_ON_SHIFT_S * fs), on, QRS_OWN)
-        out[QRS_OFF] = _blend(last + round(QRS_OFF_SHIFT_S * fs), off, QRS_OWN)
+        noise = NOISE_TIMES * min(quiet(g, lo, on, w), quiet(g, off, hi, w))
+        top, near = highest(g, on, off + 1), int(0.03 * fs)
+        first = walk(g, top, -1, max(on - near, lo), noise + LEAD_ON_PART * g[top], run)
+        last = walk(g, top, 1, min(off + near, hi), noise + LEAD_OFF_PART * g[top], run)
+        out[QRS_ON] = blend(first + round(QRS_ON_SHIFT_S * fs), on, QRS_OWN)
+        out[QRS_OFF] = blend(last + round(QRS_OFF_SHIFT_S * fs), off, QRS_OWN)
     _r_lead(c, fs, out)
 
 
@@ -164,10 +64,10 @@ def _r_lead(c: Row, fs: float, out: NDArray[np.int64]) -> None:
     """Write one lead's R: the tallest wave between its QRS edges, upright ones preferred."""
     n, half = c.shape[0] - 1, max(1, int(0.003 * fs))
     first = max(out[QRS_ON], 0)
-    base = _mean(c, max(first - int(0.012 * fs), 0), min(first + 1, n))
+    base = mean(c, max(first - int(0.012 * fs), 0), min(first + 1, n))
     best, best_at = -1.0, first
     for i in range(first, min(out[QRS_OFF] + 1, n)):
-        d = _mean(c, max(i - half, 0), min(i + half + 1, n)) - base
+        d = mean(c, max(i - half, 0), min(i + half + 1, n)) - base
         size = POSITIVE * d if d > 0 else -d
         if size > best:
             best, best_at = size, i
@@ -188,55 +88,20 @@ def _qrs(
         total = 0.0
         for lead in range(leads):
             if weight[lead] > 0:
-                d = _slope(c[lead], i, s)
+                d = slope(c[lead], i, s)
                 total += weight[lead] * d * d
         g[i] = math.sqrt(total)
-    noise = NOISE_TIMES * _quiet(g, start, max(r - int(0.04 * fs), start), max(int(0.03 * fs), 1))
-    top = _highest(g, max(lo, r - int(0.08 * fs)), min(hi, r + int(0.08 * fs)))
+    noise = NOISE_TIMES * quiet(g, start, max(r - int(0.04 * fs), start), max(int(0.03 * fs), 1))
+    top = highest(g, max(lo, r - int(0.08 * fs)), min(hi, r + int(0.08 * fs)))
     run, every = max(2, int(RUN_S * fs)), out[leads]
-    every[QRS_ON] = _walk(g, top, -1, lo, noise + ON_PART * g[top], run) + round(QRS_ON_SHIFT_S * fs)
-    every[QRS_OFF] = _walk(g, top, 1, hi, noise + OFF_PART * g[top], run) + round(QRS_OFF_SHIFT_S * fs)
+    every[QRS_ON] = walk(g, top, -1, lo, noise + ON_PART * g[top], run) + round(QRS_ON_SHIFT_S * fs)
+    every[QRS_OFF] = walk(g, top, 1, hi, noise + OFF_PART * g[top], run) + round(QRS_OFF_SHIFT_S * fs)
     every[QRS_ON], every[QRS_OFF] = max(every[QRS_ON], 0), min(every[QRS_OFF], n - 1)
     every[R] = min(max(r, every[QRS_ON]), every[QRS_OFF])
     for lead in range(leads):
         if weight[lead] > 0:
             _qrs_lead(c[lead], every[QRS_ON], every[QRS_OFF], fs, g, out[lead])
     return True
-
-
-@inner
-def _centre(c: NDArray[np.float64], weight: Row, a: int, b: int, w: int, lo: int, hi: int) -> tuple[int, float]:
-    """Return where in a … b−1 the leads together stand out most from their flanks, and by how much (weighted)."""
-    best, best_at = 0.0, -1
-    for i in range(a, b):
-        total = 0.0
-        for lead in range(c.shape[0]):
-            if weight[lead] > 0:
-                d = _bump(c[lead], i, w, lo, hi)
-                total += weight[lead] * d * d
-        if total > best:
-            best, best_at = total, i
-    return best_at, math.sqrt(best)
-
-
-@inner
-def _project(c: NDArray[np.float64], weight: Row, at: int, w: int, lo: int, hi: int, a: int, b: int, out: Row) -> float:
-    """Write the prefix sums a … b of the leads projected on their pattern at `at`; return its size in µV."""
-    leads, total, square = c.shape[0], 0.0, 0.0
-    pattern = np.zeros(leads)
-    for lead in range(leads):
-        if weight[lead] > 0:
-            d = _bump(c[lead], at, w, lo, hi)
-            pattern[lead] = d * weight[lead]
-            square += d * d * weight[lead]
-            total += weight[lead]
-    size = math.sqrt(square)
-    for i in range(a, b + 1):
-        y = 0.0
-        for lead in range(leads):
-            y += pattern[lead] * (c[lead, i] - c[lead, a])
-        out[i] = y / size if size > 0 else 0.0
-    return size / math.sqrt(total) if total > 0 else 0.0
 
 
 @inner
@@ -253,29 +118,29 @@ def _t(
 ) -> int:
     """Write the T wave after one QRS in every lead and globally; return where it ends, or the QRS where absent."""
     leads, n = c.shape[0], c.shape[1] - 1
-    w, s, crest = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
+    w, s, smooth = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
     rr, first = after - r, off + int(T_GAP_S * fs)
     last = min(r + int(min(T_REACH_RR * rr, T_REACH_S * fs)), n - w - 1)
     if last - first < int(0.05 * fs):
         return off
-    at, _ = _centre(c, weight, first, last, w, off, n)
+    at, _ = centre(c, weight, first, last, w, off, n)
     if at < 0:
         return off
     lo, hi = off, min(last + int(0.16 * fs), r + int(0.85 * rr), n - 1)
-    size = _project(c, weight, at, w, off, n, lo, hi, g)
+    size = project(c, weight, at, w, off, n, lo, hi, g)
     if size < T_LEAST_UV or hi - at < s:
         return off
     part, half = g[: n + 1], int(0.06 * fs)
-    peak = _crest(
-        part, max(at - half, lo + 1), min(at + half, hi), crest, 1.0, max(at - 2 * w, lo), min(at + 2 * w, hi - 1)
+    peak = crest(
+        part, max(at - half, lo + 1), min(at + half, hi), smooth, 1.0, max(at - 2 * w, lo), min(at + 2 * w, hi - 1)
     )
     start, stop = max(lo + s, peak - int(0.26 * fs)), min(hi - s, peak + int(0.24 * fs))
     if not start < peak < stop:
         return off
     every = out[leads]
-    every[T_ON] = _foot(part, peak, start, s, T_ON_PART, 1.0) + round(T_ON_SHIFT_S * fs)
+    every[T_ON] = foot(part, peak, start, s, T_ON_PART, 1.0) + round(T_ON_SHIFT_S * fs)
     every[T_ON] = max(every[T_ON], off)
-    every[T_OFF] = _foot(part, peak, stop, s, T_OFF_PART, 1.0) + round(T_OFF_SHIFT_S * fs)
+    every[T_OFF] = foot(part, peak, stop, s, T_OFF_PART, 1.0) + round(T_OFF_SHIFT_S * fs)
     every[T_PEAK] = peak
     for lead in range(leads):
         if weight[lead] > 0:
@@ -287,18 +152,18 @@ def _t(
 def _t_lead(c: Row, every: NDArray[np.int64], off: int, fs: float, out: NDArray[np.int64]) -> None:
     """Write one lead's T wave near the global one."""
     n, half = c.shape[0] - 1, int(0.05 * fs)
-    w, s, crest = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
-    sign = 1.0 if _bump(c, every[T_PEAK], w, off, n) >= 0 else -1.0
+    w, s, smooth = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
+    sign = 1.0 if bump(c, every[T_PEAK], w, off, n) >= 0 else -1.0
     a, b = max(every[T_PEAK] - half, every[T_ON] + 1), min(every[T_PEAK] + half, every[T_OFF])
-    peak = _crest(c, a, b, crest, sign, every[T_ON], every[T_OFF]) if b > a else int(every[T_PEAK])
+    peak = crest(c, a, b, smooth, sign, every[T_ON], every[T_OFF]) if b > a else int(every[T_PEAK])
     start, stop = max(off, every[T_ON] - half), min(every[T_OFF] + half, n - s - 1)
     out[T_PEAK] = peak
     out[T_ON], out[T_OFF] = every[T_ON], every[T_OFF]
     if start < peak < stop:
-        on = _foot(c, peak, start, s, T_ON_PART, sign) + round(T_ON_SHIFT_S * fs)
-        end = _foot(c, peak, stop, s, T_OFF_PART, sign) + round(T_OFF_SHIFT_S * fs)
-        out[T_ON] = min(max(_blend(on, every[T_ON], T_OWN), off), peak)
-        out[T_OFF] = max(_blend(end, every[T_OFF], T_OWN), peak)
+        on = foot(c, peak, start, s, T_ON_PART, sign) + round(T_ON_SHIFT_S * fs)
+        end = foot(c, peak, stop, s, T_OFF_PART, sign) + round(T_OFF_SHIFT_S * fs)
+        out[T_ON] = min(max(blend(on, every[T_ON], T_OWN), off), peak)
+        out[T_OFF] = max(blend(end, every[T_OFF], T_OWN), peak)
 
 
 @inner
@@ -315,27 +180,27 @@ def _p(
 ) -> float:
     """Write the P wave before one QRS in every lead and globally; return its size in µV (RMS of leads), 0 = absent."""
     leads, n = c.shape[0], c.shape[1] - 1
-    w, s, crest = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
+    w, s, smooth = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
     first = max(t_end, r - int(min(P_REACH_S * fs, P_REACH_RR * (r - before))), w)
     last = on - int(P_GAP_S * fs)
     if last - first < int(0.05 * fs):
         return 0.0
     room = max(first - w, 0)
-    at, _ = _centre(c, weight, first + w // 2, last - w, w, room, last)
+    at, _ = centre(c, weight, first + w // 2, last - w, w, room, last)
     if at < 0:
         return 0.0
     lo, hi = max(first - int(0.06 * fs), 0), min(on + int(0.02 * fs), n - 1)
-    size = _project(c, weight, at, w, room, last, lo, hi, g)
+    size = project(c, weight, at, w, room, last, lo, hi, g)
     part, half = g[: n + 1], int(0.03 * fs)
-    peak = _crest(
-        part, max(at - half, lo + 1), min(at + half, on), crest, 1.0, max(at - 2 * w, lo), min(at + 2 * w, on)
+    peak = crest(
+        part, max(at - half, lo + 1), min(at + half, on), smooth, 1.0, max(at - 2 * w, lo), min(at + 2 * w, on)
     )
     start, stop = max(lo + s, peak - int(0.10 * fs)), min(on, peak + int(0.10 * fs), hi - s)
     if size < P_LEAST_UV or not start < peak < stop:
         return 0.0
     every = out[leads]
-    every[P_ON] = _foot(part, peak, start, s, P_ON_PART, 1.0) + round(P_ON_SHIFT_S * fs)
-    every[P_OFF] = max(_foot(part, peak, stop, s, P_OFF_PART, 1.0) + round(P_OFF_SHIFT_S * fs), peak)
+    every[P_ON] = foot(part, peak, start, s, P_ON_PART, 1.0) + round(P_ON_SHIFT_S * fs)
+    every[P_OFF] = max(foot(part, peak, stop, s, P_OFF_PART, 1.0) + round(P_OFF_SHIFT_S * fs), peak)
     every[P_PEAK] = peak
     for lead in range(leads):
         if weight[lead] > 0:
@@ -349,17 +214,17 @@ def _p_lead(
 ) -> None:
     """Write one lead's P wave near the global one."""
     n, half, near = c.shape[0] - 1, int(0.03 * fs), int(0.02 * fs)
-    w, s, crest = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
-    sign = 1.0 if _bump(c, every[P_PEAK], w, room, last) >= 0 else -1.0
+    w, s, smooth = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
+    sign = 1.0 if bump(c, every[P_PEAK], w, room, last) >= 0 else -1.0
     a, b = max(every[P_PEAK] - half, every[P_ON] + 1), min(every[P_PEAK] + half, every[P_OFF])
-    peak = _crest(c, a, b, crest, sign, every[P_ON], every[P_OFF]) if b > a else int(every[P_PEAK])
+    peak = crest(c, a, b, smooth, sign, every[P_ON], every[P_OFF]) if b > a else int(every[P_PEAK])
     start, stop = max(lo + s, every[P_ON] - near), min(every[P_OFF] + near, on, n - s - 1)
     out[P_PEAK], out[P_ON], out[P_OFF] = peak, every[P_ON], every[P_OFF]
     if start < peak < stop:
-        first = _foot(c, peak, start, s, P_ON_PART, sign) + round(P_ON_SHIFT_S * fs)
-        end = _foot(c, peak, stop, s, P_OFF_PART, sign) + round(P_OFF_SHIFT_S * fs)
-        out[P_ON] = min(_blend(first, every[P_ON], P_OWN), peak)
-        out[P_OFF] = max(_blend(end, every[P_OFF], P_OWN), peak)
+        first = foot(c, peak, start, s, P_ON_PART, sign) + round(P_ON_SHIFT_S * fs)
+        end = foot(c, peak, stop, s, P_OFF_PART, sign) + round(P_OFF_SHIFT_S * fs)
+        out[P_ON] = min(blend(first, every[P_ON], P_OWN), peak)
+        out[P_OFF] = max(blend(end, every[P_OFF], P_OWN), peak)
 
 
 @kernel("void(f8[:,::1], f8[::1], i8[::1], f8, f8, i8[:,:,::1], f8[::1])", fast=True)
@@ -391,13 +256,6 @@ def mark(
         on, off = int(out[k, c.shape[0], QRS_ON]), int(out[k, c.shape[0], QRS_OFF])
         p_size[k] = _p(c, weight, r[k], before, t_end, on, fs, g, out[k])
         t_end = _t(c, weight, r[k], after, on, off, fs, g, out[k])
-
-
-def prefix_sums(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the prefix sums (leads, n + 1) of µV (leads, n) without gaps."""
-    c = np.zeros((x.shape[0], x.shape[1] + 1))
-    np.cumsum(x, axis=1, dtype=np.float64, out=c[:, 1:])
-    return c
 
 
 def delineate(

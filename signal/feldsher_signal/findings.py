@@ -21,7 +21,7 @@ Certainty = Literal["definite", "probable", "possible"]
 class Findings:
     """One recording measured: R peaks in samples, classes, P evidence, median beat's matrix (µV, ms).
 
-    `p_like`: −1 … 1, how well what precedes the QRS repeats; `p_seen`: beats with a P wave; `matrix` holds usable leads.
+    `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads.
     """
 
     fs: float

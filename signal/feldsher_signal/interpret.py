@@ -8,7 +8,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, Quality, Subject, Wave
 from numpy.typing import NDArray
 
-from feldsher_signal import beats, criteria, delineate, jit, measure, median, presence, qrs, quality, rhythm
+from feldsher_signal import beats, contour, criteria, delineate, jit, measure, median, presence, qrs, quality, rhythm
 from feldsher_signal.findings import Findings
 from feldsher_signal.record import Recording
 
@@ -83,34 +83,29 @@ def _shown(leads: tuple[str, ...], seen: quality.Survey) -> int:
 def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -> Traced:
     """Return the beats of the usable leads with their marks and classes."""
     fs, usable = recording.fs, seen.usable()
-    at = qrs.detect(x, fs, quality.weights(x, seen))
+    at = qrs.detect(x, fs, usable)
     at = at[~_blind(at, seen)]
     shown = _shown(recording.leads, seen)
     r = qrs.peaks(x[shown], fs, at)
     if r.shape[0]:
         r = r[np.concatenate([[True], np.diff(r) > 0])]
     rr = float(np.median(np.diff(r))) if r.shape[0] > 1 else fs
-    sums = delineate.prefix_sums(x)
+    sums = contour.prefix_sums(x)
     marks, _ = delineate.delineate(sums, fs, r, usable, rr)
     on, off = marks[:, -1, delineate.QRS_ON], marks[:, -1, delineate.QRS_OFF]
     width = np.where(on >= 0, (off - on) * 1000.0 / fs, np.nan)
-    label, like = beats.groups(x, usable, r, fs) if usable.any() else (np.zeros(0, np.int64), np.ones((1, 1)))
-    kinds, usual = beats.classify(r, label, like, width)
-    fit = (
-        (on >= 0)
-        & np.concatenate([[True], np.diff(r) > 0.7 * rr])[: r.shape[0]]
-        & np.array([k == "N" for k in kinds], np.bool_)
-    )
+    fit = (on >= 0) & (np.concatenate([[True], np.diff(r) > 0.7 * rr])[: r.shape[0]])
     p_like = presence.p_likeness(sums, fs, np.maximum(on, 0), fit, usable)
+    label, like = beats.groups(x, usable, r, fs) if usable.any() else (np.zeros(0, np.int64), np.ones((1, 1)))
+    kinds, usual = beats.classify(r, label, like, width, p_like)
     gone = ~presence.p_present(p_like)
     marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
     return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0))
 
 
 def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
-    """Return which detections lie where no lead can be judged."""
-    everywhere = np.logical_and.reduce(seen.unusable, axis=0)
-    return everywhere[np.minimum(at // seen.width, everywhere.shape[0] - 1)]
+    """Return which detections lie where no lead shows anything."""
+    return seen.blind[np.minimum(at // seen.width, seen.blind.shape[0] - 1)]
 
 
 def _measure(
@@ -125,7 +120,7 @@ def _measure(
     p_there = bool(chosen.size) and float((t.marks[chosen, -1, delineate.P_PEAK] >= 0).mean()) >= 0.5
     if chosen.size:
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
-        sums = delineate.prefix_sums(middle.x)
+        sums = contour.prefix_sums(middle.x)
         every, _ = delineate.delineate(sums, fs, np.array([middle.r]), usable, middle.rr)
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT

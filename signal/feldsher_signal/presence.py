@@ -99,9 +99,8 @@ LOCAL, OWN = 0.5, 0.1
 def p_present(like: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return for each beat whether what precedes its QRS repeats well enough to be a P wave."""
     if like.shape[0] < 3:
-        return np.ones(like.shape[0], np.bool_)
-    padded = np.pad(like, NEIGHBOURS, mode="constant", constant_values=np.nan)
+        return like > -math.inf
+    padded = np.pad(like, NEIGHBOURS, mode="symmetric")
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    local = np.asarray(np.nanmedian(around, axis=1), np.float64)
-    present: NDArray[np.bool_] = np.logical_and(local >= LOCAL, like >= OWN)
-    return present
+    local = np.array(np.median(around, axis=1), np.float64)
+    return (local >= LOCAL) & (like >= OWN)

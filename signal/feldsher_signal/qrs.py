@@ -36,7 +36,7 @@ SEARCH_BACK_RR, SEARCH_BACK_PART = 1.6, 0.5
 """Missing beat: 166 % of the median interval and half the threshold, Pan & Tompkins 1985."""
 LEARN_S = 8
 """Seconds of candidates that set the first signal level."""
-_MEMORY = 8
+_MEMORY = _MEDIAN = 8
 
 # Per-lead state: two biquads (0–3), last sample, origin, the last two band-passed samples.
 _LAST, _ORIGIN, _BAND1, _BAND2, _LEAD_STATE = 4, 5, 6, 7, 8
@@ -47,92 +47,96 @@ _SIGNAL, _NOISE, _RR = 0, 1, 2
 _LAST_AT, _LAST_HEIGHT, _PENDING, _FOUND, _JUDGE_STATE = 0, 1, 2, 3, 4
 
 
-@inner
-def _energy(x: float, c: NDArray[np.float64], z: NDArray[np.float64]) -> float:
-    """Return the squared slope of one lead's band-passed sample; a missing sample repeats the last."""
-    if math.isnan(x):
-        x = z[_LAST]
-    elif math.isnan(z[_ORIGIN]):
-        z[_ORIGIN] = x
-    z[_LAST] = x
-    if math.isnan(x):
-        return 0.0
-    y = filters.biquad(filters.biquad(x - z[_ORIGIN], c[0], z, 0), c[1], z, 2)
-    slope = y - z[_BAND2]
-    z[_BAND2] = z[_BAND1]
-    z[_BAND1] = y
-    return slope * slope
+@kernel("void(f4[:,::1], f8[:,::1], f8[:,::1], f4[:,::1])", fast=True)
+def slopes(
+    x: NDArray[np.float32], c: NDArray[np.float64], state: NDArray[np.float64], out: NDArray[np.float32]
+) -> None:
+    """Write the squared slope of each lead's band-passed signal (leads, n); a missing sample repeats the last.
+
+    Two biquads in transposed direct form II; the state lives in locals, because their recursion is what takes the time.
+    """
+    for lead in range(x.shape[0]):
+        z0, z1, z2, z3, last, origin, b1, b2 = state[lead]
+        for i in range(x.shape[1]):
+            v = float(x[lead, i])
+            if math.isnan(v):
+                v = last
+            elif math.isnan(origin):
+                origin = v
+            last = v
+            if math.isnan(v):
+                out[lead, i] = 0.0
+                continue
+            v -= origin
+            u = c[0, 0] * v + z0
+            z0 = c[0, 1] * v - c[0, 3] * u + z1
+            z1 = c[0, 2] * v - c[0, 4] * u
+            y = c[1, 0] * u + z2
+            z2 = c[1, 1] * u - c[1, 3] * y + z3
+            z3 = c[1, 2] * u - c[1, 4] * y
+            slope = y - b2
+            b2, b1 = b1, y
+            out[lead, i] = slope * slope
+        state[lead, 0], state[lead, 1], state[lead, 2], state[lead, 3] = z0, z1, z2, z3
+        state[lead, _LAST], state[lead, _ORIGIN], state[lead, _BAND1], state[lead, _BAND2] = last, origin, b1, b2
 
 
-@inner
-def _track(level: float, hold: int, s: NDArray[np.float64]) -> bool:
-    """Follow the energy from valley to peak; True when the peak in s has ended."""
-    if s[_PEAK] == 0.0:
-        s[_FLOOR] = min(s[_FLOOR], level)
-        if level > 1.5 * s[_FLOOR] + 1e-9:
-            s[_PEAK] = level
-            s[_PEAK_AT] = s[_NOW]
-        return False
-    if level > s[_PEAK]:
-        s[_PEAK] = level
-        s[_PEAK_AT] = s[_NOW]
-        return False
-    return level < 0.25 * s[_PEAK] or s[_NOW] - s[_PEAK_AT] >= hold
-
-
-@kernel("i8(f4[:,::1], f4[::1], f8[:,::1], f8[:,::1], f8[::1], f8[::1], i8, i8[::1], f8[::1])", fast=True)
+@kernel("i8(f4[:,::1], f4[::1], f8[::1], f8[::1], i8, i8[::1], f8[::1])", fast=True)
 def candidates(
-    x: NDArray[np.float32],
+    energy: NDArray[np.float32],
     weight: NDArray[np.float32],
-    sections: NDArray[np.float64],
-    lead_state: NDArray[np.float64],
     ring: NDArray[np.float64],
     s: NDArray[np.float64],
     hold: int,
     at: NDArray[np.int64],
     height: NDArray[np.float64],
 ) -> int:
-    """Write the local peaks (sample, amplitude) of the leads' summed moving energy; return how many.
+    """Write the local peaks (sample, amplitude) of the leads' weighted moving energy; return how many.
 
-    A peak ends when its energy has fallen to a quarter (half in amplitude) or `hold` samples after it.
+    A peak begins when the energy is half as much again as the valley before it, and ends when its energy has fallen to
+    a quarter (half in amplitude) or `hold` samples after it.
     """
-    count, width = 0, ring.shape[0]
-    slot = int(s[_NOW]) % width
-    for i in range(x.shape[1]):
+    total, peak, floor = s[_SUM], s[_PEAK], s[_FLOOR]
+    now, peak_at, count, slot = int(s[_NOW]), int(s[_PEAK_AT]), 0, int(s[_NOW]) % ring.shape[0]
+    for i in range(energy.shape[1]):
         e = 0.0
-        for lead in range(x.shape[0]):
-            if weight[lead] > 0:
-                e += weight[lead] * _energy(float(x[lead, i]), sections, lead_state[lead])
-        s[_SUM] += e - ring[slot]
+        for lead in range(energy.shape[0]):
+            e += weight[lead] * energy[lead, i]
+        total += e - ring[slot]
         ring[slot] = e
-        slot += 1
-        if slot == width:
-            slot = 0
-        level = max(s[_SUM], 0.0)
-        if _track(level, hold, s):
-            at[count] = int(s[_PEAK_AT])
-            height[count] = math.sqrt(s[_PEAK])
+        slot = slot + 1 if slot + 1 < ring.shape[0] else 0
+        if peak == 0.0:
+            floor = min(floor, total)
+            if total > 1.5 * max(floor, 0.0) + 1e-9:
+                peak, peak_at = total, now
+        elif total > peak:
+            peak, peak_at = total, now
+        elif total < 0.25 * peak or now - peak_at >= hold:
+            at[count], height[count] = peak_at, math.sqrt(peak)
             count += 1
-            s[_PEAK] = 0.0
-            s[_FLOOR] = level
-        s[_NOW] += 1.0
+            peak, floor = 0.0, total
+        now += 1
+    s[_SUM], s[_NOW], s[_PEAK], s[_PEAK_AT], s[_FLOOR] = total, float(now), peak, float(peak_at), floor
     return count
 
 
 @inner
-def _middle(row: NDArray[np.float64]) -> float:
-    """Return the median of a memory row."""
-    ordered = np.sort(row)
-    half = ordered.shape[0] // 2
-    return float(0.5 * (ordered[half - 1] + ordered[half]))
-
-
-@inner
-def _push(row: NDArray[np.float64], value: float) -> None:
-    """Forget the oldest value of a memory row, remember `value`."""
-    for i in range(row.shape[0] - 1):
-        row[i] = row[i + 1]
-    row[row.shape[0] - 1] = value
+def _push(mem: NDArray[np.float64], row: int, value: float) -> None:
+    """Forget the oldest value of a memory row, remember `value`, and write the row's median behind it."""
+    values = mem[row]
+    for i in range(_MEMORY - 1):
+        values[i] = values[i + 1]
+    values[_MEMORY - 1] = value
+    lower, upper = 0.0, 0.0
+    for i in range(_MEMORY):
+        rank = 0
+        for j in range(_MEMORY):
+            rank += values[j] < values[i] or (values[j] == values[i] and j < i)
+        if rank == _MEMORY // 2 - 1:
+            lower = values[i]
+        elif rank == _MEMORY // 2:
+            upper = values[i]
+    values[_MEDIAN] = 0.5 * (lower + upper)
 
 
 @inner
@@ -147,11 +151,11 @@ def _accept(
 ) -> None:
     """Write a beat at sample `at` and learn its height (bounded by `limit`) and interval."""
     if s[_FOUND] > 0:
-        _push(mem[_RR], min(max(at - s[_LAST_AT], 0.3 * fs), 2.0 * fs))
+        _push(mem, _RR, min(max(at - s[_LAST_AT], 0.3 * fs), 2.0 * fs))
     out[int(s[_FOUND])] = at
     s[_FOUND] += 1
     s[_LAST_AT], s[_LAST_HEIGHT] = float(at), height
-    _push(mem[_SIGNAL], min(height, limit))
+    _push(mem, _SIGNAL, min(height, limit))
 
 
 @inner
@@ -189,9 +193,9 @@ def _judge(
     out: NDArray[np.int64],
 ) -> None:
     """Decide candidate `i`: a beat, the QRS of a beat that was its P wave, or noise."""
-    signal, noise = _middle(mem[_SIGNAL]), _middle(mem[_NOISE])
+    signal, noise = mem[_SIGNAL, _MEDIAN], mem[_NOISE, _MEDIAN]
     threshold = noise + LEVEL * (signal - noise)
-    pause = SEARCH_BACK_RR * _middle(mem[_RR])
+    pause = SEARCH_BACK_RR * mem[_RR, _MEDIAN]
     while s[_FOUND] > 0 and at[i] - s[_LAST_AT] > pause and _search_back(i, at, height, fs, threshold, mem, s, out):
         pass
     gap, h, last = at[i] - s[_LAST_AT], height[i], s[_LAST_HEIGHT]
@@ -207,7 +211,7 @@ def _judge(
         _accept(int(at[i]), h, fs, 2 * signal, mem, s, out)
         s[_PENDING] = i + 1.0
     else:
-        _push(mem[_NOISE], h)
+        _push(mem, _NOISE, h)
 
 
 @kernel("i8(i8[::1], f8[::1], i8, f8, f8[:,::1], f8[::1], i8[::1])")
@@ -277,18 +281,40 @@ def delay(fs: float) -> int:
     return round((0.5 * WINDOW_S + 0.022) * fs)
 
 
+def _energies(x: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+    """Return each lead's squared slope, with room at the end for the last beat's energy to pass."""
+    state = np.zeros((x.shape[0], _LEAD_STATE))
+    state[:, _LAST] = state[:, _ORIGIN] = np.nan
+    tail = delay(fs) + round(HOLD_S * fs) + 2
+    out, band = np.empty((x.shape[0], x.shape[1] + tail), np.float32), sections(fs)
+    padded = np.concatenate([x, np.repeat(x[:, -1:], tail, axis=1)], axis=1)
+    slopes(padded, band, state, out)
+    return out
+
+
+def _shares(energy: NDArray[np.float32], fs: float) -> NDArray[np.float32]:
+    """Return each lead's weight: its QRS energy made equal, times how far that stands out of the rest (4th power).
+
+    By pieces of the window's length: the 92nd percentile (in a QRS) over the median (between two).
+    """
+    width = max(round(WINDOW_S * fs), 1)
+    pieces = max(energy.shape[1] // width, 1)
+    out = np.zeros(energy.shape[0], np.float32)
+    for lead in range(energy.shape[0]):
+        means = energy[lead, : pieces * width].reshape(pieces, -1).mean(axis=1, dtype=np.float64)
+        low, high = np.percentile(means, (50, 92))
+        if high > 0:
+            out[lead] = min(high / max(low, 1e-6 * high), 1e3) ** 2 / high
+    return out
+
+
 def _candidates(
-    x: NDArray[np.float32], fs: float, weight: NDArray[np.float32]
+    energy: NDArray[np.float32], fs: float, weight: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the candidate peaks of (leads, n) from rest."""
-    lead_state = np.zeros((x.shape[0], _LEAD_STATE))
-    lead_state[:, _LAST] = lead_state[:, _ORIGIN] = np.nan
-    tail = np.repeat(x[:, -1:], delay(fs) + round(HOLD_S * fs) + 2, axis=1)
-    at, height = np.empty(x.shape[1] + tail.shape[1], np.int64), np.empty(x.shape[1] + tail.shape[1])
+    """Return the candidate peaks of the leads' energies from rest."""
+    at, height = np.empty(energy.shape[1], np.int64), np.empty(energy.shape[1])
     ring, s = np.zeros(max(round(WINDOW_S * fs), 1)), np.zeros(_ENERGY_STATE)
-    hold, band = round(HOLD_S * fs), sections(fs)
-    count = candidates(x, weight, band, lead_state, ring, s, hold, at, height)
-    count += candidates(tail, weight, band, lead_state, ring, s, hold, at[count:], height[count:])
+    count = candidates(energy, weight, ring, s, round(HOLD_S * fs), at, height)
     return at[:count].copy(), height[:count].copy()
 
 
@@ -297,16 +323,17 @@ def _first_levels(at: NDArray[np.int64], height: NDArray[np.float64], fs: float)
     second = (at // fs).astype(np.int64)
     highest = [height[second == k].max() for k in range(LEARN_S) if np.any(second == k)]
     level = float(np.median(highest)) if highest else 0.0
-    mem = np.empty((3, _MEMORY))
+    mem = np.empty((3, _MEMORY + 1))
     mem[_SIGNAL], mem[_NOISE], mem[_RR] = level, 0.1 * level, 0.8 * fs
     return mem
 
 
-def detect(x: NDArray[np.float32], fs: float, weight: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return about where the QRS complexes are in µV (leads, n), weighted by lead (0: unusable), ±50 ms."""
-    if x.shape[1] < 2 or not np.any(weight > 0):
+def detect(x: NDArray[np.float32], fs: float, lead_on: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return about where the QRS complexes are (±50 ms) in µV (leads, n), from the leads that are on."""
+    if x.shape[1] < 2 or not np.any(lead_on):
         return np.empty(0, np.int64)
-    at, height = _candidates(np.ascontiguousarray(x), fs, weight)
+    energy = _energies(x[lead_on], fs)
+    at, height = _candidates(energy, fs, _shares(energy, fs))
     out, s = np.empty(at.shape[0] + 1, np.int64), np.zeros(_JUDGE_STATE)
     count = judge(at, height, 0, fs, _first_levels(at, height, fs), s, out)
     return np.clip(out[:count] - delay(fs), 0, x.shape[1] - 1)

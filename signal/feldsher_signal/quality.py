@@ -22,7 +22,7 @@ FLAT_UV = 25.0
 CLIPPED_UV = 3000.0
 """A run of equal samples further than this from the lead's median is a rail, not a wave."""
 CLIPPED_S = 0.02
-NOISE_UV = 60.0
+NOISE_UV = 80.0
 """Median roughness of 100 ms pieces (RMS about a 20 ms mean) that hides a P wave."""
 DRIFT_UV = 10_000.0
 """A range within one second that no heart makes."""
@@ -103,6 +103,12 @@ class Survey:
         """Windows (leads, windows) in which a lead cannot be judged."""
         return np.logical_or.reduce(self.bad, axis=2)
 
+    @property
+    def blind(self) -> NDArray[np.bool_]:
+        """Windows in which no lead shows anything: missing, flat, clipped or artefact, but not merely noise."""
+        dark = np.logical_or.reduce(self.bad[:, :, [k for k, name in enumerate(ISSUES) if name != "noise"]], axis=2)
+        return np.logical_and.reduce(dark, axis=0)
+
     def usable(self) -> NDArray[np.bool_]:
         """Leads of which enough is good."""
         return 1 - self.unusable.mean(axis=1) >= USABLE_PART
@@ -111,9 +117,8 @@ class Survey:
 def look(x: NDArray[np.float32], fs: float) -> Survey:
     """Return the survey of µV (leads, n), NaN where missing, second by second."""
     leads, n = x.shape
-    width = max(round(fs), 2)
-    windows = max(n // width, 1)
-    width = max(math.ceil(n / windows), 1)
+    width = min(max(round(fs), 2), n)
+    windows = math.ceil(n / width)
     found = np.zeros((leads, windows, _SURVEYED))
     middle = np.zeros(leads)
     for lead in range(leads):
@@ -166,15 +171,3 @@ def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
             segments += _segments(unusable[at] & ~everywhere, lead, seen, n, at)
     segments.sort(key=lambda s: (s.start, s.end))
     return Quality(bool(usable.any()), found, tuple(segments))
-
-
-def weights(x: NDArray[np.float32], seen: Survey) -> NDArray[np.float32]:
-    """Return a weight for each lead: 0 where unusable, else the inverse of its noise and size squared (µV⁻²)."""
-    scale = np.zeros(x.shape[0])
-    for lead in range(x.shape[0]):
-        known = x[lead, :: max(x.shape[1] // 20_000, 1)]
-        known = np.abs(np.diff(known[~np.isnan(known)]))
-        scale[lead] = float(np.sqrt(np.mean(known**2))) if known.size else 0.0
-    rough = np.median(seen.rough, axis=1)
-    usable = seen.usable() & (scale > 0)
-    return np.where(usable, 1.0 / np.maximum(scale**2 + 4 * rough**2, 1e-3), 0.0).astype(np.float32)

@@ -1,0 +1,288 @@
+"""Accuracy of the ECG engine on real recordings, parameters fixed: `python benchmarks/accuracy.py [SET …] [--json]`.
+
+Sets: mitdb, nstdb, beats, ludb, qtdb, ptbxl, cinc2017. Recordings are read from `../shared/ecg` (or --data); a set that
+is not there is said to be absent. What was used to choose parameters and what was not are reported apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
+from feldsher_signal.formats import marks, read
+from feldsher_signal.interpret import interpret
+from numpy.typing import NDArray
+from scoring import Tally, auc, binary, match
+
+DATA = Path(__file__).parents[1].parent / "shared" / "ecg"
+POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
+Report = dict[str, Any]
+
+# AAMI EC57 classes of the MIT-BIH symbols.
+_AAMI = {**dict.fromkeys("NLRej", "N"), **dict.fromkeys("AaJS", "S"), **dict.fromkeys("VE", "V"), "F": "F"}
+
+
+def _beats(path: Path) -> tuple[list[marks.Mark], list[tuple[int, int]]]:
+    """Return the beats of an annotation file outside ventricular flutter, and the flutter's stretches."""
+    found = marks.read(path)
+    opened = [m.at for m in found if m.symbol == "["]
+    closed = [m.at for m in found if m.symbol == "]"]
+    flutter = list(zip(opened, closed, strict=False))
+    return [m for m in marks.beats(found) if not _inside(m.at, flutter)], flutter
+
+
+def _inside(at: int, stretches: list[tuple[int, int]]) -> bool:
+    return any(a <= at <= b for a, b in stretches)
+
+
+def _qrs(headers: list[Path], channel: int | None, skip_s: float = 0.0) -> Report:
+    """Score QRS detection record by record: ±150 ms, whole record, ventricular flutter excluded (EC57)."""
+    total, records = Tally(), dict[str, str]()
+    spread: list[float] = []
+    for header in headers:
+        recording = read(header)
+        reference, flutter = _beats(header.with_suffix(".atr"))
+        found = [b.r for b in interpret(recording, channel=channel).beats if not _inside(b.r, flutter)]
+        first = skip_s * recording.fs
+        one = match([r for r in found if r >= first], [m.at for m in reference if m.at >= first], recording.fs)
+        total.add(one)
+        middle = float(np.median(one.errors)) if one.errors else 0.0
+        spread.append(float(np.std(np.array(one.errors) - middle)) if one.errors else 0.0)
+        records[header.stem] = f"{one.missed}+{one.false}"
+    return {**total.summary(), "r_sd_ms": round(float(np.mean(spread)), 2), "missed+false": records}
+
+
+def mitdb(data: Path) -> Report:
+    """QRS on MIT-BIH; the tuning half is every second record and 203, 207."""
+    headers = sorted((data / "mitdb").glob("*.hea"))
+    tuned = {*(h.stem for h in headers[::2]), "203", "207"}
+    held = [h for h in headers if h.stem not in tuned]
+    return {
+        "channel 0": _qrs(headers, 0),
+        "channel 0, not tuned on": _qrs(held, 0),
+        "both channels": _qrs(headers, None),
+    }
+
+
+def nstdb(data: Path) -> Report:
+    """QRS in electrode-motion noise, from minute five."""
+    return {h.stem: _qrs([h], 0, 300.0) for h in sorted((data / "nstdb").glob("*.hea"))}
+
+
+def beats(data: Path) -> Report:
+    """Beat classes on MIT-BIH without paced records: ventricular and supraventricular ectopy against all else."""
+    counts = {"V": [0, 0, 0], "S": [0, 0, 0]}
+    for header in sorted((data / "mitdb").glob("*.hea")):
+        if header.stem in ("102", "104", "107", "217"):
+            continue
+        recording = read(header)
+        reference, flutter = _beats(header.with_suffix(".atr"))
+        found = [b for b in interpret(recording).beats if not _inside(b.r, flutter)]
+        _count(found, reference, recording.fs, counts)
+    out: Report = {}
+    for kind, (hits, missed, false) in counts.items():
+        out[kind] = Tally(hits, missed, false).summary()
+        out[kind] = {key: out[kind][key] for key in ("reference", "se", "ppv")}
+    return out
+
+
+def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dict[str, list[int]]) -> None:
+    """Count hits, misses and false ones of V and S by the nearest reference beat in 150 ms (F as V does not count)."""
+    at = np.array([m.at for m in reference])
+    truth = [_AAMI.get(m.symbol, "Q") for m in reference]
+    taken = ["-"] * len(truth)
+    for beat in found:
+        k = int(np.argmin(np.abs(at - beat.r)))
+        if abs(int(at[k]) - beat.r) <= 0.15 * fs:
+            taken[k] = beat.kind
+        elif beat.kind in counts:
+            counts[beat.kind][2] += 1
+    for real, said in zip(truth, taken, strict=True):
+        for kind, tally in counts.items():
+            tally[0] += real == kind == said
+            tally[1] += real == kind != said
+            tally[2] += said == kind != real and real not in ("F", "Q")
+
+
+def _ludb_marks(path: Path) -> tuple[dict[str, list[int]], int, int]:
+    """Return one lead's reference points, and the first and last marked sample."""
+    found = marks.read(path)
+    out: dict[str, list[int]] = {point: [] for point in POINTS}
+    for k, m in enumerate(found):
+        if m.symbol in ("p", "N", "t"):
+            first = 3 * ("p", "N", "t").index(m.symbol)
+            out[POINTS[first + 1]].append(m.at)
+            if k > 0 and found[k - 1].symbol == "(":
+                out[POINTS[first]].append(found[k - 1].at)
+            if k + 1 < len(found) and found[k + 1].symbol == ")":
+                out[POINTS[first + 2]].append(found[k + 1].at)
+    return out, found[0].at, found[-1].at
+
+
+def _ludb(headers: list[Path]) -> Report:
+    total = {point: Tally() for point in POINTS}
+    for header in headers:
+        recording = read(header)
+        result = interpret(recording)
+        for lead in recording.leads:
+            reference, first, last = _ludb_marks(header.with_suffix(f".{lead.lower()}"))
+            waves = [w for w in result.waves if w.lead == lead]
+            for point in POINTS:
+                found = sorted(v for w in waves if (v := getattr(w, point)) is not None and first <= v <= last)
+                total[point].add(match(found, reference[point], recording.fs))
+    return {point: tally.summary() for point, tally in total.items()}
+
+
+def ludb(data: Path) -> Report:
+    """Delineation in all twelve leads, between the first and last mark; ids ≡ 1 (mod 4) chose the parameters."""
+    headers = sorted((data / "ludb" / "data").glob("*.hea"), key=lambda h: int(h.stem))
+    return {
+        "tuned on": _ludb([h for h in headers if int(h.stem) % 4 == 1]),
+        "not tuned on": _ludb([h for h in headers if int(h.stem) % 4 != 1]),
+    }
+
+
+def _qtdb_marks(path: Path) -> dict[str, list[int]]:
+    """Return the q1c reference points: T ends where there are two T waves are the last."""
+    out: dict[str, list[int]] = {point: [] for point in POINTS}
+    found = marks.read(path)
+    for k, m in enumerate(found):
+        if m.symbol == "(":
+            kind = next((x.symbol for x in found[k + 1 : k + 3] if x.symbol in "pNt"), "")
+            if kind in ("p", "N"):
+                out[{"p": "p_on", "N": "qrs_on"}[kind]].append(m.at)
+        elif m.symbol == ")":
+            kind = next((x.symbol for x in reversed(found[max(k - 2, 0) : k]) if x.symbol in "pNtu"), "")
+            if kind in ("p", "N", "t"):
+                out[{"p": "p_off", "N": "qrs_off", "t": "t_off"}[kind]].append(m.at)
+        elif m.symbol in ("p", "t"):
+            out["p_peak" if m.symbol == "p" else "t_peak"].append(m.at)
+    return out
+
+
+def qtdb(data: Path) -> Report:
+    """Delineation on QTDB's q1c marks: the better of both leads by mark (Martínez 2004), averages over records."""
+    kept: dict[str, list[tuple[float, float]]] = {point: [] for point in POINTS}
+    counts = {point: Tally() for point in POINTS}
+    for header in sorted((data / "qtdb").glob("*.hea")):
+        recording = read(header)
+        reference = _qtdb_marks(header.with_suffix(".q1c"))
+        leads = [interpret(recording, channel=k).waves for k in range(len(recording.leads))]
+        for point in POINTS:
+            errors: list[float] = []
+            for at in reference[point]:
+                near = [v - at for waves in leads for w in waves if (v := getattr(w, point)) is not None]
+                best = min(near, key=abs, default=10**6) * 1000 / recording.fs
+                counts[point].hits += abs(best) <= 150
+                counts[point].missed += abs(best) > 150
+                errors += [best] if abs(best) <= 150 else []
+            if len(errors) > 1:
+                kept[point].append((float(np.mean(errors)), float(np.std(errors))))
+    return {
+        point: {
+            "reference": counts[point].hits + counts[point].missed,
+            "se": counts[point].summary()["se"],
+            "mean_ms": round(float(np.mean([m for m, _ in kept[point]])), 2),
+            "sd_ms": round(float(np.mean([s for _, s in kept[point]])), 2),
+        }
+        for point in POINTS
+        if kept[point]
+    }
+
+
+def _ptbxl(data: Path) -> Iterator[tuple[str, dict[str, float], Interpretation]]:
+    with (data / "ptbxl" / "ptbxl_database.csv").open(encoding="utf-8") as lines:
+        for row in csv.DictReader(lines):
+            header = data / "ptbxl" / f"{row['filename_hr']}.hea"
+            sex: Sex = "female" if row["sex"] == "1" else "male"
+            # PTB-XL writes 300 for ages over 89.
+            age = min(int(float(row["age"])), 90) if row["age"] else None
+            yield row["ecg_id"], ast.literal_eval(row["scp_codes"]), interpret(read(header), Subject(age, sex))
+
+
+def ptbxl(data: Path) -> Report:
+    """Statements on PTB-XL: AUC of the scores with 95 % intervals, sensitivity and specificity of what is stated."""
+    with (data / "ptbxl" / "scp_statements.csv").open(encoding="utf-8") as lines:
+        superclass = {next(iter(r.values())): r["diagnostic_class"] for r in csv.DictReader(lines)}
+    rows = list(_ptbxl(data))
+    labels = [{c for c, likely in codes.items() if likely > 0 or superclass.get(c, "") == ""} for _, codes, _ in rows]
+    classes = [{superclass.get(c, "") for c in label} for label in labels]
+    out: Report = {"records": len(rows), "critical on NORM": []}
+    for (name, _, result), label in zip(rows, labels, strict=True):
+        if "NORM" in label and any(s.critical for s in result.statements):
+            out["critical on NORM"].append(f"{name}: {[s.code for s in result.statements if s.critical]}")
+    codes = {c for label in labels for c in label} & {c for _, _, r in rows for c in r.scores}
+    for code in [*("NORM", "MI", "STTC", "CD", "HYP"), *sorted(codes - {"NORM"})]:
+        truth = np.array([code in found for found in (classes if code in superclass.values() else labels)])
+        scores = np.array([r.scores.get(code, 0.0) for _, _, r in rows])
+        stated = np.array([any(s.code == code for s in r.statements) for _, _, r in rows])
+        out[code] = {"auc": auc(scores, truth), **binary(stated, truth)}
+    five = [out[name]["auc"][0] for name in ("NORM", "MI", "STTC", "CD", "HYP")]
+    out["macro AUC of superclasses"] = round(float(np.mean(five)), 3)
+    return out
+
+
+def cinc2017(data: Path) -> Report:
+    """Atrial fibrillation against normal and other rhythms in single-lead strips; noise (~) not counted."""
+    truth: list[str] = []
+    said: list[bool] = []
+    scores: list[float] = []
+    with (data / "cinc2017" / "REFERENCE.csv").open(encoding="utf-8") as lines:
+        for name, label in csv.reader(lines):
+            header = data / "cinc2017" / f"{name}.hea"
+            if label == "~" or not header.exists():
+                continue
+            result = interpret(read(header))
+            truth.append(label)
+            said.append(any(s.code == "AFIB" for s in result.statements))
+            scores.append(result.scores.get("AFIB", 0.0))
+    labels: NDArray[np.bool_] = np.array([x == "A" for x in truth])
+    half: NDArray[np.bool_] = np.array([k % 2 == 0 for k in range(labels.shape[0])])
+    out: Report = {"auc": auc(np.array(scores), labels), "all": binary(np.array(said), labels)}
+    out["tuned on (even rows)"] = binary(np.array(said)[half], labels[half])
+    out["not tuned on"] = binary(np.array(said)[~half], labels[~half])
+    return out
+
+
+SETS: dict[str, tuple[str, Callable[[Path], Report]]] = {
+    "mitdb": ("mitdb", mitdb),
+    "nstdb": ("nstdb", nstdb),
+    "beats": ("mitdb", beats),
+    "ludb": ("ludb", ludb),
+    "qtdb": ("qtdb", qtdb),
+    "ptbxl": ("ptbxl", ptbxl),
+    "cinc2017": ("cinc2017", cinc2017),
+}
+
+
+def main() -> None:
+    """Score the sets named (all by default) and print a table, or one JSON line with --json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    out: Report = {}
+    for name in options.sets or SETS:
+        folder, score = SETS[name]
+        if not (options.data / folder).is_dir():
+            sys.stderr.write(f"{name}: ABSENT, {options.data / folder} is not there\n")
+            continue
+        out[name] = score(options.data)
+        if not options.json:
+            for key, value in out[name].items():
+                print(f"{name:9s} {key:26s} {json.dumps(value, ensure_ascii=False)}")
+    if options.json:
+        print(json.dumps(out, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
