@@ -135,6 +135,7 @@ class GatewayClient:
         self._client.tls_set_context(tls_context(tls))  # pyright: ignore[reportUnknownMemberType]
         self._client.max_inflight_messages_set(100)
         self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
 
@@ -197,6 +198,14 @@ class GatewayClient:
             client.subscribe(wire.down_topic(self.name, "+"), qos=1)
         with self._changed:
             self._connected = reason
+            self._changed.notify_all()
+
+    def _on_disconnect(
+        self, client: mqtt.Client, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        del client, userdata, flags, properties
+        with self._changed:
+            self._connected = self._connected or reason
             self._changed.notify_all()
 
     def _on_publish(

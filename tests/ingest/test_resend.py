@@ -97,6 +97,15 @@ def test_an_absent_gateway_is_asked_when_it_is_back(
     assert client.wait_resend()
 
 
+def copy(postgres: DatabaseServer, source: str, target: str) -> None:
+    """Copy a database; TimescaleDB's background worker must not look into the source meanwhile."""
+    with psycopg.connect(postgres.url(), autocommit=True) as admin:
+        admin.execute(f"alter database {source} allow_connections false".encode())
+        admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [source])
+        postgres.create_database(target, source)
+        admin.execute(f"alter database {source} allow_connections true".encode())
+
+
 def test_a_database_restored_from_a_copy_is_made_whole(
     settings: Settings, gateway: Connect, running: Run, postgres: DatabaseServer, database: str
 ) -> None:
@@ -109,13 +118,14 @@ def test_a_database_restored_from_a_copy_is_made_whole(
     assert client.wait_receipts({m.env.id for m in before})
     worker.stop()
     time.sleep(0.5)
-    backup = postgres.create_database("backup_of_ingest", database.rpartition("/")[2])
+    name = database.rpartition("/")[2]
+    copy(postgres, name, "backup_of_ingest")
     running(settings)
     for message in after:
         client.send(message)
     assert client.wait_receipts({m.env.id for m in after})
-    postgres.drop_database(database.rpartition("/")[2])
-    postgres.create_database(database.rpartition("/")[2], backup.rpartition("/")[2])
+    postgres.drop_database(name)
+    copy(postgres, "backup_of_ingest", name)
     postgres.drop_database("backup_of_ingest")
     assert client.wait_resend(30)
     client.receipts.clear()
