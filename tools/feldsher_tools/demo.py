@@ -159,7 +159,7 @@ def run(
     source = ("--record", str(record.resolve())) if record else ("--patient", patient)
     place = find_place()
     directory = place.make_directory(place.base / f"demo-{os.getpid()}")
-    stack = Stack(place, directory, tag=f"demo-{os.getpid()}", say=_say, simulate=source)
+    stack = Stack(place, directory, tag=f"demo-{os.getpid()}", say=_say, simulate=source, existing=True)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with running(stack):

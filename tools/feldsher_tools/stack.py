@@ -25,12 +25,11 @@ from feldsher_tools.mosquitto import Mosquitto
 from feldsher_tools.place import Place, ServiceError, free_port
 from feldsher_tools.postgres import Postgres
 from feldsher_tools.process import Process
-from feldsher_tools.services import client_files, listener_files
+from feldsher_tools.services import client_files, external_broker, external_database, listener_files
 from feldsher_tools.simulator import CUFF_ADDRESS, Simulator
 
 GATEWAY = "gw-demo"
 CARDIOGRAPH = "ecg-1"
-DATABASE = "feldsher"
 KILLABLE = ("gateway", "broker", "ingest", "database", "worker")
 
 CONFIGURATION = """\
@@ -73,13 +72,21 @@ class Stack:
         tag: str = "demo",
         say: Callable[[str], None] = lambda _: None,
         simulate: tuple[str, ...] = (),
+        existing: bool = False,
     ) -> None:
-        """Prepare: `say` is told each step, `tag` names the processes apart, `simulate` is for the virtual devices."""
+        """Prepare: `say` is told each step, `tag` names the processes apart, `simulate` is for the virtual devices.
+
+        `existing`: use the servers of FELDSHER_DATABASE_URL and FELDSHER_MQTT_URL where these are set (with a database
+        of our own there); such a broker must trust the authority in the place's state directory.
+        """
         self.place, self.directory, self.say, self.tag = place, directory, say, tag
-        self.state = directory / "state"
+        self.server = external_database() if existing else None
+        self.broker_url = external_broker() if existing else None
+        self.state = place.state if self.broker_url else directory / "state"
         self.authority = ca.open_or_create(self.state / "secrets" / "ca")
         self.postgres = Postgres(place, directory / "postgres", name=f"{tag}-database")
         self.mosquitto = Mosquitto(place, directory / "mosquitto", listener_files(self.authority), name=f"{tag}-broker")
+        self.database = f"feldsher_{tag}".replace("-", "_")
         self.dbus = DBus(place, name=f"{tag}-dbus")
         self.api_port = free_port()
         self.simulator = Simulator(self.logs / "simulator.log", simulate)
@@ -112,14 +119,14 @@ class Stack:
     @property
     def database_url(self) -> str:
         """The address of the record's database."""
-        return self.postgres.url(DATABASE)
+        return (self.server or self.postgres.server).url(self.database)
 
     @property
     def environment(self) -> dict[str, str]:
         """What every part is told: addresses and the state directory."""
         return {
             "FELDSHER_DATABASE_URL": self.database_url,
-            "FELDSHER_MQTT_URL": self.mosquitto.url,
+            "FELDSHER_MQTT_URL": self.broker_url or self.mosquitto.url,
             "FELDSHER_API_URL": self.api_url,
             "FELDSHER_STATE": str(self.state),
         }
@@ -152,9 +159,11 @@ class Stack:
         warming = self._process("warm", "feldsher-edge", "warm")
         warming.start()  # compiles the ECG kernels once per machine, while the rest starts
         self.say("starting PostgreSQL with TimescaleDB, mosquitto and D-Bus …")
-        self.postgres.start()
-        self.postgres.create_database(DATABASE)
-        self.mosquitto.start()
+        if self.server is None:
+            self.postgres.start()
+        (self.server or self.postgres.server).create_database(self.database)
+        if self.broker_url is None:
+            self.mosquitto.start()
         self.dbus.start()
         for name in ("ingest", "cloud"):
             client_files(self.authority, name)
@@ -234,6 +243,8 @@ class Stack:
             part.stop()
         self.mosquitto.stop()
         self.postgres.stop()
+        if self.server is not None:
+            self.server.drop_database(self.database)
 
 
 def _program(name: str) -> str:
