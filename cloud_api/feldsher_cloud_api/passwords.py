@@ -66,8 +66,8 @@ def is_locked(pool: db.Pool, username: str, now: datetime) -> bool:
 class Brake:
     """Token buckets per network address: `burst` attempts at once, then one every `every` seconds; bounded memory."""
 
-    burst: float = 20
-    every: float = 3
+    burst: float = 60
+    every: float = 1
     capacity: int = 10_000
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict[str, tuple[float, float]])
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -35,6 +35,11 @@ def test_signed_report_is_final_and_can_be_proved(clinic: Clinic) -> None:
     assert (final["status"], final["meta"]["versionId"]) == ("final", "2")
     assert final["resultsInterpreter"][0]["display"] == "DEMO Doctor"
     assert clinic.browser.get(f"/fhir/DiagnosticReport/{report}/_history/1").json()["status"] == "preliminary"
+    picture = clinic.browser.get(f"/fhir/{final['presentedForm'][0]['url']}").text
+    assert "Confirmed: DEMO Doctor" in picture
+    assert "UNCONFIRMED" not in picture
+    before = clinic.browser.get(f"/fhir/DiagnosticReport/{report}/_history/1").json()
+    assert "UNCONFIRMED" in clinic.browser.get(f"/fhir/{before['presentedForm'][0]['url']}").text
     results = clinic.browser.get("/fhir/Observation").json()["entry"]
     assert {e["resource"]["status"] for e in results} == {"final"}
     proof = clinic.browser.get(f"/fhir/Provenance?target=DiagnosticReport/{report}&signature-type:missing=false").json()
@@ -70,6 +75,9 @@ def test_what_the_doctor_changed_stays_visible(clinic: Clinic) -> None:
     said = [e for e in final["extension"] if e["url"] == signature.INTERPRETER_SAID]
     assert said[0]["valueString"].endswith("Probable atrial fibrillation.")
     assert "conclusionCode" not in final
+    picture = clinic.browser.get(f"/fhir/{final['presentedForm'][0]['url']}").text
+    assert "Sinus rhythm with" in picture
+    assert "Atrial fibrillation" not in picture
     with clinic.owner() as connection:
         assert signature.verify(connection, UUID(report))
 

@@ -16,11 +16,15 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 from uuid import UUID
 
+import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from feldsher_ehr_core.ecg import Statement
+from feldsher_ingest import read
+from feldsher_signal import draw
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -35,15 +39,21 @@ _queries = db.queries("signature")
 VERIFICATION = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.5"}
 """Verification signature, http://hl7.org/fhir/R4/valueset-signature-type.html."""
 INTERPRETER_SAID = "urn:feldsher:interpreter-conclusion"
+UNCONFIRMED = "Unconfirmed."
+"""How the interpreter ends its own conclusion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a doctor asks for: the password again, the version that was seen, and their own conclusion if it differs."""
+    """What a doctor asks for: the password again, the version that was seen, and their own conclusion if it differs.
+
+    `agrees`: the conclusion only puts the interpreter's statements into words, so its codes stay.
+    """
 
     password: str
     version: int
     conclusion: str | None = None
+    agrees: bool = False
 
 
 class Signer(Protocol):
@@ -128,8 +138,9 @@ def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored
         content = shown.content()
         if content["status"] != "preliminary":
             raise FhirError(409, "conflict", f"the report is {content['status']}, only a preliminary one can be signed")
-        final = _finalise(content, who, wish.conclusion, now)
+        final = _finalise(content, who, wish, now)
         signed = _manifest(connection, shown, final["conclusion"], who, now)
+        _confirm_picture(connection, of, final, shown.patient, who, now)
         signature = open_signer(connection, who.person, wish.password).sign(signed)
         version = store.update(connection, final, patient=shown.patient, now=now)
         _confirm_results(connection, final, now)
@@ -152,13 +163,17 @@ def _authenticate_again(of: Context, who: Principal, password: str, now: datetim
         raise FhirError(403, "security", "the password is not right, or the account is locked for a while")
 
 
-def _finalise(report: dict[str, Any], who: Principal, conclusion: str | None, now: datetime) -> dict[str, Any]:
+def _finalise(report: dict[str, Any], who: Principal, wish: Asked, now: datetime) -> dict[str, Any]:
     final = {**report, "status": "final", "issued": dates.render(now)}
     final["resultsInterpreter"] = [{"reference": who.reference, "display": who.display}]
-    if conclusion is not None and conclusion != report.get("conclusion"):
-        kept = {"url": INTERPRETER_SAID, "valueString": report.get("conclusion", "")}
+    said = report.get("conclusion", "")
+    # The interpreter ends by calling itself unconfirmed, which a confirmed report must not say.
+    conclusion = said.removesuffix(UNCONFIRMED).strip() if wish.conclusion is None else wish.conclusion
+    if conclusion != said:
+        kept = {"url": INTERPRETER_SAID, "valueString": said}
         final["extension"] = [*report.get("extension", []), kept]
         final["conclusion"] = conclusion
+    if wish.conclusion not in (None, said) and not wish.agrees:
         # The interpreter's codes are its own; a doctor's text must not stand beside codes that it contradicts.
         final.pop("conclusionCode", None)
     return final
@@ -181,6 +196,33 @@ def _manifest(connection: db.Connection, shown: store.Stored, conclusion: str, w
         "at": dates.render(now),
     }
     return json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _confirm_picture(
+    connection: db.Connection, of: Context, final: dict[str, Any], patient: UUID | None, who: Principal, now: datetime
+) -> None:
+    """Draw the picture again without its "unconfirmed" stamp; the one that was shown stays with the earlier version."""
+    row = _queries.recording_id(connection, report=UUID(final["id"]))
+    stored = read.recording(connection, row[0]) if row else None
+    if stored is None:
+        return
+    found = stored.interpretation
+    changed = any(e["url"] == INTERPRETER_SAID for e in final.get("extension", []))
+    if found is not None and changed:
+        # The page shows what was signed: the doctor's own words.
+        own = Statement("physician", final["conclusion"], "definite", ())
+        found = msgspec.structs.replace(found, conclusion=final["conclusion"], statements=(own,))
+    words = f"{who.display}, {now:%Y-%m-%d %H:%M} UTC"
+    svg = draw.svg(stored.recording, found, confirmed=words, watermark="DEMO" if of.settings.demo else None)
+    identity = store.new_id(now)
+    keep_picture(connection, identity, svg, patient, now)
+    final["presentedForm"] = [{"contentType": "image/svg+xml", "url": f"Binary/{identity}", "title": "ECG, confirmed"}]
+
+
+def keep_picture(connection: db.Connection, identity: UUID, svg: str, patient: UUID | None, now: datetime) -> None:
+    """Store an SVG picture as a Binary."""
+    resource = {"resourceType": "Binary", "id": str(identity), "contentType": "image/svg+xml"}
+    store.insert(connection, resource, patient=patient, now=now, extra={"bytes": svg.encode()})
 
 
 def _confirm_results(connection: db.Connection, report: dict[str, Any], now: datetime) -> None:

@@ -14,6 +14,7 @@ from feldsher_signal import draw
 
 from feldsher_cloud_api import db
 from feldsher_cloud_api.care.order import ECG_STUDY, STATE
+from feldsher_cloud_api.care.signature import keep_picture
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
@@ -186,12 +187,6 @@ def _picture(
     svg = draw.svg(stored.recording, stored.interpretation, watermark=watermark)
     keep_picture(connection, identity, svg, patient, now)
     return identity
-
-
-def keep_picture(connection: db.Connection, identity: UUID, svg: str, patient: UUID | None, now: datetime) -> None:
-    """Store an SVG picture as a Binary."""
-    resource = {"resourceType": "Binary", "id": str(identity), "contentType": "image/svg+xml"}
-    store.insert(connection, resource, patient=patient, now=now, extra={"bytes": svg.encode()})
 
 
 def _trail(

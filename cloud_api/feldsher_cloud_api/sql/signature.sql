@@ -10,6 +10,10 @@ SELECT salt, nonce, wrapped FROM cloud.signing_key WHERE person = :person;
 -- The hash of the samples that a report interprets.
 SELECT e.sha256 FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording WHERE r.id = :report;
 
+-- name: recording_id^
+-- The recording that a report interprets.
+SELECT recording FROM fhir.diagnosticreport WHERE id = :report AND recording IS NOT NULL;
+
 -- name: add_signature!
 -- Keep a signature with the exact bytes that were signed.
 INSERT INTO cloud.signature (id, report, version, person, at, signed, jws)
