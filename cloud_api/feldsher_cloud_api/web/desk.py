@@ -43,6 +43,13 @@ class Desk:
         self.note(kind, stored.patient, [stored.id])
         return stored
 
+    def picture(self, identity: UUID) -> bytes:
+        """Return the bytes of a Binary; FhirError 404 where there is none within reach."""
+        access.permit(self.who, "Binary", "read")
+        data, stored = store.picture(self.connection, identity, self.reach)
+        self.note("Binary", stored.patient, [identity])
+        return data
+
     def unshown(self) -> None:
         """Forget what was looked up: the reader already sees it and nothing new is shown."""
         self.seen.clear()

@@ -9,13 +9,19 @@ from uuid import UUID
 
 import msgspec
 import numpy as np
-from feldsher_ehr_core.ecg import Beat, Interpretation, Wave
+from feldsher_ehr_core.ecg import Beat, Interpretation, Statement, Wave
+from feldsher_signal import registry
 from feldsher_signal.record import Recording
 from numpy.typing import NDArray
 
+from feldsher_cloud_api.care.signature import UNCONFIRMED
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.shapes import SIGNED, Person
 
+LIMITS = registry.FIRST + registry.LAST
+"""Codes that say what could not be judged: they stand before the findings."""
+_BY_LEAD = ("LEADOFF", "NOISE")
+"""Limits that the quality of each lead tells more exactly."""
 _UNITS = {"rate": "per_min"} | {f"axis_{wave}": "°" for wave in ("p", "qrs", "t")}
 _MEASURES = (
     "rate", "pr", "p_dur", "qrs", "qt", "qtc_fridericia", "qtc_bazett", "qtc_framingham", "qtc_hodges",
@@ -38,6 +44,7 @@ class Source:
     pacemaker_known: bool
     conclusion: str | None
     stated: str
+    agreed: bool
     signed_by: str | None
     signed_at: datetime | None
     recording: Recording
@@ -58,6 +65,13 @@ class Said:
     certainty: str
     because: tuple[str, ...]
     critical: bool
+    rule: str = ""
+    source: str = ""
+
+    @property
+    def limits(self) -> bool:
+        """Whether it tells what could not be judged, rather than a finding."""
+        return self.code in LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +111,15 @@ class EcgPage:
         return self.source.status in SIGNED
 
     @property
+    def findings(self) -> tuple[Said, ...]:
+        """The statements that are findings."""
+        return tuple(s for s in self.statements if not s.limits)
+
+    @property
     def critical_texts(self) -> tuple[str, ...]:
-        """The critical statements."""
+        """The critical statements, unless a physician has put other words in their place."""
+        if self.signed and not self.source.agreed:
+            return ()
         return tuple(s.text for s in self.statements if s.critical)
 
     @property
@@ -110,7 +131,8 @@ class EcgPage:
     def draft(self) -> str:
         """What the doctor's conclusion starts from: the machine's own text, or the statements in another language."""
         said = "; ".join(s.text for s in self.statements)
-        return self.source.stated or said if self.language == "en" else said or self.source.stated
+        stated = self.source.stated.removesuffix(UNCONFIRMED).strip()
+        return stated or said if self.language == "en" else said or stated
 
     @property
     def seconds(self) -> float:
@@ -134,19 +156,30 @@ def ecg_page(source: Source, words: Catalogue) -> EcgPage:
     return EcgPage(
         source,
         unjudged(source, words),
-        tuple(
-            Said(s.code, words.code("statement", s.code, s.text), s.certainty, s.because, s.critical)
-            for s in (said.statements if said else ())
-        ),
+        tuple(_said(s, words) for s in (said.statements if said else ())),
         _measured(said, words),
         _beats(said),
         words.language,
     )
 
 
+def _said(statement: Statement, words: Catalogue) -> Said:
+    entry = registry.REGISTRY.get(statement.code)
+    return Said(
+        statement.code,
+        words.code("statement", statement.code, statement.text),
+        statement.certainty,
+        statement.because,
+        statement.critical,
+        entry.rule if entry else "",
+        entry.source if entry else "",
+    )
+
+
 def finding(statements: list[tuple[str, str]], words: Catalogue) -> str:
-    """Return one line for lists: statements (code, the engine's own text) in the reader's language."""
-    return "; ".join(words.code("statement", code, text) for code, text in statements)
+    """Return one line for lists: findings (code, the engine's own text) in the reader's language; limits only alone."""
+    findings = [(code, text) for code, text in statements if code not in LIMITS]
+    return "; ".join(words.code("statement", code, text) for code, text in findings or statements)
 
 
 def unjudged(source: Source, words: Catalogue) -> tuple[str, ...]:
@@ -165,6 +198,7 @@ def unjudged(source: Source, words: Catalogue) -> tuple[str, ...]:
         whole = {lead for lead, quality in said.quality.leads.items() if not quality.usable}
         lines += [_segment(s.start, s.end, s.lead, s.issues, said.fs, words) for s in said.quality.segments
                   if not s.usable and s.lead not in whole]  # fmt: skip
+    lines += _limits(said, words) if said else []
     lines += [f"{lead}: {words.code('issue', 'lead_off')}" for lead in source.lead_off if said is None]
     if source.partial:
         lines.append(words.say("ecg.partial", why=source.partial))
@@ -173,6 +207,14 @@ def unjudged(source: Source, words: Catalogue) -> tuple[str, ...]:
     if not source.pacemaker_known:
         lines.append(words.say("ecg.pacing_unknown"))
     return tuple(lines)
+
+
+def _limits(said: Interpretation, words: Catalogue) -> list[str]:
+    return [
+        words.say("ecg.limit", text=words.code("statement", s.code, s.text), why="; ".join(s.because))
+        for s in said.statements
+        if s.code in LIMITS and s.code not in _BY_LEAD
+    ]
 
 
 def _segment(start: int, end: int, lead: str, issues: tuple[str, ...], fs: float, words: Catalogue) -> str:

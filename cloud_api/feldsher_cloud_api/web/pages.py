@@ -25,7 +25,6 @@ from feldsher_cloud_api.web.desk import Desk, desk
 from feldsher_cloud_api.web.render import (
     LANGUAGE_COOKIE,
     Page,
-    display_zone,
     page_headers,
     static_directory,
     static_hash,
@@ -302,14 +301,10 @@ def ecg_samples(identity: UUID, request: Request, of: CurrentContext, who: Curre
 
 
 @router.get("/ecg/{identity}/paper.svg")
-def ecg_paper(identity: UUID, page: CurrentPage, of: CurrentContext, who: CurrentPrincipal) -> Response:
-    """Return the recording on paper, stamped unconfirmed until it is signed."""
+def ecg_paper(identity: UUID, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Return the picture of the report: stamped unconfirmed until it is signed."""
     with desk(of, who) as at:
-        shown = record.source(at, identity)
-        at_time = page.words.moment(shown.signed_at, display_zone()) if shown.signed_at else None
-        confirmed = f"{shown.signed_by}, {at_time}" if at_time else None
-        watermark = page.words.say("page.demo_short") if of.settings.demo else None
-        data = record.paper(shown, confirmed=confirmed, watermark=watermark)
+        data = record.paper(at, identity)
     # A picture is looked at, never run.
     headers = page_headers() | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
     return Response(data, media_type="image/svg+xml", headers=headers)
@@ -318,11 +313,14 @@ def ecg_paper(identity: UUID, page: CurrentPage, of: CurrentContext, who: Curren
 @router.post("/ecg/{identity}/sign")
 def ecg_sign(identity: UUID, page: CurrentPage, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
     """Sign the report in the version that was shown, with the doctor's conclusion and their password again."""
-    conclusion, version = form.get("conclusion", "").strip(), form.get("version", "")
+    conclusion, version = form.get("conclusion", "").replace("\r\n", "\n").strip(), form.get("version", "")
     if not conclusion or not version.isdigit():
         return _ecg(identity, page, of, who, page.words.say("sign.empty"), conclusion)
+    with desk(of, who) as at:
+        agrees = conclusion == ecg.ecg_page(record.source(at, identity), page.words).draft
+    wish = signature.Asked(form.get("password", ""), int(version), conclusion, agrees)
     try:
-        signature.sign(of, who, identity, signature.Asked(form.get("password", ""), int(version), conclusion))
+        signature.sign(of, who, identity, wish)
     except FhirError as error:
         if error.status == 404:
             raise

@@ -7,7 +7,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from feldsher_ingest.read import StoredRecording
-from feldsher_signal import draw
 
 from feldsher_cloud_api.care import ecg as care_ecg
 from feldsher_cloud_api.care.order import STATE
@@ -52,7 +51,7 @@ def report(stored: Stored, patient: Person | None, words: Catalogue) -> Report:
         dates.parse(content["effectivePeriod"]["start"])[0],
         content["status"],
         ecg.finding(codes, words) if codes else content.get("conclusion", ""),
-        any(_extensions(content, CRITICAL)),
+        any(_extensions(content, CRITICAL)) and bool(codes),
         judged,
     )
 
@@ -136,6 +135,7 @@ def source(at: Desk, identity: UUID) -> ecg.Source:
         taken=dates.parse(content["effectivePeriod"]["start"])[0],
         indication=indication(at.read("ServiceRequest", order).content()) if order else None,
         conclusion=content.get("conclusion", "") if signed else None,
+        agreed="conclusionCode" in content,
         stated=said,
         signed_by=_signer(content) if signed else None,
         signed_at=_instant(content.get("issued")) if signed else None,
@@ -167,9 +167,10 @@ def _instant(text: str | None) -> datetime | None:
     return dates.parse(text)[0] if text else None
 
 
-def paper(of: ecg.Source, *, confirmed: str | None, watermark: str | None) -> bytes:
-    """Return the recording on paper as SVG; without `confirmed` it is stamped unconfirmed."""
-    return draw.svg(of.recording, of.interpretation, confirmed=confirmed, watermark=watermark).encode()
+def paper(at: Desk, identity: UUID) -> bytes:
+    """Return the picture that a report presents: stamped unconfirmed until it is signed, afterwards the one signed."""
+    content = at.read("DiagnosticReport", identity).content()
+    return at.picture(UUID(content["presentedForm"][0]["url"].rsplit("/", 1)[-1]))
 
 
 def documents(at: Desk, patient: Person, words: Catalogue) -> tuple[Document, ...]:

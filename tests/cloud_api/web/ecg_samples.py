@@ -83,6 +83,7 @@ def source(**changes: object) -> Source:
         "indication": "Chest pain",
         "pacemaker_known": False,
         "conclusion": None,
+        "agreed": True,
         "stated": "Sinus rhythm; third-degree AV block",
         "signed_by": None,
         "signed_at": None,

@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from feldsher_cloud_api.web import catalogue as words
+from feldsher_signal.quality import ISSUES
+from feldsher_signal.registry import REGISTRY
 
 WEB = files("feldsher_cloud_api.web")
 PLURALS = {"en": {"one", "other"}, "ru": {"one", "few", "many"}}
@@ -40,7 +42,7 @@ def test_same_fields_in_both_languages() -> None:
 def test_no_russian_sentence_is_left_in_english() -> None:
     ru = words.catalogue("ru").sentences
     latin = {k for k, v in ru.items() if not re.search("[а-яА-ЯёЁ]", v)}
-    assert latin == {"page.product", "ecg.layout_3x4", "ecg.layout_6x2"}
+    assert latin == {"page.product", "ecg.layout_3x4", "ecg.layout_6x2", "ecg.layout_12x1", "ecg.limit"}
 
 
 @pytest.mark.parametrize(("name", "text"), _templates())
@@ -80,6 +82,17 @@ def test_russian_plurals(n: int, form: str) -> None:
 )
 def test_language_is_the_persons_choice_then_the_browsers(wanted: str | None, accepted: str, language: str) -> None:
     assert words.choose(wanted, accepted) == language
+
+
+def test_english_says_what_the_engines_registry_says_and_russian_has_every_code() -> None:
+    english, russian = words.catalogue("en").group("statement"), words.catalogue("ru").group("statement")
+    assert {code: english.get(code) for code in REGISTRY} == {code: entry.text for code, entry in REGISTRY.items()}
+    assert not REGISTRY.keys() - russian.keys()
+
+
+def test_every_quality_issue_has_words() -> None:
+    for language in words.LANGUAGES:
+        assert not set(ISSUES) - words.catalogue(language).group("issue").keys()
 
 
 def test_unknown_language_is_refused() -> None:

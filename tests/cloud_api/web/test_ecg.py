@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from feldsher_cloud_api.web import ecg
 from feldsher_cloud_api.web.catalogue import catalogue
-from feldsher_ehr_core.ecg import STANDARD_LEADS
+from feldsher_ehr_core.ecg import STANDARD_LEADS, Statement
 from feldsher_signal.record import MISSING
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 
@@ -113,3 +114,23 @@ def test_viewer_meta_has_no_person_in_it() -> None:
 
 def test_findings_in_lists() -> None:
     assert ecg.finding([("AFIB", "x"), ("ZZZ", "own words")], EN) == "Atrial fibrillation; own words"
+
+
+def test_limits_stand_before_findings_and_the_word_unconfirmed_is_not_signed() -> None:
+    said = samples.interpretation()
+    paced = Statement("PACENA", "Pacing not assessed", "definite", ("500 samples per second",))
+    changed = replace(said, statements=(*said.statements, paced))
+    source = samples.source(interpretation=changed, stated="Sinus rhythm. Unconfirmed.")
+    page = ecg.ecg_page(source, EN)
+    assert "Pacing not assessed: 500 samples per second" in page.unjudged
+    assert "PACENA" not in [s.code for s in page.findings]
+    assert page.draft == "Sinus rhythm."
+    assert page.statements[0].source.startswith("AHA/ACC/HRS 2007")
+    assert ecg.finding([("PACENA", "x"), ("SR", "x")], EN) == "Sinus rhythm"
+    assert ecg.finding([("PACENA", "x")], EN) == "Pacing not assessed"
+
+
+def test_what_a_physician_replaced_alarms_no_more() -> None:
+    assert ecg.ecg_page(samples.source(status="final", agreed=False), EN).critical is False
+    assert ecg.ecg_page(samples.source(status="final", agreed=True), EN).critical is True
+    assert ecg.ecg_page(samples.source(status="preliminary", agreed=False), EN).critical is True

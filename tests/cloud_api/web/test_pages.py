@@ -216,12 +216,28 @@ def test_a_signed_ecg_is_signed_everywhere(clinic: Any, doctor: Any) -> None:
     assert "UNCONFIRMED" not in page
     assert "Sign…" not in page
     assert "AV block III, my words" in page
+    assert "not signed: replaced by the doctor" in page
+    assert "CRITICAL" not in page
     assert "Machine's text, before the doctor" in html.unescape(page)
     assert str(ecg) not in doctor.get("/worklist")
     svg = doctor.get(f"/ecg/{ecg}/paper.svg")
     assert "UNCONFIRMED" not in svg
     assert "DEMO Doctor" in svg
     assert "UNCONFIRMED" not in doctor.get(f"/ecg/{ecg}/print")
+
+
+def test_a_doctor_who_agrees_signs_the_statements_and_no_word_unconfirmed_is_left(clinic: Any, doctor: Any) -> None:
+    ecg = clinic.recording(order=ordered(clinic, doctor))
+    page = doctor.get(f"/ecg/{ecg}")
+    draft = re.search(r'<textarea id="conclusion"[^>]*>([^<]*)</textarea>', page)
+    assert draft is not None
+    assert "Sinus rhythm; third-degree AV block" in draft[1]
+    words = html.unescape(draft[1]).replace("\n", "\r\n")
+    page = doctor.post(f"/ecg/{ecg}/sign", version="1", conclusion=words, password=clinic.password("doctor"))
+    assert "not signed: replaced" not in page
+    assert "CRITICAL FINDING" in page
+    (content,) = clinic.query("SELECT content FROM fhir.diagnosticreport WHERE id = %s", ecg)[0]
+    assert [c["coding"][0]["code"] for c in content["conclusionCode"]] == ["SR", "3AVB", "X-OWN"]
 
 
 def test_a_patient_reads_their_own_ecg_but_cannot_sign(clinic: Any, doctor: Any) -> None:

@@ -22,6 +22,12 @@ function text(ctx, k, words, x, y, mm, colour, align = "left", weight = "600") {
   ctx.font = `${weight} ${mm * k}px ${FONT}`;
   ctx.fillStyle = colour;
   ctx.textAlign = align;
+  ctx.save();
+  ctx.strokeStyle = "rgba(255, 253, 252, 0.85)"; // a halo, so that a word over a trace stays readable
+  ctx.lineWidth = mm * k * 0.22;
+  ctx.setLineDash([]);
+  ctx.strokeText(words, x * k, y * k);
+  ctx.restore();
   ctx.fillText(words, x * k, y * k);
 }
 
@@ -119,7 +125,7 @@ function marksOf(ctx, k, view, segment, meta, named) {
       const xs = ends.map((i) => toPaper(segment, view, { t: i / meta.fs, mv: 0 }).x);
       for (const x of xs) line(ctx, x * k, (segment.top + 4) * k, x * k, (segment.bottom - 1) * k);
       ctx.stroke();
-      if (named && xs.length) text(ctx, k, letter, xs.reduce((a, b) => a + b) / xs.length, segment.bottom - 1, 2.2, colour, "center");
+      if (named && xs.length) text(ctx, k, letter, xs.reduce((a, b) => a + b) / xs.length, segment.bottom - (letter === "QRS" ? 3.4 : 1), 2.2, colour, "center");
     }
   }
   ctx.setLineDash([]);
