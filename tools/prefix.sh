@@ -146,9 +146,10 @@ bake() { # DIR FINAL: interpreter and library path are absolute; done again when
         ! elf "$program" || "$patchelf" --set-interpreter "$lib/$ld" --force-rpath --set-rpath "$lib:$lib/systemd" "$program"
     done
 }
+host_has_zoneinfo() { [ -e /usr/share/zoneinfo/UTC ]; }
 own_zoneinfo() { # DIR: Debian's PostgreSQL reads the host's time zones; a slim container has none
     # A path relative to the data directory (where every server process stands); services.py puts a link there.
-    [ -e /usr/share/zoneinfo/UTC ] || sed -i 's#/usr/share/zoneinfo\x00#./zoneinfo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00#g' "$1"/usr/lib/postgresql/17/bin/postgres
+    host_has_zoneinfo || sed -i 's#/usr/share/zoneinfo\x00#./zoneinfo\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00#g' "$1"/usr/lib/postgresql/17/bin/postgres
 }
 check() { # DIR: no library may come from the host; then the prefix is complete
     local lib=$1/usr/lib/$TRIPLET file foreign
@@ -169,7 +170,7 @@ build() {
     private_apt "$work/apt"
     wanted >"$APT/wanted"
     [ -s "$APT/wanted" ] || die "the archive does not offer ${PACKAGES[*]}"
-    name=prefix-$(cat "$APT/wanted" "$HERE/prefix.sh" | sha256sum | cut -c1-12)
+    name=prefix-$({ cat "$APT/wanted"; recipe; } | sha256sum | cut -c1-12)
     final=$BASE/$name
     if [ ! -e "$final/baked" ]; then
         mkdir "$work/root"
@@ -187,7 +188,7 @@ build() {
     mv -T "$STATE/prefix.$$" "$STATE/prefix"
     remove_old "$final"
 }
-recipe() { sha256sum <"$HERE/prefix.sh" | cut -c1-16; }
+recipe() { { cat "$HERE/prefix.sh"; if host_has_zoneinfo; then echo "the host's zones"; fi; } | sha256sum | cut -c1-16; }
 remove_old() { # CURRENT: older prefixes that no running process uses
     local old
     for old in "$BASE"/prefix-*; do

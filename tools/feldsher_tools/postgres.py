@@ -89,7 +89,7 @@ class Postgres:
             pid_file=place.run / f"{name}.pid",
             stop_signal=signal.SIGINT,  # "fast": sessions are ended, everything is written
             user=(place.uid, place.gid) if os.geteuid() == 0 else None,
-            cwd=self.data,  # before it has read its settings, too: see initialise() for time zones
+            cwd=self.data,  # also before it has read its settings, for _link_time_zones
             address=self.url(),
             outlives_parent=outlives,
         )
@@ -118,24 +118,35 @@ class Postgres:
         fresh = self.directory / "data.new"
         self.place.make_directory(self.directory)
         shutil.rmtree(fresh, ignore_errors=True)
+        self._link_time_zones(self.directory)
         command = [self.place.program("initdb"), "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-k"]
         # the builtin provider gives the same order of text on every machine; C.UTF-8 knows Cyrillic letters
         command += ["--locale-provider=builtin", "--locale=C.UTF-8", "--no-instructions"]
         done = subprocess.run(
-            [*as_user(self.process.user), *command], cwd=self.directory, capture_output=True, text=True, check=False
+            [*as_user(self.process.user), *command],
+            cwd=self.directory,
+            env=os.environ | {"TZ": "UTC"},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise ServiceError(f"initdb failed in {fresh}:\n{done.stdout}{done.stderr}")
         with (fresh / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
-        if not Path("/usr/share/zoneinfo/UTC").exists():
-            # on such a host tools/prefix.sh made the server look here instead
-            (fresh / "zoneinfo").symlink_to(self.place.prefix / "usr/share/zoneinfo")
         fresh.rename(self.data)
+
+    def _link_time_zones(self, directory: Path) -> None:
+        # on a host without time zones tools/prefix.sh makes the server look in its working directory instead
+        link = directory / "zoneinfo"
+        if not Path("/usr/share/zoneinfo/UTC").exists():
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.place.prefix / "usr/share/zoneinfo")
 
     def start(self) -> None:
         """Start the server (making its data first) and wait until it answers; after a kill it recovers first."""
         self.initialise()
+        self._link_time_zones(self.data)
         self.process.start()
         self.process.wait_ready(self._answers, timeout_s=60)
 
