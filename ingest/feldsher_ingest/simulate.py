@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from feldsher_ingest.link import tls_context
+from feldsher_ingest.link import send_at_once, tls_context
 from feldsher_ingest.settings import Tls
 
 START_US = 1_795_400_000_000_000  # 2026-11-22
@@ -134,6 +134,7 @@ class GatewayClient:
         )
         self._client.tls_set_context(tls_context(tls))  # pyright: ignore[reportUnknownMemberType]
         self._client.max_inflight_messages_set(100)
+        self._client.on_socket_open = send_at_once
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_message = self._on_message
