@@ -15,7 +15,7 @@ def rows() -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def tests_of(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     return {
         node.name
         for node in ast.walk(ast.parse(path.read_text()))
@@ -37,7 +37,7 @@ def test_every_hazard_names_controls_and_tests_that_exist(row: list[str]) -> Non
     assert links, f"{row[0]} names no test"
     for path, name in links:
         assert (ROOT / path).is_file(), f"{row[0]}: {path} does not exist"
-        assert name in tests_of(ROOT / path), f"{row[0]}: {path} has no {name}"
+        assert name in names_in(ROOT / path), f"{row[0]}: {path} has no {name}"
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
