@@ -141,6 +141,7 @@ def test_killed_in_the_middle_of_a_transaction_everything_is_there_once(
     assert rows("select count(*) from dead_letter") == [(0,)]
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_everything_is_there_once(
     settings: Settings, gateway: Connect, spawn: Spawn, rows: Rows
 ) -> None:
