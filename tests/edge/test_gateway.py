@@ -36,7 +36,7 @@ FAST = """
 [mqtt]
 backoff_base_s = 0.05
 backoff_cap_s = 0.3
-receipt_timeout_s = 0.5
+receipt_timeout_s = 60
 heartbeat_s = 0.2
 [interpreter]
 enabled = false

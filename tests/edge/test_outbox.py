@@ -247,7 +247,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutboxMachine = OutboxMachine.TestCase
-TestOutboxMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestOutboxMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
 
 
 # --- what the model does not say ---------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ from feldsher_tools.mosquitto import ACL, Mosquitto
 Reach = Callable[..., Broker]
 StartCloud = Callable[..., VirtualCloud]
 FAST = Mqtt(window=8, backoff_base_s=0.05, backoff_cap_s=0.3, receipt_timeout_s=0.4)
+PATIENT = Mqtt(window=8, backoff_base_s=0.05, backoff_cap_s=0.3, receipt_timeout_s=60)
+"""For tests that count: nothing is repeated only because this machine is busy."""
 _NAMES = count(1)
 
 
@@ -98,13 +100,14 @@ async def test_messages_arrive_and_are_released_by_receipts(
     there = cloud()
     outbox = open_outbox(tmp_path / "o", gateway)
     ids = [outbox.put(status(str(i))) for i in range(50)]
-    async with publishing(outbox, reach(gateway)) as publisher:
+    async with publishing(outbox, reach(gateway), PATIENT) as publisher:
         await until(lambda: waiting(outbox) == 0)
         later = await outbox.call(outbox.put, status("later"))
         await until(lambda: later in there.stored)
-        await until(lambda: waiting(outbox) == 0)
+        await until(lambda: publisher.figures.stored == 51)
+    assert waiting(outbox) == 0
     assert [m.env.id for m in there.of(wire.DeviceStatus)] == [*ids, later]
-    assert (publisher.figures.stored, publisher.figures.duplicate) == (51, 0)
+    assert publisher.figures.duplicate == 0
     assert outbox.counts().kept == 51
     outbox.close()
 
@@ -161,7 +164,7 @@ async def test_priority_then_sequence(tmp_path: Path, gateway: str, reach: Reach
     outbox = open_outbox(tmp_path / "o", gateway)
     order = [Priority.C, Priority.A, Priority.B, Priority.C, Priority.A]
     ids = [outbox.put(status(), priority) for priority in order]
-    async with publishing(outbox, reach(gateway)):
+    async with publishing(outbox, reach(gateway), PATIENT):
         await until(lambda: len(there.stored) == 5)
     assert [m.env.id for m in there.of(wire.DeviceStatus)] == [ids[i] for i in (1, 4, 2, 0, 3)]
     outbox.close()
@@ -177,9 +180,9 @@ async def test_quarantined_and_duplicate_receipts_release_too(
     outbox = open_outbox(tmp_path / "o", gateway)
     outbox.put(status("bad"))
     outbox.put(status("good"))
-    async with publishing(outbox, reach(gateway)) as publisher:
-        await until(lambda: waiting(outbox) == 0)
-    assert (publisher.figures.quarantined, publisher.figures.duplicate) == (1, 1)
+    async with publishing(outbox, reach(gateway), PATIENT) as publisher:
+        await until(lambda: (publisher.figures.quarantined, publisher.figures.duplicate) == (1, 1))
+    assert waiting(outbox) == 0
     outbox.close()
 
 
@@ -378,7 +381,7 @@ def test_a_gateway_killed_between_commit_and_receipt_loses_nothing(
     committed: set[UUID] = set()
     rng = Random(7)  # noqa: S311 - repeatable on purpose
     tls_files = [str(a) for a in files.tls.args]  # type: ignore[attr-defined]
-    for life in range(4):
+    for life in range(3):
         arguments = [str(tmp_path / "o"), gateway, str(files.port), *tls_files, str(life * 1_000_000)]
         with subprocess.Popen([sys.executable, "-c", CHILD, *arguments], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
@@ -394,7 +397,7 @@ def test_a_gateway_killed_between_commit_and_receipt_loses_nothing(
 
     asyncio.run(finish())
     assert committed <= set(there.stored)
-    assert len(committed) >= 80
+    assert len(committed) >= 60
     outbox.close()
 
 
