@@ -40,6 +40,10 @@ def decode(coded: bytes, leads: int, n: int, codec: str = ZDB32) -> NDArray[np.i
     if leads < 1 or n < 1 or leads * n > MAX_SAMPLES:
         raise CodecError(f"shape: {leads} leads of {n} samples cannot be decoded")
     try:
+        # the decompressor allocates what a frame announces, whatever max_output_size says
+        announced = zstandard.frame_content_size(coded)
+        if announced != size:
+            raise CodecError(f"samples: the frame announces {announced} bytes where {size} are needed")
         plain = zstandard.ZstdDecompressor().decompress(coded, max_output_size=size)
     except zstandard.ZstdError as error:
         raise CodecError(f"samples: {error}") from error

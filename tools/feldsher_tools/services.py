@@ -125,6 +125,9 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
         "worker": ["feldsher-cloud", "worker"],
         "api": ["feldsher-cloud", "serve", "--port", str(API_PORT)],
     }
+    authority = ca.open_or_create(place.state / "secrets" / "ca")
+    for broker_user in ("ingest", "cloud"):
+        client_files(authority, broker_user)
     running = {note.name for note in recorded(place.run)}
     for name in [name for name in parts if name not in running]:
         part = Process(
