@@ -22,7 +22,7 @@ def reach(mosquitto: Server, authority: ca.CertificateAuthority) -> Reach:
     """Return how a client named `name` reaches the session's broker, or the one on `port`."""
 
     def at(name: str, port: int | None = None) -> Broker:
-        files = client_files(authority, name)
+        files = client_files(authority if port else mosquitto.authority, name)
         where = urlsplit(mosquitto.url)
         tls = partial(tls_context, files.ca, files.certificate, files.key)
         return Broker(where.hostname or "", port or where.port or 8883, tls, keepalive_s=5)
