@@ -189,12 +189,12 @@ build() {
     remove_old "$final"
 }
 recipe() { { cat "$HERE/prefix.sh"; if host_has_zoneinfo; then echo "the host's zones"; fi; } | sha256sum | cut -c1-16; }
-remove_old() { # CURRENT: older prefixes that no running process uses
+remove_old() { # CURRENT: prefixes of another day that no running process uses
     local old
     for old in "$BASE"/prefix-*; do
-        [ "$old" != "$1" ] && [ -d "$old" ] && ! readlink /proc/[0-9]*/exe 2>/dev/null | grep -qF "$old/" && rm -rf "$old"
+        if [ "$old" != "$1" ] && [ -n "$(find "$old" -maxdepth 0 -type d -mtime +0)" ] &&
+            ! readlink /proc/[0-9]*/exe 2>/dev/null | grep -qF "$old/"; then rm -rf "$old"; fi
     done
-    return 0
 }
 ready() {
     local now
