@@ -92,6 +92,8 @@ class Link(aiomqtt.Client):
         try:
             await super().__aexit__(kind, error, trace)
         finally:
+            if self._disconnected.done() and not self._disconnected.cancelled():
+                self._disconnected.exception()  # seen, so that asyncio does not complain of it
             # aiomqtt leaves the socket open, and in the event loop, where an error in a callback ended the connection
             if self._client.socket() is not None:
                 self._client._sock_close()  # pyright: ignore[reportPrivateUsage]
