@@ -16,8 +16,8 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import db, oauth, provision, signin, tokens
-from feldsher_cloud_api.access import Forbidden, Unauthenticated
+from feldsher_cloud_api import access, audit, db, oauth, provision, signin, tokens
+from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
@@ -127,6 +127,7 @@ def _refusals(app: FastAPI) -> None:
 
     @app.exception_handler(Forbidden)
     def forbidden(request: Request, error: Forbidden) -> Response:
+        _audit_refusal(request)
         return _refused(request, 403, "forbidden", str(error), {})
 
     @app.exception_handler(HTTPException)
@@ -135,6 +136,16 @@ def _refusals(app: FastAPI) -> None:
         return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
 
     _ = fhir_error, unauthenticated, forbidden, http_error
+
+
+def _audit_refusal(request: Request) -> None:
+    who: Principal | None = getattr(request.state, "principal", None)
+    if who is None:
+        return
+    of: Context = request.app.state.context
+    operation = f"{request.method} {getattr(request.scope.get('route'), 'path', 'other')}"
+    with access.asking(of.pool, who) as connection:
+        audit.refused(connection, who, operation, of.settings.clock())
 
 
 def _is_page(request: Request) -> bool:

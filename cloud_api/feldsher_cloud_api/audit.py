@@ -66,6 +66,12 @@ def search(
         )
 
 
+def refused(connection: db.Connection, principal: Principal, operation: str, now: datetime) -> None:
+    """Write that a principal was refused an operation (method and route template: no id, no value)."""
+    event = _event("rest", _TYPE_SYSTEM, "urn:feldsher:operation", operation, "E", "4", _agent(principal), now)
+    store.insert(connection, event, patient=None, now=now)
+
+
 def sign_in(connection: db.Connection, principal: Principal | None, *, success: bool, now: datetime) -> None:
     """Write that somebody has signed in or tried to; a wrong name is not kept, it may be a password."""
     agent = _agent(principal) if principal else {"requestor": True, "name": "unknown"}

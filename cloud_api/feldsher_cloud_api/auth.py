@@ -101,11 +101,12 @@ def optional_principal(
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
-        return _by_token(of, token.strip())
+        request.state.principal = principal = _by_token(of, token.strip())
+        return principal
     cookie = request.cookies.get(COOKIE)
     if not cookie:
         return None
-    principal = _by_cookie(of, cookie)
+    request.state.principal = principal = _by_cookie(of, cookie)
     if principal is not None and request.method not in _SAFE:
         check_csrf(request, cookie, form)
     return principal

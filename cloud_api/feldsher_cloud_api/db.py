@@ -68,8 +68,12 @@ def prepare(connection: Connection, role: str | None = None) -> None:
 def connect(url: str, role: str | None = None, *, autocommit: bool = False) -> Connection:
     """Return one prepared connection working as `role` (None: as the user of the address)."""
     connection = psycopg.connect(url)
-    prepare(connection, role)
-    connection.autocommit = autocommit
+    try:
+        prepare(connection, role)
+        connection.autocommit = autocommit
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

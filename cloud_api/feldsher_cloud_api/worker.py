@@ -121,6 +121,10 @@ class Worker:
                 delay = 0.1 if time.monotonic() - started > 10 else min(delay * 2, 5.0)
                 _log.warning("database_lost", error=type(error).__name__, again_s=delay)
                 self._stopping.wait(delay)
+            except Exception:
+                # Whatever it is (a schema not migrated yet, say), the other threads go on and this one tries again.
+                _log.exception("work_failed", work=work.__name__, again_s=5)
+                self._stopping.wait(5)
 
     def _project(self) -> None:
         table, url = projections(self.settings), self.settings.database_url

@@ -51,6 +51,18 @@ def test_every_change_is_noticed(clinic: Clinic, tampering: str, broken: tuple[i
         assert audit.verify(connection).broken == broken
 
 
+def test_refusal_is_audited_without_saying_of_whom(clinic: Clinic) -> None:
+    clinic.sign_in("technician")
+    clinic.browser.get(f"/fhir/Patient/{clinic.patients[0]}")
+    with clinic.owner() as connection:
+        rows = connection.execute(
+            "SELECT content #>> '{subtype,0,code}', content #>> '{agent,0,name}', content::text FROM fhir.auditevent"
+            " WHERE content ->> 'outcome' = '4'"
+        ).fetchall()
+    assert [row[:2] for row in rows] == [("GET /fhir/{kind}/{identity}", "DEMO Technician")]
+    assert clinic.patients[0] not in rows[0][2]
+
+
 def test_failed_access_leaves_no_event_and_search_one_per_patient(clinic: Clinic) -> None:
     clinic.sign_in("doctor")
     clinic.browser.get("/fhir/Patient/00000000-0000-7000-8000-000000000000")

@@ -111,7 +111,7 @@ def test_every_sign_in_is_audited(clinic: Clinic) -> None:
     clinic.browser.post("/login", data={"username": "doctor", "password": "a mistyped secret"})
     with clinic.owner() as connection:
         rows = connection.execute(
-            "SELECT content ->> 'outcome', content::text FROM fhir.auditevent ORDER BY id"
+            "SELECT content ->> 'outcome', content::text FROM fhir.auditevent ORDER BY 1"
         ).fetchall()
     assert [r[0] for r in rows] == ["0", "4"]
     assert "mistyped" not in rows[1][1]

@@ -173,6 +173,20 @@ def test_gateway_and_device_states_are_kept(clinic: Clinic) -> None:
     assert (gateway, device) == (("online",), ("cardiograph", "present"))
 
 
+def test_device_first_seen_by_its_status_can_be_ordered_once_it_has_recorded(clinic: Clinic) -> None:
+    clinic.receive(wire.DeviceStatus(env=clinic.envelope(CLINIC), device="kit-9", state="present"))
+    clinic.work()
+    clinic.receive(clinic.recording(device="kit-9"))
+    clinic.work()
+    with clinic.owner() as connection:
+        rows = connection.execute(
+            "SELECT d.kind, r.content #>> '{type,coding,0,code}' FROM cloud.device d JOIN fhir.device r USING (id)"
+            " WHERE d.address = %s",
+            (f"{CLINIC}/kit-9",),
+        ).fetchall()
+    assert rows == [("cardiograph", "cardiograph")]
+
+
 def test_event_that_fails_waits_longer_each_time_and_is_parked(clinic: Clinic) -> None:
     clinic.receive(clinic.vitals(clinic.time.now, BP), clinic.vitals(clinic.time.now - timedelta(hours=1), BP))
     with clinic.owner() as connection:

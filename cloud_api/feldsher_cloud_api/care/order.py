@@ -63,6 +63,12 @@ def request(
     return resource
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    person: store.Stored
+    route: Route
+
+
 def place(
     connection: db.Connection, principal: Principal, resource: dict[str, Any], *, now: datetime, life: timedelta
 ) -> dict[str, Any]:
@@ -70,6 +76,18 @@ def place(
 
     Faults are all named by their elements (InvalidResourceError, 422). The order lapses after `life`.
     """
+    checked = _checked(connection, principal, resource)
+    patient = checked.person.id
+    stored = {**resource, "id": str(store.new_id(now)), "authoredOn": dates.render(now)}
+    store.insert(connection, stored, patient=patient, now=now)
+    known = subject(checked.person.content(), resource, now.date())
+    _command(connection, UUID(stored["id"]), checked.route, known, now, life)
+    touched = [f"ServiceRequest/{stored['id']}"]
+    audit.record(connection, principal, interaction="create", action="C", now=now, resources=touched, patient=patient)
+    return stored
+
+
+def _checked(connection: db.Connection, principal: Principal, resource: dict[str, Any]) -> _Checked:
     faults = validate.structure(resource, validate.SERVICE_REQUEST)
     _fixed(resource, faults)
     validate.check(faults)
@@ -90,21 +108,9 @@ def place(
         faults.append(FaultError("ServiceRequest.performer[0]", words, "not-found"))
     _requester(resource, principal, faults)
     validate.check(faults)
-    if person is None or route is None or patient is None:
+    if person is None or route is None:
         raise AssertionError("validate.check has raised where any of these is missing")
-    stored = {**resource, "id": str(store.new_id(now)), "authoredOn": dates.render(now)}
-    store.insert(connection, stored, patient=patient, now=now)
-    _command(connection, UUID(stored["id"]), route, subject(person.content(), resource, now.date()), now, life)
-    audit.record(
-        connection,
-        principal,
-        interaction="create",
-        action="C",
-        now=now,
-        resources=[f"ServiceRequest/{stored['id']}"],
-        patient=patient,
-    )
-    return stored
+    return _Checked(person, route)
 
 
 def _fixed(resource: dict[str, Any], faults: list[FaultError]) -> None:

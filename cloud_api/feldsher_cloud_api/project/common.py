@@ -65,7 +65,7 @@ def device(
     identity, key = device_id(gateway, address), device_key(gateway, address)
     _queries.know_gateway(connection, gateway=gateway)
     if _queries.know_device(connection, id=identity, address=key, kind=kind) == 1:
-        store.insert(connection, device_resource(identity, key, kind, model), patient=None, now=now)
+        store.put(connection, device_resource(identity, key, kind, model), patient=None, now=now)
     _queries.saw_device(connection, gateway=gateway, device=identity, local_name=address, now=now)
     return identity
 

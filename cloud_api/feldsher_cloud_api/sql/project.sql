@@ -5,7 +5,8 @@ INSERT INTO cloud.gateway (id, name, state) VALUES (:gateway, :gateway, 'unknown
 -- name: know_device!
 -- Register a device at first sight; what was unknown gets its kind once that is seen.
 INSERT INTO cloud.device (id, address, kind) VALUES (:id, :address, :kind)
-ON CONFLICT (address) DO NOTHING;
+ON CONFLICT (address) DO UPDATE SET kind = excluded.kind
+WHERE cloud.device.kind = 'unknown' AND excluded.kind <> 'unknown';
 
 -- name: saw_device!
 -- A gateway has heard of a device.
