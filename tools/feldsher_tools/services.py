@@ -118,21 +118,21 @@ def same_port(place: Place, name: str) -> int:
 
 
 def start_parts(place: Place, environment: Mapping[str, str]) -> str:
-    """Start ingest, worker and API beside the servers; return the API's address."""
-    url = f"http://127.0.0.1:{API_PORT}"
+    """Start what does not run yet of ingest, worker and API beside the servers; return the API's address."""
+    running = {note.name: note for note in recorded(place.run)}
+    port = API_PORT if port_is_free(API_PORT) else free_port()
+    url = running["api"].address if "api" in running else f"http://127.0.0.1:{port}"
     parts = {
         "ingest": ["feldsher-ingest", "run"],
         "worker": ["feldsher-cloud", "worker"],
-        "api": ["feldsher-cloud", "serve", "--port", str(API_PORT)],
+        "api": ["feldsher-cloud", "serve", "--port", str(port)],
     }
-    authority = ca.open_or_create(place.state / "secrets" / "ca")
-    for broker_user in ("ingest", "cloud"):
-        client_files(authority, broker_user)
-    running = {note.name for note in recorded(place.run)}
-    for name in [name for name in parts if name not in running]:
+    for name, (program, *arguments) in parts.items():
+        if name in running:
+            continue
         part = Process(
             name,
-            [str(Path(sys.executable).with_name(parts[name][0])), *parts[name][1:]],
+            [str(Path(sys.executable).with_name(program)), *arguments],
             place.state / "log" / f"{name}.log",
             place.run / f"{name}.pid",
             environment={**environment, "FELDSHER_API_URL": url},
@@ -140,7 +140,7 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
             outlives_parent=True,
         )
         part.start()
-        part.wait_ready(lambda name=name: name != "api" or not port_is_free(API_PORT))
+        part.wait_ready(lambda name=name: name != "api" or not port_is_free(port))
     return url
 
 
