@@ -59,7 +59,7 @@ class PageRoute(APIRoute):
 def _sign_in_first(request: Request) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers=page_headers())
-    return RedirectResponse("/login?reason=expired", 303)
+    return RedirectResponse("/login?reason=expired" if auth.COOKIE in request.cookies else "/login", 303)
 
 
 def _refuse(request: Request, status: int) -> Response:

@@ -192,6 +192,19 @@ def test_speed_gain_layout_and_size_change_the_paper_in_true_millimetres(ecg: UU
     assert millimetres() == (270.0, 860.0)
 
 
+def test_a_tall_trace_gets_more_paper_instead_of_being_cut_off(ecg: UUID, browse: Open) -> None:
+    page = opened(browse("doctor"), ecg)
+    heights = page.evaluate(
+        """async () => {
+            const viewer = document.querySelector("script[src$='ecg.js']").src;
+            const { layPaper } = await import(viewer.replace("ecg.js", "ecg_paper.js"));
+            const view = { layout: "12x1", speed: 25, gain: 10, start: 0, seconds: 10 };
+            return [[1, 0], [3.1, 0], [1, 3.1]].map(([up, down]) => layPaper(view, ["I", "II"], { up, down }).height);
+        }"""
+    )
+    assert heights == [50, 70, 70]  # 3.1 mV are 31 mm and 15 mm are there already: 20 mm, whole squares, are added
+
+
 def test_screen_calibration_is_kept_by_the_browser(ecg: UUID, browse: Open) -> None:
     page = opened(browse("doctor"), ecg)
     page.get_by_role("button", name="Calibrate screen").click()
@@ -314,6 +327,14 @@ def test_every_page_is_readable(clinic: Any, ecg: UUID, browse: Open, width: int
             page.goto(path)
             assert page.evaluate(CHECKS) == [], (name, path)
             assert page.get_attribute("html", "lang") == locale[:2]
+
+
+def test_a_printed_ecg_is_one_sheet_of_paper_and_its_words(ecg: UUID, browse: Open) -> None:
+    page = browse("doctor")
+    page.goto(f"/ecg/{ecg}/print")
+    page.wait_for_function("document.querySelector('img').complete")
+    printed = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 2
 
 
 def test_no_page_is_heavier_than_100_kilobytes_before_its_data(clinic: Any, ecg: UUID, browse: Open) -> None:

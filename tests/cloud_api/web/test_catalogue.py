@@ -30,7 +30,8 @@ def _templates() -> list[tuple[str, str]]:
 
 def test_both_languages_have_the_same_sentences() -> None:
     en, ru = words.catalogue("en").sentences, words.catalogue("ru").sentences
-    assert {_without_plural(k) for k in en} == {_without_plural(k) for k in ru}
+    engines = {f"statement.{code}" for code in REGISTRY}  # their English is the statement's own text
+    assert {_without_plural(k) for k in en} == {_without_plural(k) for k in ru} - engines
 
 
 def test_same_fields_in_both_languages() -> None:
@@ -84,10 +85,12 @@ def test_language_is_the_persons_choice_then_the_browsers(wanted: str | None, ac
     assert words.choose(wanted, accepted) == language
 
 
-def test_english_says_what_the_engines_registry_says_and_russian_has_every_code() -> None:
-    english, russian = words.catalogue("en").group("statement"), words.catalogue("ru").group("statement")
-    assert {code: english.get(code) for code in REGISTRY} == {code: entry.text for code, entry in REGISTRY.items()}
-    assert not REGISTRY.keys() - russian.keys()
+def test_every_code_of_the_engine_has_russian_words() -> None:
+    assert not REGISTRY.keys() - words.catalogue("ru").group("statement").keys()
+
+
+def test_english_repeats_no_word_of_the_engines_registry() -> None:
+    assert not REGISTRY.keys() & words.catalogue("en").group("statement").keys()
 
 
 def test_every_quality_issue_has_words() -> None:

@@ -113,7 +113,7 @@ def test_viewer_meta_has_no_person_in_it() -> None:
 
 
 def test_findings_in_lists() -> None:
-    assert ecg.finding([("AFIB", "x"), ("ZZZ", "own words")], EN) == "Atrial fibrillation; own words"
+    assert ecg.finding([("AFIB", "Atrial fibrillation"), ("ZZZ", "own words")], EN) == "Atrial fibrillation; own words"
 
 
 def test_limits_stand_before_findings_and_the_word_unconfirmed_is_not_signed() -> None:
@@ -126,8 +126,8 @@ def test_limits_stand_before_findings_and_the_word_unconfirmed_is_not_signed() -
     assert "PACENA" not in [s.code for s in page.findings]
     assert page.draft == "Sinus rhythm."
     assert page.statements[0].source.startswith("AHA/ACC/HRS 2007")
-    assert ecg.finding([("PACENA", "x"), ("SR", "x")], EN) == "Sinus rhythm"
-    assert ecg.finding([("PACENA", "x")], EN) == "Pacing not assessed"
+    assert ecg.finding([("PACENA", "x"), ("SR", "x")], RU) == "Синусовый ритм"
+    assert ecg.finding([("PACENA", "x")], RU) == "Стимуляция не оценивалась"
 
 
 def test_what_a_physician_replaced_alarms_no_more() -> None:

@@ -29,8 +29,7 @@ def test_nobody_sees_anything_without_signing_in(visitor: Any) -> None:
     for path in ("/", "/worklist", "/patients", f"/patient/{uuid4()}", f"/ecg/{uuid4()}", "/me", "/fleet", "/order"):
         response = visitor.client.get(path, headers={"accept": "text/html"}, follow_redirects=False)
         assert response.status_code == 303
-        assert response.headers["location"].startswith("/login?")
-        assert "id=" not in response.headers["location"]
+        assert response.headers["location"] == "/login"
 
 
 def test_wrong_password_says_so_and_keeps_the_name_out_of_the_address(visitor: Any) -> None:
@@ -58,8 +57,7 @@ def test_who_signs_out_is_out(visitor: Any) -> None:
     kept = visitor.sign_in("doctor").client.cookies["feldsher_session"]
     assert "Sign in" in visitor.post("/logout")
     visitor.client.cookies.set("feldsher_session", kept)
-    response = visitor.client.get("/worklist", headers={"accept": "text/html"}, follow_redirects=False)
-    assert response.headers["location"].startswith("/login")
+    assert "You were signed out" in visitor.get("/worklist")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
 
 import { afterKey, begin, grabbed, measure, moveActive } from "./ecg_calipers.js";
 import { drawOverlay, drawSheet } from "./ecg_draw.js";
-import { fromPaper, layoutsFor, layPaper, segmentAt, toPaper } from "./ecg_paper.js";
+import { fromPaper, layoutsFor, layPaper, rowsOf, segmentAt, toPaper } from "./ecg_paper.js";
 import { loadTraces } from "./ecg_record.js";
 import { calibrate, pixelsPerMm } from "./ecg_screen.js";
 
@@ -42,9 +42,23 @@ function size(canvas, css) {
   return css * scale;
 }
 
+function furthest(leads, sign) {
+  const [first, last] = [view.start, view.start + view.seconds].map((t) => Math.round(t * meta.fs));
+  let most = 0;
+  for (const lead of leads) {
+    for (const mv of traces.get(lead).subarray(first, last)) if (mv * sign > most) most = mv * sign;
+  }
+  return most;
+}
+
+function reach() {
+  const rows = rowsOf(view.layout, meta.leads);
+  return { up: furthest(rows[0], 1), down: furthest(rows.at(-1), -1) };
+}
+
 function redraw() {
   view.seconds = Math.min(WINDOW, meta.n / meta.fs);
-  paper = layPaper(view, meta.leads);
+  paper = layPaper(view, meta.leads, reach());
   const css = cssPerMm();
   const k = size(sheet, css);
   size(overlay, css);

@@ -30,7 +30,8 @@ const PITCH = {
   "12x1": { 5: 15, 10: 20, 20: 35 },
 };
 
-function rowsOf(layout, leads) {
+/** The rows of a layout: lead names from left to right. */
+export function rowsOf(layout, leads) {
   const wanted = ROWS[layout];
   if (!wanted || !wanted.flat().every((lead) => leads.includes(lead))) return leads.map((lead) => [lead]);
   return wanted;
@@ -41,21 +42,27 @@ export function layoutsFor(leads) {
   return ["3x4", "6x2"].filter((name) => ROWS[name].flat().every((lead) => leads.includes(lead))).concat(["12x1"]);
 }
 
+const up5 = (mm) => Math.max(0, Math.ceil(mm / 5) * 5);
+
 /**
- * Lay `view.seconds` of paper from `view.start`.
+ * Lay `view.seconds` of paper from `view.start`. `reach`: {up, down} in mV, how far the first row's traces rise and the
+ * last row's fall; paper is added above and below so that nothing is cut off.
  * Returns {width, height, segments, pulses} in mm; a segment holds {lead, row, column, x, width, base, top, bottom,
  * t0, t1, strip}: seconds t0 to t1 of the record, from x, around the baseline `base`; `strip` marks the rhythm strip.
  */
-export function layPaper(view, leads) {
+export function layPaper(view, leads, reach) {
   const rows = rowsOf(view.layout, leads);
   const pitch = (PITCH[view.layout] ?? PITCH["12x1"])[view.gain];
+  const zero = Math.round((pitch * 0.6) / 5) * 5; // where the zero line lies in a row
+  const above = MARGIN + up5(reach.up * view.gain - MARGIN - zero);
+  const below = MARGIN + up5(reach.down * view.gain - MARGIN - (pitch - zero));
   const left = PULSE;
   const full = view.seconds * view.speed;
   const segments = [];
   const pulses = [];
   rows.forEach((names, row) => {
-    const top = MARGIN + row * pitch;
-    const base = top + Math.round((pitch * 0.6) / 5) * 5;
+    const top = above + row * pitch;
+    const base = top + zero;
     const share = view.seconds / names.length;
     pulses.push({ x: 2, base });
     names.forEach((lead, column) => {
@@ -67,7 +74,7 @@ export function layPaper(view, leads) {
       });
     });
   });
-  const height = Math.ceil((2 * MARGIN + rows.length * pitch) / 5) * 5;
+  const height = Math.ceil((above + below + rows.length * pitch) / 5) * 5;
   return { width: Math.ceil((left + full) / 5) * 5, height, segments, pulses };
 }
 
