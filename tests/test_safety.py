@@ -40,7 +40,7 @@ def test_every_hazard_names_controls_and_tests_that_exist(row: list[str]) -> Non
         assert name in names_in(ROOT / path), f"{row[0]}: {path} has no {name}"
 
 
-@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda p: p.name)
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda p: p.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
