@@ -86,6 +86,29 @@ def test_a_new_ecg_appears_on_the_worklist_without_reload(clinic: Any, browse: O
     assert page.evaluate("window.notReloaded")
 
 
+def test_a_list_without_its_server_says_that_it_is_old(browse: Open) -> None:
+    page = browse("doctor")
+    stale = page.locator("#worklist-stale")
+    expect(stale).to_be_hidden()
+    page.context.set_offline(True)
+    expect(stale).to_be_visible()
+    page.context.set_offline(False)
+    expect(stale).to_be_hidden()
+
+
+def test_an_unattended_list_stops_asking_so_that_the_session_ends(browse: Open) -> None:
+    page = browse("doctor")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.evaluate("const late = Date.now() + 26 * 60000; Date.now = () => late")
+    expect(page.locator("#worklist-stale")).to_be_visible()
+    asked.clear()
+    page.wait_for_timeout(1500)
+    assert asked == []
+    page.keyboard.press("Shift")
+    expect(page.locator("#worklist-stale")).to_be_hidden()
+
+
 def test_signing_in_leads_to_the_worklist(clinic: Any, browse: Open) -> None:
     page = browse(None)
     page.goto("/")
