@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -33,6 +35,7 @@ from feldsher_cloud_api.web.render import (
 HOMES = {"doctor": "/worklist", "patient": "/me", "technician": "/fleet"}
 SHOWN_VERSION = "x-shown-version"
 INDICATION_LENGTH = 300
+_HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _REASONS = {"failed": "signin.refused", "locked": "signin.locked", "busy": "error.429"}
 
 
@@ -113,7 +116,17 @@ def login(request: Request, of: CurrentContext, who: OptionalPrincipal) -> Respo
         return RedirectResponse(target, 303)
     wrong = page.words.say(_REASONS[reason]) if reason in _REASONS else ""
     notice = page.words.say("signin.expired") if reason == "expired" else ""
-    return page.show("login.html", wrong=wrong, notice=notice, next=target)
+    return page.show("login.html", targets=_client_of(target), wrong=wrong, notice=notice, next=target)
+
+
+def _client_of(target: str) -> tuple[str, ...]:
+    """Return the origin of the program that waits behind a sign-in: browsers apply form-action to redirects too."""
+    parts = urlsplit(target)
+    if parts.path != "/oauth/authorize":
+        return ()
+    waiting = urlsplit(dict(parse_qsl(parts.query)).get("redirect_uri", ""))
+    known = waiting.scheme in ("http", "https") and _HOST.fullmatch(waiting.netloc)
+    return (f"{waiting.scheme}://{waiting.netloc}",) if known else ()
 
 
 @router.post("/language")

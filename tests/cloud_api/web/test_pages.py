@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
@@ -104,6 +105,22 @@ def test_static_files_are_kept_for_ever_under_an_address_of_their_content(visito
     response = visitor.client.get(css[1])
     assert response.status_code == 200
     assert "immutable" in response.headers["cache-control"]
+
+
+@pytest.mark.parametrize(
+    ("redirect", "allowed"),
+    [
+        ("http://127.0.0.1:9123/cb", "form-action 'self' http://127.0.0.1:9123;"),
+        ("https://app.example/cb", "form-action 'self' https://app.example;"),
+        ("https://a;script-src *", "form-action 'self';"),
+        ("javascript:alert(1)", "form-action 'self';"),
+    ],
+)
+def test_sign_in_may_lead_back_to_the_program_that_asked(visitor: Any, redirect: str, allowed: str) -> None:
+    target = "/oauth/authorize?" + urlencode({"client_id": "demo-app", "redirect_uri": redirect})
+    response = visitor.client.get("/login?" + urlencode({"next": target}))
+    assert allowed in response.headers["content-security-policy"]
+    assert html.escape(target) in response.text
 
 
 def test_forms_without_the_sessions_token_are_refused(clinic: Any, doctor: Any) -> None:
