@@ -50,11 +50,13 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
     "AFIB": ("1AVB", "LAO/LAE", "RAO/RAE", "WPW"),
     "VTAC": ("SR", "SBRAD", "STACH"),
     "LAFB": ("LAD",),
-    "LPFB": ("RAD",),
+    "LPFB": ("RAD", "LMI"),
     "WPW": ("IMI", "ASMI", "AMI", "ALMI", "LMI", "QWAVE", "IVCD", "CLBBB", "ILBBB"),
 }
 """What a statement takes away from others, because it explains what they would be stated from: AHA/ACCF/HRS 2009 parts
 III–VI (no hypertrophy by voltage and no infarct by Q in left bundle branch block, secondary ST–T changes)."""
+DISORDERED = ("VFIB", "WCT")
+"""Without organised complexes, or without knowing where they come from, nothing is said of their form."""
 REVERSED_HIDES = (
     "LAD",
     "RAD",
@@ -72,8 +74,12 @@ REVERSED_HIDES = (
     "ISC_",
 )
 """Not stated when limb electrodes seem to be in each other's place."""
+KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE"))
+"""What is still said when complexes are disordered."""
 BENIGN = frozenset(("SR", "SARRH", *LAST))
 """Statements beside which an ECG is still normal."""
+ATHLETE = 50.0
+"""A sinus rate of 50 and more is read as normal: normal limits of resting rate, Mason 2007 and Spodick 1992 (50–90)."""
 
 
 def verdicts(f: Findings) -> list[Verdict]:
@@ -95,6 +101,8 @@ def _settle(found: list[Verdict]) -> list[Verdict]:
                 hidden.setdefault(code, v.code)
             if v.code in ("REVARM", "REVLEG"):
                 hidden |= dict.fromkeys(REVERSED_HIDES, v.code)
+            if v.code in DISORDERED:
+                hidden |= dict.fromkeys((c for c in REGISTRY if c not in KEPT and c != v.code), v.code)
     return [replace(v, stated=False, critical=False, score=0.4 * v.score) if v.code in hidden else v for v in found]
 
 
@@ -110,7 +118,7 @@ def _ischaemia(found: list[Verdict]) -> Verdict:
 
 
 def _normal(f: Findings, found: list[Verdict]) -> Verdict:
-    """Return NORM: twelve usable leads, sinus rhythm at 60–100, nothing else; scored by what the others leave."""
+    """Return NORM: twelve usable leads, sinus rhythm at 50–100, nothing else; scored by what the others leave."""
     others = [v for v in found if v.code not in BENIGN]
     left = 1.0
     for v in others:
@@ -118,9 +126,10 @@ def _normal(f: Findings, found: list[Verdict]) -> Verdict:
             left *= 1 - 0.85 * min(max(v.score - 0.05, 0.0), 1.0)
         else:
             left *= 1 - 0.3 * v.score
-    sinus = any(v.code == "SR" and v.stated for v in found)
-    stated = f.twelve and sinus and not any(v.stated for v in others)
-    because = ("sinus rhythm, no rule of another statement met",)
+    calm = f.measured.rate is not None and f.measured.rate >= ATHLETE
+    sinus = any(v.code == "SR" or (v.code == "SBRAD" and calm) for v in found if v.stated)
+    stated = f.twelve and sinus and not any(v.stated and v.code != "SBRAD" for v in others)
+    because = (f"sinus rhythm of {ATHLETE:.0f}–100/min, no rule of another statement met",)
     return Verdict("NORM", left if f.r.shape[0] >= 3 else 0.0, stated, because, "probable")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,8 @@ Certainty = Literal["definite", "probable", "possible"]
 class Findings:
     """One recording measured: R peaks in samples, classes, P evidence, median beat's matrix (µV, ms).
 
-    `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads.
+    `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads;
+    `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged.
     """
 
     fs: float
@@ -36,7 +37,7 @@ class Findings:
     measured: Measurements
     matrix: Mapping[str, LeadMatrix]
     silent: tuple[tuple[int, int], ...] = ()
-    missing: tuple[str, ...] = field(default=())
+    alike: float = 1.0
 
     @property
     def p_share(self) -> float:

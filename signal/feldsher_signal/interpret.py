@@ -108,6 +108,14 @@ def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
     return seen.blind[np.minimum(at // seen.width, seen.blind.shape[0] - 1)]
 
 
+def _t_before(t: Traced, chosen: NDArray[np.int64], r: int) -> int:
+    """Return where the T wave before a median beat ends: as it usually does before the beats in it."""
+    later = chosen[chosen > 0]
+    ends = t.marks[later - 1, -1, delineate.T_OFF]
+    known = ends >= 0
+    return max(r + int(np.median(ends[known] - t.r[later[known]])), 0) if known.any() else 0
+
+
 def _measure(
     x: NDArray[np.float32], recording: Recording, t: Traced, said: Quality, seen: quality.Survey, subject: Subject
 ) -> Findings:
@@ -121,19 +129,22 @@ def _measure(
     if chosen.size:
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
         sums = contour.prefix_sums(middle.x)
-        every, _ = delineate.delineate(sums, fs, np.array([middle.r]), usable, middle.rr)
+        every, _ = delineate.delineate(
+            sums, fs, np.array([middle.r]), usable, middle.rr, True, _t_before(t, chosen, middle.r)
+        )
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
         for k, lead in enumerate(recording.leads):
             if usable[k]:
                 matrix[lead] = measure.lead_matrix(middle.x[k], every[0, k], every[0, -1], fs)
     measured = measure.measurements(every[0, -1], matrix, measure.mean_rate(t.r, fs), fs)
+    alike = float(t.usual.mean()) if t.usual.size else 1.0
     p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
     silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all")
     if len(recording.leads) == 1:
         silent = tuple((s.start, s.end) for s in said.segments)
     return Findings(
-        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, matrix, silent
+        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, matrix, silent, alike
     )
 
 

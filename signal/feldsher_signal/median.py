@@ -71,7 +71,9 @@ def median_beat(
         chosen = chosen[np.arange(MOST) * (chosen.shape[0] - 1) // (MOST - 1)]
     half = max(round(0.006 * fs), 1)
     isoelectric = np.maximum(on - half - 1, 0)
-    rr = float(np.median(np.diff(r))) if r.shape[0] > 1 else fs
+    # A wave after the beat ends before the next one comes: the interval after the chosen beats counts.
+    followed = chosen[chosen < r.shape[0] - 1]
+    rr = float(np.median(r[followed + 1] - r[followed])) if followed.size else fs
     levels = _levels(x, isoelectric, half)
     before, after = round(BEFORE_S * fs), round(min(AFTER_S * fs, max(0.95 * rr, 0.35 * fs)))
     out = np.zeros((x.shape[0], before + after), np.float32)

@@ -58,6 +58,33 @@ REGISTRY: dict[str, Entry] = {
     "BIGU": Entry("Bigeminy", "SCP", "every second beat early, three times in a row", _PART2),
     "TRIGU": Entry("Trigeminy", "SCP", "every third beat early, three times in a row", _PART2),
     "VTAC": Entry("Ventricular tachycardia", "own", "≥ 3 ventricular beats in a row over 100/min", "AHA/ACC/HRS 2017"),
+    "SVTAC": Entry(
+        "Supraventricular tachycardia",
+        "SCP",
+        "regular, over 140/min, QRS < 130 ms, no P waves seen; alarmed over 180/min",
+        _PART2,
+    ),
+    "WCT": Entry(
+        "Wide complex tachycardia",
+        "own",
+        "regular, over 140/min, QRS ≥ 130 ms, no P waves seen",
+        "AHA/ACC/HRS 2017; Brugada 1991",
+    ),
+    "VFIB": Entry(
+        "No organised complexes: ventricular fibrillation or disturbance",
+        "own",
+        "under 40 % of six and more complexes alike",
+        _HOUSE,
+    ),
+    "ASYST": Entry(
+        "Flat line: asystole or electrodes off", "own", "every lead flat (< 25 µV per second), not at the rail", _HOUSE
+    ),
+    "DROP": Entry(
+        "Dropped beat: AV block of second degree or sinus exit block",
+        "own",
+        "in a steady rhythm an interval of 1.75 to 2.2 times the usual between normal beats",
+        _PART2,
+    ),
     "PAUSE": Entry(
         "Pause", "own", "> 2 s without a beat where the signal is good; alarmed from 3 s", "ACC/AHA/HRS 2018"
     ),
@@ -119,7 +146,7 @@ REGISTRY: dict[str, Entry] = {
     "STEMI": Entry(
         "Suspected ST-elevation infarction",
         "own",
-        "as STE_, ≥ 0.2 mV, with reciprocal depression ≥ 0.05 mV; not in LBBB, LVH or wide QRS",
+        "as STE_, ≥ 0.2 mV with reciprocal depression ≥ 0.05 mV, or four leads; not in LBBB, LVH or wide QRS",
         _UDMI,
         "MI",
     ),
@@ -140,7 +167,7 @@ REGISTRY: dict[str, Entry] = {
     "PEDNA": Entry("Adult criteria not applied", "own", "age under 18: voltage is not judged", "Rijnbeek 2001"),
     "AGESEX": Entry("Withheld for want of age or sex", "own", "rules that need age or sex and did not get them", _UDMI),
     "NORM": Entry(
-        "Normal ECG", "SCP", "sinus rhythm 60–100/min, twelve usable leads and no other statement", _PART2, "NORM"
+        "Normal ECG", "SCP", "sinus rhythm 50–100/min, twelve usable leads and no other statement", _PART2, "NORM"
     ),
 }
 

@@ -19,8 +19,9 @@ LONG_QT_MS = {"male": 450.0, "female": 460.0}
 ALARM_QT_MS = 500.0
 SHORT_QT_MS = 340.0
 """Short QT: QTc ≤ 340 ms (ESC 2015, Priori)."""
-STEMI_UV = 200.0
-"""Alarmed only when the elevation is this large, or has a reciprocal depression."""
+STEMI_UV, STEMI_BROAD_UV, STEMI_LEADS = 200.0, 250.0, 4
+"""Alarmed only from 0.2 mV with a reciprocal depression, or from 0.25 mV where four leads hold 0.2 mV through the ST
+segment (house rule: PTB-XL's normal recordings must raise no alarm)."""
 
 
 def v2_v3_limit(age: int, sex: str) -> float:
@@ -86,8 +87,10 @@ def _elevation(f: Findings) -> list[Verdict]:
     st = _levels(f, "st60")
     reciprocal = down >= DEPRESSION_UV and either(-st[lead] for lead in st if lead not in leads and lead != "aVR") >= 50
     size = max((j[lead] for lead in leads), default=0.0)
-    sure = bool(leads) and reciprocal and size >= STEMI_UV and min(st[lead] for lead in leads) >= ELEVATION_UV
-    if sure:
+    broad = sum(j[lead] >= STEMI_UV and st[lead] >= 0.9 * j[lead] for lead in leads) >= STEMI_LEADS
+    held = bool(leads) and size >= STEMI_UV and min(st[lead] for lead in leads) >= ELEVATION_UV
+    sure = held and (reciprocal or (broad and size >= STEMI_BROAD_UV))
+    if reciprocal:
         because.append(f"reciprocal depression {mv(-down)}")
     score = grade(ratio, 1.0, 0.18)
     return [
@@ -97,11 +100,15 @@ def _elevation(f: Findings) -> list[Verdict]:
 
 
 def _depression(f: Findings) -> list[Verdict]:
-    st, j = _levels(f, "st80"), _levels(f, "j")
-    # Horizontal or downsloping: no higher 80 ms after J than at J (less a noise of 20 µV).
-    low = {lead: -max(st[lead], j[lead]) if st[lead] > j[lead] + 20 else -st[lead] for lead in st if lead != "aVR"}
+    j, st40, st80 = _levels(f, "j"), _levels(f, "st40"), _levels(f, "st80")
+    # Horizontal or downsloping: no higher 40 ms after J than at J (less a noise of 25 µV); else what is left at J + 80.
+    low = {
+        lead: -max(j[lead], st40[lead]) if st40[lead] <= j[lead] + 25 else -max(st40[lead], st80[lead])
+        for lead in j
+        if lead != "aVR"
+    }
     ratio, leads = neighbours(low, dict.fromkeys(low, DEPRESSION_UV))
-    because = tuple(f"ST80 {mv(st[lead])} in {lead}" for lead in leads)
+    because = tuple(f"ST {mv(-low[lead])} in {lead}" for lead in leads)
     return [Verdict("STD_", grade(ratio, 1.0, 0.3), bool(leads), because, "possible")]
 
 

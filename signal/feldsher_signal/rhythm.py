@@ -18,6 +18,14 @@ P_LIKE = 0.45
 """Median likeness of the P stretch under which P waves are held absent."""
 SLOW, FAST = 60.0, 100.0
 """Sinus bradycardia and tachycardia: AHA/ACC/HRS 2007 part II (Mason), statements 20–22."""
+ALIKE = 0.4
+"""Under this share of like complexes nothing organised is there (house rule: real rhythms in ludb, PTB-XL ≥ 0.5)."""
+DOUBLE = (1.75, 2.2)
+"""An interval of about two: a beat not conducted, or a sinus exit block (AHA/ACC/HRS 2007 part II)."""
+FAST_AF = 150.0
+"""Very fast atrial fibrillation is alarmed: house rule."""
+EXTREME = (40.0, 150.0)
+"""Rates that alarm in a rhythm that is not sinus: house rule."""
 PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
 """Pause: over 2 s; 3 s and more is alarmed: ACC/AHA/HRS 2018 bradycardia guideline."""
 VT_RATE, VT_BEATS = 100.0, 3
@@ -75,18 +83,22 @@ def _basic(e: Evidence) -> str:
     return "STACH" if e.rate > FAST else "SR"
 
 
+def _pieces(beats: int) -> list[tuple[int, int]]:
+    """Return the beats of a recording in stretches of about WINDOW_BEATS: first, one past the last."""
+    count = max(beats // WINDOW_BEATS, 1)
+    return [(beats * k // count, beats * (k + 1) // count) for k in range(count)]
+
+
 def spans(f: Findings) -> tuple[RhythmSpan, ...]:
     """Return the basic rhythm from stretch to stretch of WINDOW_BEATS beats, neighbours of one code joined."""
     beats = f.r.shape[0]
     if beats < 3:
         return ()
-    pieces = max(beats // WINDOW_BEATS, 1)
-    edges = [beats * k // pieces for k in range(pieces + 1)]
     out: list[RhythmSpan] = []
-    for k in range(pieces):
-        code = _basic(evidence(f, edges[k], edges[k + 1]))
-        start = 0 if k == 0 else out[-1].end
-        end = f.samples if k == pieces - 1 else int(f.r[edges[k + 1]])
+    for first, last in _pieces(beats):
+        code = _basic(evidence(f, first, last))
+        start = out[-1].end if out else 0
+        end = f.samples if last == beats else int(f.r[last])
         if out and out[-1].code == code:
             out[-1] = RhythmSpan(out[-1].start, end, code)
         else:
@@ -99,21 +111,22 @@ def judge(f: Findings) -> list[Verdict]:
     if f.r.shape[0] < 3:
         return []
     whole = evidence(f, 0, f.r.shape[0])
-    found = spans(f)
-    share = sum(s.end - s.start for s in found if s.code == "AFIB") / max(f.samples, 1)
-    return [*_fibrillation(whole, share), *_sinus(f, whole, share), *_ectopy(f), *_pauses(f)]
+    pieces = [evidence(f, a, b) for a, b in _pieces(f.r.shape[0])]
+    share = sum(s.end - s.start for s in spans(f) if s.code == "AFIB") / max(f.samples, 1)
+    strongest = max((whole, *pieces), key=lambda e: e.af)
+    basic = [*_fibrillation(strongest, share), *_sinus(f, whole, share), *_tachycardia(f, whole)]
+    return [*basic, *_chaos(f), *_dropped(f), *_ectopy(f), *_pauses(f)]
 
 
 def _fibrillation(e: Evidence, share: float) -> list[Verdict]:
-    af = max(e.af, 0.5 + 0.5 * share if share > 0 else 0.0) if e.rate else e.af
+    """Judge by the stretch that looks most like fibrillation."""
     because = (
         f"intervals change by {100 * e.irregular:.0f} % from beat to beat (limit {100 * IRREGULAR:.1f} %)",
         f"no repeating P wave: likeness {e.p_like:.2f} (limit {P_LIKE:.2f})",
         f"in {100 * share:.0f} % of the recording",
     )
-    fast = e.rate > 150
     certainty = "definite" if e.af > 0.9 else "probable" if e.af > 0.65 else "possible"
-    return [Verdict("AFIB", af, af >= 0.5, because, certainty, fast)]
+    return [Verdict("AFIB", e.af, e.af >= 0.5, because, certainty, e.af > 0.65 and e.rate > FAST_AF)]
 
 
 def _sinus(f: Findings, e: Evidence, af_share: float) -> list[Verdict]:
@@ -124,14 +137,60 @@ def _sinus(f: Findings, e: Evidence, af_share: float) -> list[Verdict]:
     rr = np.array([f.r[k] - f.r[k - 1] for k in usual if k > 0 and f.kinds[k - 1] == "N"], np.float64) / f.fs
     spread = float(np.percentile(rr, 95) - np.percentile(rr, 5)) if rr.size >= 4 else 0.0
     slow, fast = grade(e.rate, SLOW, -1.5), grade(e.rate, FAST, 1.5)
+    lost = not stated and e.af < 0.5 and af_share < 0.5
     swing = both(sinus, grade(spread, 0.16, 0.03))
     return [
         Verdict("SR", both(sinus, 1 - slow, 1 - fast), stated and SLOW <= e.rate <= FAST, because, "definite"),
         Verdict("SBRAD", both(sinus, slow), stated and e.rate < SLOW, because, "definite", e.rate < 35),
         Verdict("STACH", both(sinus, fast), stated and e.rate > FAST, because, "definite", e.rate > 150),
         Verdict("SARRH", swing, stated and spread > 0.16, (f"normal intervals vary by {1000 * spread:.0f} ms",)),
-        Verdict("RUND", both(1 - sinus, 1 - e.af), not stated and e.af < 0.5 and af_share < 0.5, because, "possible"),
+        Verdict(
+            "RUND",
+            both(1 - sinus, 1 - e.af),
+            lost,
+            because,
+            "possible",
+            lost and not EXTREME[0] <= e.rate <= EXTREME[1],
+        ),
     ]
+
+
+def _noisy(f: Findings) -> bool:
+    return any("noise" in q.issues for q in f.quality.leads.values())
+
+
+def _tachycardia(f: Findings, e: Evidence) -> list[Verdict]:
+    """Regular and fast without P waves: supraventricular when narrow, of unknown origin when wide (Brugada 1991)."""
+    qrs = f.measured.qrs
+    if qrs is None:
+        return []
+    fast = both(grade(e.rate, 140.0, 4.0), grade(e.p_share, 0.5, -0.1), grade(e.irregular, 0.06, -0.01))
+    wide = grade(qrs, 130.0, 5.0)
+    because = (f"regular, {e.rate:.0f}/min, QRS {qrs:.0f} ms", f"P wave before {100 * e.p_share:.0f} % of the beats")
+    narrow, broad = both(fast, 1 - wide), both(fast, wide)
+    return [
+        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", e.rate > 180 and narrow >= 0.5),
+        Verdict("WCT", broad, broad >= 0.5, because, "possible", broad >= 0.5 and not _noisy(f)),
+    ]
+
+
+def _chaos(f: Findings) -> list[Verdict]:
+    """No two complexes alike at a fast rate: ventricular fibrillation, or a disturbance that hides everything."""
+    score = grade(f.alike, ALIKE, -0.05) if f.r.shape[0] >= 6 else 0.0
+    because = (f"only {100 * f.alike:.0f} % of {f.r.shape[0]} complexes are alike",)
+    return [Verdict("VFIB", score, score >= 0.5, because, "possible", score >= 0.5 and not _noisy(f))]
+
+
+def _dropped(f: Findings) -> list[Verdict]:
+    """Return whether single intervals are about twice the usual one, as when a beat is not conducted."""
+    rr = np.diff(f.r).astype(np.float64)
+    usual = float(np.median(rr))
+    clean = np.array([f.kinds[k] == f.kinds[k + 1] == "N" for k in range(rr.shape[0])], np.bool_)
+    steady = float(np.median(np.abs(rr - usual))) < 0.06 * usual
+    ratio = rr[clean & (rr > 1.5 * usual)] / usual
+    found = int(np.sum((ratio > DOUBLE[0]) & (ratio < DOUBLE[1]))) if steady else 0
+    because = (f"{found} of {rr.shape[0]} intervals about twice the usual {1000 * usual / f.fs:.0f} ms",)
+    return [Verdict("DROP", 0.8 if found else 0.0, found > 0, because, "possible")]
 
 
 def _longest(kinds: tuple[str, ...], what: str) -> tuple[int, int]:
@@ -166,7 +225,12 @@ def _ectopy(f: Findings) -> list[Verdict]:
         ),
         Verdict("TRIGU", min(1.0, 0.6 * trigeminy), trigeminy > 0, ("every third beat is early",)),
         Verdict(
-            "VTAC", 0.9 if vt else 0.0, vt, (f"{run} ventricular beats in a row at {rate:.0f}/min",), "possible", vt
+            "VTAC",
+            0.9 if vt else 0.0,
+            vt,
+            (f"{run} ventricular beats in a row at {rate:.0f}/min",),
+            "possible",
+            vt and not _noisy(f),
         ),
     ]
 

@@ -23,6 +23,9 @@ def _quality(f: Findings) -> list[Verdict]:
     if noisy:
         text = tuple(f"{name}: {', '.join(f.quality.leads[name].issues)}" for name in noisy)
         out.append(Verdict("NOISE", 1.0, True, text, "definite"))
+    flat = [set(q.issues) == {"flat"} for q in f.quality.leads.values()]
+    if flat and all(flat):
+        out.append(Verdict("ASYST", 0.5, True, ("no lead moves by 25 µV in a second",), "possible", True))
     if f.r.shape[0] < 3 or not f.quality.usable:
         out.append(Verdict("NOTREAD", 1.0, True, (f"{f.r.shape[0]} beats found in usable leads",), "definite"))
     return out

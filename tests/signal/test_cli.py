@@ -1,0 +1,95 @@
+"""The command line's contract: one JSON object per line and file, exit code 2 with the others done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from feldsher_ehr_core.ecg import Interpretation
+from feldsher_signal import cli, synth
+from typer.testing import CliRunner, Result
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    """A WFDB record of a synthetic patient with 12 leads."""
+    recording, _ = synth.ecg(synth.PRESETS["normal"], seconds=8, seed=3)
+    samples = recording.samples.astype("<i2")
+    (tmp_path / "p.dat").write_bytes(samples.T.tobytes())
+    lines = [f"p 12 500 {recording.n}"]
+    for lead, row in zip(recording.leads, samples, strict=True):
+        check = int(np.sum(row, dtype=np.int64)) & 0xFFFF
+        lines.append(f"p.dat 16 1000(0)/mV 16 0 {row[0]} {check if check < 32768 else check - 65536} 0 {lead}")
+    path = tmp_path / "p.hea"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def run(*words: object) -> Result:
+    return CliRunner().invoke(cli.main, ["interpret", *(str(word) for word in words)])
+
+
+def test_json_has_the_contracts_keys(record: Path) -> None:
+    done = run(record, "--json", "--age", 50, "--sex", "male")
+    assert done.exit_code == 0
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["file", *Interpretation.__struct_fields__]
+    assert found["file"] == str(record)
+    assert (found["samples"], found["fs"], len(found["leads"])) == (4000, 500.0, 12)
+    assert set(found["rhythm"][0]) == {"from", "to", "code"}
+    assert set(found["beats"][0]) == {"r", "kind"}
+    assert {w["lead"] for w in found["waves"]} == {"global", *found["leads"]}
+    points = {"p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off"}
+    assert set(found["waves"][0]) == {"beat", "lead"} | points
+    assert "NORM" in [s["code"] for s in found["statements"]]
+
+
+def test_one_bad_file_does_not_stop_the_others(record: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.hea"
+    bad.write_text("bad 1 500 100\nmissing.dat 16 1000/mV 16 0 0 0 0 I\n")
+    done = run(bad, record, tmp_path / "none.hea", "--json")
+    assert done.exit_code == 2
+    assert len(done.stdout.splitlines()) == 1
+    errors = done.stderr.splitlines()
+    assert len(errors) == 2
+    assert "missing.dat" in errors[0]
+    assert "none.hea" in errors[1]
+
+
+@pytest.mark.parametrize("channel", ["II", "ii", "1"])
+def test_channel_by_name_or_index(record: Path, channel: str) -> None:
+    found = json.loads(run(record, "--json", "--channel", channel).stdout)
+    assert found["leads"] == ["II"]
+    assert list(found["quality"]["leads"]) == ["II"]
+
+
+def test_unknown_channel_and_sex_are_named(record: Path) -> None:
+    done = run(record, "--json", "--channel", "V9")
+    assert done.exit_code == 2
+    assert "--channel: no lead 'V9' among I, II" in done.stderr
+    assert run(record, "--sex", "x").exit_code == 2
+
+
+def test_svg_of_one_and_of_many(record: Path, tmp_path: Path) -> None:
+    out = tmp_path / "one.svg"
+    assert run(record, "--json", "--svg", out).exit_code == 0
+    assert "UNCONFIRMED" in out.read_text()
+    run(record, record, "--json", "--svg", tmp_path / "many")
+    assert (tmp_path / "many" / "p.svg").exists()
+
+
+def test_summary_for_people(record: Path) -> None:
+    done = run(record)
+    assert done.exit_code == 0
+    assert "Normal ECG" in done.stdout
+    assert "Unconfirmed" in done.stdout
+    assert "QRS" in done.stdout
+
+
+def test_warm() -> None:
+    done = CliRunner().invoke(cli.main, ["warm"])
+    assert done.exit_code == 0
+    assert "kernels ready" in done.stdout

@@ -1,0 +1,63 @@
+"""Conduction: limits on each side, and the blocks of synthetic patients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from feldsher_ehr_core.ecg import Measurements
+from feldsher_signal import conduction
+from patients import HEALTHY, codes, findings, interpreted, verdict
+
+
+def measured(pr: float | None = 160.0, qrs: float = 90.0, axis: float | None = 50.0) -> Measurements:
+    return Measurements(60.0, pr, 100.0, qrs, 400.0, 400.0, 400.0, 400.0, 400.0, 50.0, axis, 40.0)
+
+
+def test_healthy() -> None:
+    assert [v.code for v in conduction.judge(findings()) if v.stated] == []
+
+
+@pytest.mark.parametrize(("pr", "stated"), [(None, False), (200.0, False), (202.0, True), (320.0, True)])
+def test_first_degree_block(pr: float | None, stated: bool) -> None:
+    found = verdict(conduction.judge(findings(measured=measured(pr=pr))), "1AVB")
+    assert found.stated == stated
+    assert (found.score > 0.5) == stated
+
+
+@pytest.mark.parametrize(
+    ("axis", "code"), [(-29, ""), (-31, "LAD"), (-89, "LAD"), (91, "RAD"), (179, "RAD"), (-120, "XAD"), (None, "")]
+)
+def test_axis(axis: float | None, code: str) -> None:
+    stated = [v.code for v in conduction.judge(findings(measured=measured(axis=axis))) if v.stated]
+    assert [c for c in stated if c in ("LAD", "RAD", "XAD")] == ([code] if code else [])
+
+
+def test_bundle_branch_blocks_need_width() -> None:
+    right = {
+        "V1": replace(HEALTHY["V1"], r=150, s=-300, r2=700, peak_ms=80),
+        "I": replace(HEALTHY["I"], s=-200, s_ms=60),
+        "V6": replace(HEALTHY["V6"], s=-300, s_ms=60),
+    }
+    assert verdict(conduction.judge(findings(right, measured(qrs=140))), "CRBBB").stated
+    assert verdict(conduction.judge(findings(right, measured(qrs=108))), "IRBBB").stated
+    assert not verdict(conduction.judge(findings(right, measured(qrs=90))), "CRBBB").stated
+    plain = conduction.judge(findings(measured=measured(qrs=140)))
+    assert verdict(plain, "IVCD").stated
+    assert not verdict(plain, "CRBBB").stated
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("lbbb", "CLBBB"),
+        ("rbbb", "CRBBB"),
+        ("first_degree_block", "1AVB"),
+        ("left_axis", "LAFB"),
+        ("right_axis", "LPFB"),
+    ],
+)
+def test_synthetic_patients(name: str, expected: str) -> None:
+    found = codes(interpreted(name)[2])
+    assert expected in found
+    assert "NORM" not in found

@@ -1,0 +1,76 @@
+"""One signature for each kernel, caches that are ours alone, and the same answers without compilation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from feldsher_signal import jit
+from patients import interpreted
+
+SCRIPT = """
+import json, sys
+from feldsher_signal import jit, synth
+from feldsher_signal.interpret import interpret
+recording, _ = synth.ecg(synth.PRESETS["ventricular_ectopy"], seconds=4, fs=100, seed=2)
+result = interpret(recording)
+print(json.dumps({
+    "disabled": jit.DISABLED,
+    "numba": "numba" in sys.modules,
+    "beats": [(b.r, b.kind) for b in result.beats],
+    "waves": [[w.p_on, w.qrs_on, w.qrs_off, w.t_off] for w in result.waves],
+    "codes": [s.code for s in result.statements],
+    "qrs": result.measurements.qrs,
+}))
+"""
+
+
+def run(**environment: str) -> dict[str, object]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_one_signature_each() -> None:
+    # Leads, rates and lengths that could bring another array type or layout along.
+    for name in ("normal", "noisy", "lead_off", "asystole"):
+        interpreted(name)
+    assert jit.warm() >= 9
+    assert set(jit.signatures().values()) == {1}
+
+
+def test_kernels_without_compilation_give_the_same() -> None:
+    plain, compiled = run(NUMBA_DISABLE_JIT="1"), run()
+    assert plain["disabled"]
+    assert not plain["numba"]
+    assert compiled["numba"]
+    assert {**plain, "disabled": 0, "numba": 0} == {**compiled, "disabled": 0, "numba": 0}
+
+
+def test_cache_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = tmp_path / "a_file"
+    closed.write_text("no folder can be made below a file")
+    monkeypatch.setattr(jit, "_bases", lambda: [closed, tmp_path / "home"])
+    folder = jit.cache_folder()
+    assert folder.parent == tmp_path / "home"
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(0o777)
+    # What others may write to is never loaded: it would be their code.
+    assert tmp_path / "home" not in jit.cache_folder().parents
+
+
+def test_old_caches_are_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jit, "_bases", lambda: [tmp_path])
+    for age in range(6):
+        old = tmp_path / f"kernels-{age}"
+        old.mkdir()
+        os.utime(old, (age, age))
+    jit.cache_folder()
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 4
+    assert {"kernels-3", "kernels-4", "kernels-5"} <= set(left)

@@ -1,0 +1,110 @@
+"""Rhythm: fibrillation needs irregularity and no P waves; ectopy and bigeminy alone are not it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from feldsher_ehr_core.ecg import Measurements
+from feldsher_signal import rhythm
+from patients import codes, findings, interpreted, verdict
+
+
+def irregular(seed: int = 1, beats: int = 40) -> tuple[int, ...]:
+    return tuple(int(v) for v in np.random.default_rng(seed).uniform(250, 550, beats))
+
+
+def test_fibrillation_is_irregular_and_without_p_waves() -> None:
+    af = verdict(rhythm.judge(findings(rr=irregular(), p_like=0.0)), "AFIB")
+    assert af.stated
+    assert len(af.because) == 3
+    assert not verdict(rhythm.judge(findings(rr=irregular(), p_like=0.9)), "AFIB").stated
+    assert not verdict(rhythm.judge(findings(p_like=0.0)), "AFIB").stated
+
+
+def test_bigeminy_is_not_fibrillation() -> None:
+    found = rhythm.judge(findings(rr=(260, 540) * 12, kinds="N" + "VN" * 12, p_like=0.1))
+    assert not verdict(found, "AFIB").stated
+    assert verdict(found, "BIGU").stated
+    assert verdict(found, "PVC").stated
+
+
+def test_trigeminy() -> None:
+    found = rhythm.judge(findings(rr=(400, 250, 550) * 6, kinds="N" + "NVN" * 6))
+    assert verdict(found, "TRIGU").stated
+
+
+@pytest.mark.parametrize(("rr", "code"), [(600, "SBRAD"), (400, "SR"), (250, "STACH")])
+def test_sinus_rates(rr: int, code: str) -> None:
+    found = rhythm.judge(findings(rr=(rr,) * 20))
+    assert {v.code for v in found if v.stated} == {code}
+
+
+@pytest.mark.parametrize(("rr", "critical"), [(1100, False), (1700, True)])
+def test_pauses(rr: int, critical: bool) -> None:
+    pause = verdict(rhythm.judge(findings(rr=(400, 400, 400, rr, 400, 400, 400))), "PAUSE")
+    assert (pause.stated, pause.critical) == (True, critical)
+
+
+def test_no_pause_where_nothing_could_be_seen() -> None:
+    f = findings(rr=(400, 400, 400, 1700, 400, 400))
+    blind = replace(f, silent=((1500, 3000),))
+    assert not verdict(rhythm.judge(blind), "PAUSE").stated
+
+
+def test_run_of_ventricular_beats() -> None:
+    run = findings(rr=(400, 400, 220, 220, 220, 220, 600, 400, 400), kinds="NNNVVVVNNN")
+    tachycardia = verdict(rhythm.judge(run), "VTAC")
+    assert tachycardia.stated
+    assert tachycardia.critical
+    slow = findings(rr=(400, 400, 400, 400, 400, 400, 400, 400, 400), kinds="NNNVVVVNNN")
+    assert not verdict(rhythm.judge(slow), "VTAC").stated
+
+
+def test_dropped_beat() -> None:
+    assert verdict(rhythm.judge(findings(rr=(400, 400, 400, 800, 400, 400, 400))), "DROP").stated
+    assert not verdict(rhythm.judge(findings(rr=irregular())), "DROP").stated
+
+
+def test_fast_and_regular_without_p_waves() -> None:
+    narrow = rhythm.judge(findings(rr=(170,) * 30, p_like=0.1))
+    assert verdict(narrow, "SVTAC").stated
+    wide = findings(rr=(170,) * 30, p_like=0.1, measured=Measurements(176.0, None, None, 160.0))
+    assert verdict(rhythm.judge(wide), "WCT").critical
+
+
+def test_spans_cover_the_recording_and_change_with_the_rhythm() -> None:
+    f = findings(rr=(400,) * 60 + irregular(beats=60))
+    like = np.where(np.arange(f.r.size) > 60, 0.0, 0.95)
+    changed = replace(f, p_like=like, p_seen=like > 0.5)
+    found = rhythm.spans(changed)
+    assert [s.code for s in found] == ["SR", "AFIB"]
+    assert found[0].start == 0
+    assert found[-1].end == f.samples
+    assert found[0].end == found[1].start
+
+
+def test_too_few_beats() -> None:
+    assert rhythm.spans(findings(rr=(400,))) == ()
+    assert rhythm.judge(findings(rr=(400,))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("normal", "SR"),
+        ("bradycardia", "SBRAD"),
+        ("tachycardia", "STACH"),
+        ("sinus_arrhythmia", "SARRH"),
+        ("atrial_fibrillation", "AFIB"),
+        ("supraventricular_tachycardia", "SVTAC"),
+        ("ventricular_tachycardia", "WCT"),
+        ("ventricular_fibrillation", "VFIB"),
+        ("bigeminy", "BIGU"),
+        ("second_degree_block_2", "DROP"),
+        ("asystole", "ASYST"),
+    ],
+)
+def test_synthetic_patients(name: str, expected: str) -> None:
+    assert expected in codes(interpreted(name)[2])

@@ -1,0 +1,45 @@
+"""What is said first: leads off, electrodes in each other's place, what was not judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from feldsher_ehr_core.ecg import Subject
+from feldsher_signal import signs
+from patients import codes, findings, interpreted, verdict
+
+
+def test_missing_age_and_sex_are_named() -> None:
+    found = verdict(signs.judge(findings(subject=Subject())), "AGESEX")
+    assert found.because[0] == "age and sex not given"
+    assert "AGESEX" not in [v.code for v in signs.judge(findings())]
+
+
+def test_pacing_is_not_assessed_where_sampling_hides_spikes() -> None:
+    assert verdict(signs.judge(findings()), "PACENA").stated
+    f = findings()
+    fine = replace(f, fs=2000.0)
+    assert "PACENA" not in [v.code for v in signs.judge(fine)]
+
+
+def test_known_pacemaker_and_child() -> None:
+    f = findings(subject=Subject(9, "male", pacemaker=True))
+    assert {"PEDNA"} <= {v.code for v in signs.judge(f)}
+    assert "PACE" not in {v.code for v in signs.judge(f)}
+
+
+@pytest.mark.parametrize(
+    ("name", "first"), [("lead_off", "LEADOFF"), ("limb_off", "LEADOFF"), ("limbs_swapped", "REVARM")]
+)
+def test_said_before_anything_else(name: str, first: str) -> None:
+    result = interpreted(name)[2]
+    assert result.statements[0].code == first
+    assert "NORM" not in codes(result)
+    assert "LAD" not in codes(result)
+
+
+def test_a_flat_line_alarms() -> None:
+    result = interpreted("asystole")[2]
+    assert [s.code for s in result.statements if s.critical] == ["ASYST"]
+    assert not result.quality.usable
