@@ -1,4 +1,4 @@
-"""`feldsher-cloud`: migrate, serve, work; the authority, gateways, devices, people; the demo; verifying the audit."""
+"""`feldsher-cloud`: migrate, serve, work; the authority, gateways, devices, people; the demo; audit and signatures."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ import uvicorn
 
 from feldsher_cloud_api import accounts, assignment, audit, ca, commands, config, db, demo, log, provision, worker
 from feldsher_cloud_api.app import create_app
+from feldsher_cloud_api.care import signature
 from feldsher_cloud_api.config import ConfigError, Settings
 from feldsher_cloud_api.fhir import store
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
-user_app, audit_app, event_app = typer.Typer(), typer.Typer(), typer.Typer()
+user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
     ("gateway", gateway_app, "Gateways: claims and revocation."),
     ("device", device_app, "Devices and whose they are."),
     ("user", user_app, "People's accounts."),
     ("audit", audit_app, "The audit chain."),
+    ("signature", signature_app, "Signatures of reports."),
     ("event", event_app, "Events of ingest that the worker gave up."),
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
@@ -254,6 +256,21 @@ def audit_verify() -> None:
         found = audit.verify(connection)
     _print({"seals": found.seals, "events": found.events, "unsealed": found.unsealed, "broken": found.broken})
     if not found.whole:
+        raise typer.Exit(1)
+
+
+@signature_app.command("verify")
+def signature_verify(
+    report: Annotated[UUID | None, typer.Argument(help="One DiagnosticReport; every signed one if not given.")] = None,
+) -> None:
+    """Compare signed reports with their signatures; exit 1 and name what was changed."""
+    broken = False
+    with _owner(_settings()) as connection:
+        for one in [report] if report else signature.signed_reports(connection):
+            wrong = signature.verify(connection, one)
+            broken = broken or bool(wrong)
+            _print({"report": str(one), "whole": not wrong, "wrong": wrong})
+    if broken:
         raise typer.Exit(1)
 
 

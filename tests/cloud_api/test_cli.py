@@ -106,3 +106,27 @@ def test_migrating_again_and_retrying_nothing_is_harmless(environment: Clinic) -
 def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FELDSHER_DATABASE_URL", raising=False)
     assert "FELDSHER_DATABASE_URL" in _run("migrate", code=2)
+
+
+def test_signatures_are_verified_and_what_was_changed_is_named(environment: Clinic) -> None:
+    assert _run("signature", "verify") == ""
+    message = environment.recording()
+    environment.receive(message)
+    environment.work()
+    given = [
+        {"name": "password", "valueString": environment.password("doctor")},
+        {"name": "version", "valueInteger": 1},
+    ]
+    answer = environment.browser.post(
+        f"/fhir/DiagnosticReport/{message.env.id}/$sign",
+        json={"resourceType": "Parameters", "parameter": given},
+        headers=environment.sign_in("doctor"),
+    )
+    assert answer.status_code == 200, answer.text
+    assert _json("signature", "verify")["whole"]
+    with environment.owner() as connection:
+        connection.execute('UPDATE fhir.diagnosticreport SET content = content || \'{"conclusion": "fine"}\'')
+    assert json.loads(_run("signature", "verify", code=1))["wrong"] == [
+        "version 2, the signed one: conclusion is changed"
+    ]
+    assert not json.loads(_run("signature", "verify", str(message.env.id), code=1))["whole"]

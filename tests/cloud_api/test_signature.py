@@ -6,7 +6,6 @@ import base64
 from typing import Any
 from uuid import UUID
 
-import pytest
 from feldsher_cloud_api.care import signature
 from feldsher_tools.clinic import Clinic
 
@@ -47,25 +46,62 @@ def test_signed_report_is_final_and_can_be_proved(clinic: Clinic) -> None:
     assert mark["sigFormat"] == "application/jose"
     assert b".." in base64.b64decode(mark["data"])
     with clinic.owner() as connection:
-        assert signature.verify(connection, UUID(report))
+        assert signature.verify(connection, UUID(report)) == ()
 
 
-@pytest.mark.parametrize(
-    "tampering",
-    [
+_TAMPERINGS = (
+    ("UPDATE fhir.diagnosticreport SET content = jsonb_set(content, '{conclusion}', '\"fine\"')", "conclusion"),
+    ("UPDATE fhir.diagnosticreport SET content = jsonb_set(content, '{status}', '\"amended\"')", "status"),
+    ("UPDATE fhir.diagnosticreport SET content = content - 'conclusionCode'", "conclusionCode"),
+    ("UPDATE fhir.diagnosticreport SET content = content - 'result'", "result"),
+    (
+        'UPDATE fhir.diagnosticreport SET content = content || \'{"subject": {"reference": "Patient/1"}}\'',
+        "subject",
+    ),
+    (
+        "UPDATE fhir.diagnosticreport SET content = jsonb_set(content, '{effectivePeriod,start}', '\"2020\"')",
+        "effectivePeriod",
+    ),
+    ("UPDATE fhir.diagnosticreport SET version = 3", "version 3, the current one, is not signed"),
+    ("DELETE FROM fhir.diagnosticreport", "the report is not stored"),
+    ("UPDATE fhir.binary SET bytes = replace(encode(bytes, 'escape'), 'Confirmed', 'Refuted')::bytea", "Binary/"),
+    ("DELETE FROM fhir.binary", "Binary/"),
+    (
         "UPDATE fhir.diagnosticreport_history SET content = jsonb_set(content, '{conclusion}', '\"fine\"')",
-        "UPDATE public.ecg_recording SET sha256 = decode('00', 'hex')",
-        "UPDATE cloud.signature SET signed = signed || ' '",
-        "UPDATE cloud.signature SET jws = replace(jws, '..', '..A')",
-        "DELETE FROM cloud.signature",
-    ],
+        "version 1, the one that was shown, is changed",
+    ),
+    ("DELETE FROM fhir.diagnosticreport_history", "version 1, the one that was shown, is missing"),
+    ("UPDATE public.ecg_recording SET sha256 = decode('00', 'hex')", "samples"),
+    ("UPDATE public.ecg_recording SET samples = '\\x00'", "samples"),
+    ("UPDATE public.ecg_recording SET interpretation = interpretation || '\\x00'", "interpretation"),
+    ("UPDATE cloud.signature SET signed = signed || ' '", "signature of version 1"),
+    ("UPDATE cloud.signature SET jws = replace(jws, '..', '..A')", "signature of version 1"),
+    ("UPDATE cloud.signature SET version = 2", "another report or version"),
+    ("DELETE FROM cloud.signature", "no signature"),
 )
-def test_tampering_is_noticed(clinic: Clinic, tampering: str) -> None:
+
+
+def test_tampering_is_noticed_and_named(clinic: Clinic) -> None:
     report, headers = _report(clinic), clinic.sign_in("doctor")
     assert _sign(clinic, report, headers).status_code == 200
     with clinic.owner() as connection:
-        connection.execute(tampering.encode())
-        assert not signature.verify(connection, UUID(report))
+        for tampering, named in _TAMPERINGS:
+            with connection.transaction(force_rollback=True):
+                assert connection.execute(tampering.encode()).rowcount > 0, tampering
+                found = signature.verify(connection, UUID(report))
+            assert any(named in said for said in found), (tampering, found)
+        assert signature.verify(connection, UUID(report)) == ()
+
+
+def test_each_picture_is_signed(clinic: Clinic) -> None:
+    report, headers = _report(clinic), clinic.sign_in("doctor")
+    shown = clinic.browser.get(f"/fhir/DiagnosticReport/{report}", headers=headers).json()
+    final = _sign(clinic, report, headers).json()
+    with clinic.owner() as connection:
+        for url in (shown["presentedForm"][0]["url"], final["presentedForm"][0]["url"]):
+            identity = UUID(url.removeprefix("Binary/"))
+            connection.execute("UPDATE fhir.binary SET bytes = bytes || ' ' WHERE id = %s", (identity,))
+            assert f"pictures: {url} is changed" in signature.verify(connection, UUID(report))
 
 
 def test_what_the_doctor_changed_stays_visible(clinic: Clinic) -> None:
@@ -79,7 +115,7 @@ def test_what_the_doctor_changed_stays_visible(clinic: Clinic) -> None:
     assert "Sinus rhythm with" in picture
     assert "Atrial fibrillation" not in picture
     with clinic.owner() as connection:
-        assert signature.verify(connection, UUID(report))
+        assert signature.verify(connection, UUID(report)) == ()
 
 
 def test_signing_is_refused(clinic: Clinic) -> None:

@@ -1,8 +1,8 @@
 """Signing: a doctor confirms a report by a re-authenticated act with their own key over the bytes that were shown.
 
-What is signed is a manifest: the SHA-256 of the report's stored text in the version that was shown, of its picture and
-of the recording's samples, and the conclusion as signed. The exact manifest bytes and the detached JWS (ES256) are
-kept.
+What is signed is a manifest of SHA-256: of the report's stored text in the version that was shown, of every element of
+the final report, of the pictures of both, and of the recording's samples and interpretation. The exact manifest bytes
+and the detached JWS (ES256) are kept; `verify` compares all of it with what is stored now.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import hashlib
 import json
 import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, cast
@@ -131,16 +132,17 @@ def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored
     now = of.settings.clock()
     _authenticate_again(of, who, wish.password, now)
     with access.asking(of.pool, who) as connection:
-        shown = store.read(connection, "DiagnosticReport", report, access.reach(connection, who))
+        # Locked before it is read, so that two who sign at once do not both see it preliminary.
         connection.execute("SELECT FROM fhir.diagnosticreport WHERE id = %s FOR UPDATE", (report,))
+        shown = store.read(connection, "DiagnosticReport", report, access.reach(connection, who))
         if shown.version != wish.version:
             raise FhirError(412, "conflict", f"the report is now version {shown.version}; look at it again")
         content = shown.content()
         if content["status"] != "preliminary":
             raise FhirError(409, "conflict", f"the report is {content['status']}, only a preliminary one can be signed")
         final = _finalise(content, who, wish, now)
-        signed = _manifest(connection, shown, final["conclusion"], who, now)
         _confirm_picture(connection, of, final, shown.patient, who, now)
+        signed = _manifest(connection, shown, final, who, now)
         signature = open_signer(connection, who.person, wish.password).sign(signed)
         version = store.update(connection, final, patient=shown.patient, now=now)
         _confirm_results(connection, final, now)
@@ -179,23 +181,54 @@ def _finalise(report: dict[str, Any], who: Principal, wish: Asked, now: datetime
     return final
 
 
-def _manifest(connection: db.Connection, shown: store.Stored, conclusion: str, who: Principal, now: datetime) -> bytes:
-    row = _queries.shown(connection, report=shown.id)
-    pictures = [
-        hashlib.sha256(store.picture(connection, UUID(form["url"].rsplit("/", 1)[-1]))[0]).hexdigest()
-        for form in shown.content().get("presentedForm", [])
-    ]
+def _manifest(
+    connection: db.Connection, shown: store.Stored, final: dict[str, Any], who: Principal, now: datetime
+) -> bytes:
+    samples, interpretation = _recorded(connection, shown.id)
     manifest = {
         "report": str(shown.id),
         "version": shown.version,
-        "report_sha256": hashlib.sha256(shown.json.encode()).hexdigest(),
-        "pictures_sha256": pictures,
-        "samples_sha256": bytes(row[0]).hex() if row else None,
-        "conclusion": conclusion,
+        "report_sha256": _sha256(shown.json.encode()),
+        "final_sha256": _elements(final),
+        "pictures_sha256": {url: _picture(connection, url) for url in _pictures(shown.content()) + _pictures(final)},
+        "samples_sha256": samples,
+        "interpretation_sha256": interpretation,
+        "conclusion": final["conclusion"],
         "signer": who.reference,
         "at": dates.render(now),
     }
     return json.dumps(manifest, ensure_ascii=False, sort_keys=True).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _recorded(connection: db.Connection, report: UUID) -> tuple[str | None, str | None]:
+    """Return the SHA-256 of the samples and of the interpretation that a report is about, None where there is none."""
+    row = _queries.recorded(connection, report=report)
+    return (None, None) if row is None else (row[0], row[1])
+
+
+def _elements(report: dict[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each element of a report but `meta`, which storing adds."""
+    return {
+        name: _sha256(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str).encode())
+        for name, value in report.items()
+        if name != "meta"
+    }
+
+
+def _pictures(report: dict[str, Any]) -> list[str]:
+    return [form["url"] for form in report.get("presentedForm", [])]
+
+
+def _picture(connection: db.Connection, url: str) -> str | None:
+    """Return the SHA-256 of a picture's bytes, None where it is not stored."""
+    try:
+        return _sha256(store.picture(connection, UUID(url.rsplit("/", 1)[-1]))[0])
+    except FhirError:
+        return None
 
 
 def _confirm_picture(
@@ -264,24 +297,80 @@ def _provenance(
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 
 
-def verify(connection: db.Connection, report: UUID) -> bool:
-    """Return whether every signature of a report fits its kept bytes, its signer's key and what is stored.
+def verify(connection: db.Connection, report: UUID) -> tuple[str, ...]:
+    """Return what of a report does not fit its signatures, in words; nothing where it is whole.
 
-    The stored text of the signed version and the recording's samples must still hash to what was signed.
+    Each signature must fit its kept bytes and its signer's key; both versions of the report, their pictures, the
+    samples and the interpretation must still be what was signed; and no later version may stand unsigned.
     """
     rows = list(_queries.signatures(connection, report=report))
-    texts = {s.version: s.json for s in store.versions(connection, "DiagnosticReport", report)}
-    row = _queries.shown(connection, report=report)
-    samples = bytes(row[0]).hex() if row else None
-    for version, signed, signature, public in rows:
-        manifest = json.loads(signed)
-        header, _, mark = signature.split(".")
-        whole = f"{header}.{base64.urlsafe_b64encode(signed).rstrip(b'=').decode()}.{mark}"
-        try:
-            jws.deserialize_compact(whole, ECKey.import_key(public), algorithms=["ES256"])
-        except JoseError:
-            return False
-        text = hashlib.sha256(texts[version].encode()).hexdigest()
-        if (manifest["report_sha256"], manifest["samples_sha256"]) != (text, samples):
-            return False
-    return bool(rows)
+    if not rows:
+        return ("there is no signature",)
+    found = store.find(connection, "DiagnosticReport", report)
+    if found is None:
+        return ("the report is not stored any more",)
+    versions = {s.version: s for s in store.versions(connection, "DiagnosticReport", report)}
+    wrong = [w for version, *proof in rows for w in _differences(connection, versions, report, version, *proof)]
+    if found.version != rows[-1][0] + 1:
+        wrong.append(f"version {found.version}, the current one, is not signed")
+    return tuple(wrong)
+
+
+def _differences(
+    connection: db.Connection,
+    versions: dict[int, store.Stored],
+    report: UUID,
+    version: int,
+    signed: bytes,
+    signature: str,
+    public: str,
+) -> Iterator[str]:
+    """Yield what does not fit one signature; where the signature itself is false, only that."""
+    header, _, mark = signature.split(".")
+    whole = f"{header}.{base64.urlsafe_b64encode(signed).rstrip(b'=').decode()}.{mark}"
+    try:
+        jws.deserialize_compact(whole, ECKey.import_key(public), algorithms=["ES256"])
+    except JoseError:
+        yield f"the signature of version {version} does not fit its bytes and its signer's key"
+        return
+    manifest = json.loads(signed)
+    if (manifest["report"], manifest["version"]) != (str(report), version):
+        yield f"the signature of version {version} belongs to another report or version"
+        return
+    shown, final = versions.get(version), versions.get(version + 1)
+    if shown is None or _sha256(shown.json.encode()) != manifest["report_sha256"]:
+        yield f"version {version}, the one that was shown, is {'missing' if shown is None else 'changed'}"
+    if final is None:
+        yield f"version {version + 1}, the signed one, is missing"
+    else:
+        yield from _changed(
+            f"version {version + 1}, the signed one", manifest["final_sha256"], _elements(final.content())
+        )
+    pictures = {url: _picture(connection, url) for url in manifest["pictures_sha256"]}
+    yield from _changed("pictures", manifest["pictures_sha256"], pictures)
+    samples, interpretation = _recorded(connection, report)
+    signed_recording = {name: manifest[f"{name}_sha256"] for name in ("samples", "interpretation")}
+    yield from _changed("recording", signed_recording, {"samples": samples, "interpretation": interpretation})
+    if _damaged(connection, report):
+        yield "recording: the samples themselves are not those of their hash"
+
+
+def _damaged(connection: db.Connection, report: UUID) -> bool:
+    row = _queries.recording_id(connection, report=report)
+    try:
+        if row is not None:
+            read.recording(connection, row[0])
+    except (read.DamagedError, ValueError):  # ValueError: the samples or their interpretation cannot be decoded
+        return True
+    return False
+
+
+def _changed(where: str, signed: Mapping[str, str | None], stored: Mapping[str, str | None]) -> Iterator[str]:
+    for name in sorted(signed.keys() | stored.keys()):
+        if signed.get(name) != stored.get(name):
+            yield f"{where}: {name} is {'missing' if stored.get(name) is None else 'changed'}"
+
+
+def signed_reports(connection: db.Connection) -> list[UUID]:
+    """Return the reports that have a signature or say that they are signed."""
+    return [row[0] for row in _queries.signed_reports(connection)]

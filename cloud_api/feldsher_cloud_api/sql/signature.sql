@@ -6,9 +6,10 @@ SELECT username FROM cloud.person WHERE id = :person;
 -- A person's sealed signing key.
 SELECT salt, nonce, wrapped FROM cloud.signing_key WHERE person = :person;
 
--- name: shown^
--- The hash of the samples that a report interprets.
-SELECT e.sha256 FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording WHERE r.id = :report;
+-- name: recorded^
+-- The hashes of the samples that a report interprets, and of their interpretation.
+SELECT encode(e.sha256, 'hex'), encode(sha256(e.interpretation), 'hex')
+FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording WHERE r.id = :report;
 
 -- name: recording_id^
 -- The recording that a report interprets.
@@ -24,3 +25,8 @@ VALUES (:id, :report, :version, :person, :at, :signed, :jws);
 SELECT s.version, s.signed, s.jws, k.public_pem
 FROM cloud.signature s JOIN cloud.signing_key k ON k.person = s.person
 WHERE s.report = :report ORDER BY s.version;
+
+-- name: signed_reports
+-- The reports that have a signature, or a status that only signing gives.
+SELECT report FROM cloud.signature
+UNION SELECT id FROM fhir.diagnosticreport WHERE status && '{final,amended,corrected,appended}' ORDER BY 1;
