@@ -129,7 +129,7 @@ def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> 
     """Return the seconds of the best idempotent insert (unnest of binary columns) alone, commit per batch."""
     whole = sql.load("store.sql")["vitals"]
     # the store's own statement without what follows from it (latest values, what is new)
-    query = whole[whole.index(b"insert into vital_sign") : whole.index(b"    returning device")]
+    query = whole[: whole.index(b"    returning device")] + b") select"
     prepared = [rows.vitals(messages[i : i + BATCH], lambda _: None) for i in range(0, len(messages), BATCH)]
 
     def work() -> None:
@@ -142,7 +142,8 @@ def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> 
 
 def empty(connection: Connection) -> None:
     """Empty the tables."""
-    connection.execute("truncate vital_sign, message, latest_value, ecg_recording, event, ingest_mark, gateway_state")
+    tables = "reading, vital_sign, message, latest_value, ecg_recording, event, ingest_mark, gateway_state"
+    connection.execute(f"truncate {tables}".encode())
     connection.commit()
 
 

@@ -6,17 +6,20 @@ the bytes on to the dead letters.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
 import msgspec
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal import codec
 
-Cause = Literal["topic", "payload", "oversized", "samples", "values", "database"]
+Cause = Literal["topic", "payload", "oversized", "samples", "values", "database", "unexpected"]
+"""Why a message is a dead letter. `unexpected`: it made this program itself stumble; the reason names the error."""
 
 MAX_SECONDS = 60.0
 """Longest recording that is one message; longer ones are streams (docs/architecture.md)."""
@@ -27,6 +30,11 @@ MAX_DECODED = 16_000_000
 _EARLIEST_US = 0
 _LATEST_US = 4_294_967_295_000_000
 """Key times from 1970 to 2106: a clock beyond them scatters chunks over centuries and is nobody's measurement."""
+_MIN_OFFSET, _MAX_OFFSET = -12 * 60, 14 * 60
+"""Offsets from UTC in use on Earth, minutes (IANA time zone database: Etc/GMT+12 to Pacific/Kiritimati)."""
+_MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
+"""Microvolts per unit: beyond them int32 samples are either no cardiogram or no finite voltage."""
+_LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _HEAD_BYTES = 8_000_000
 
@@ -74,7 +82,19 @@ def topic_gateway(topic: str) -> str | None:
 
 
 def check(topic: str, payload: bytes) -> Checked | Rejected:
-    """Return the message of a payload where everything in it may be stored, else the reason why not."""
+    """Return the message of a payload where everything in it may be stored, else the reason why not; never raises."""
+    try:
+        return _check(topic, payload)
+    except Exception as error:  # a message that we did not foresee is a dead letter, not the end of the service
+        return reject(topic, payload, "unexpected", describe(error))
+
+
+def describe(error: Exception) -> str:
+    """Return an unforeseen error as the reason of a dead letter: its type and its first line."""
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+
+
+def _check(topic: str, payload: bytes) -> Checked | Rejected:
     if len(payload) > wire.MAX_BYTES:
         return reject(topic, payload, "oversized", f"payload: {len(payload)} bytes, more than {wire.MAX_BYTES}")
     try:
@@ -86,10 +106,7 @@ def check(topic: str, payload: bytes) -> Checked | Rejected:
     except wire.WireError as error:
         return reject(topic, payload, "topic", str(error))
     try:
-        if isinstance(message, wire.EcgRecording):
-            _check_recording(message)
-        elif isinstance(message, wire.VitalsBatch):
-            _check_vitals(message)
+        _check_content(message)
     except codec.CodecError as error:
         return reject(topic, payload, "samples", str(error))
     except ValueError as error:
@@ -113,20 +130,51 @@ def reject(topic: str, payload: bytes, cause: Cause, reason: str) -> Rejected:
 def device_now_us(batch: wire.VitalsBatch) -> int | None:
     """Return the device's clock at the session as microseconds since 1970, read in the gateway's offset.
 
-    ValueError where `device_now` is not ISO 8601 without offset.
+    ValueError where `device_now` is not ISO 8601 without offset, or not between 1970 and 2106.
     """
     if batch.device_now is None or batch.gateway_now_us is None:
         return None
-    local = datetime.fromisoformat(batch.device_now)
-    if local.tzinfo is not None:
-        raise ValueError(f"device_now: {batch.device_now!r} has an offset, a device's local time has none")
-    utc = local.replace(tzinfo=UTC) - timedelta(minutes=batch.env.offset_min)
-    return (utc - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    local = _local_time("$.device_now", batch.device_now)
+    # integers: a datetime of the year 1 or 9999 has no room for an offset
+    us = (local - datetime(1970, 1, 1)) // timedelta(microseconds=1) - batch.env.offset_min * 60_000_000  # noqa: DTZ001
+    _check_time("$.device_now", us)
+    return us
+
+
+def _local_time(field: str, text: str) -> datetime:
+    """Return a device's local time; ValueError names the field where it is not ISO 8601 without offset."""
+    try:
+        if _LOCAL.fullmatch(text):
+            return datetime.fromisoformat(text)
+    except ValueError:  # the 30th of February
+        pass
+    raise ValueError(f"{field}: {text[:40]!r} is not ISO 8601 local time without offset")
 
 
 def _check_time(field: str, us: int) -> None:
     if not _EARLIEST_US <= us <= _LATEST_US:
         raise ValueError(f"{field}: {us} microseconds is not between 1970 and 2106")
+
+
+def _check_finite(field: str, number: float | None) -> None:
+    if number is not None and not math.isfinite(number):
+        raise ValueError(f"{field}: {number} is not a finite number")
+
+
+def _check_content(message: wire.UpMessage) -> None:
+    offset = message.env.offset_min
+    if not _MIN_OFFSET <= offset <= _MAX_OFFSET:
+        raise ValueError(f"$.env.offset_min: {offset} minutes is not between {_MIN_OFFSET} and {_MAX_OFFSET}")
+    _check_time("$.env.wall_us", message.env.wall_us)
+    if isinstance(message, wire.EcgRecording):
+        _check_recording(message)
+    elif isinstance(message, wire.VitalsBatch):
+        _check_vitals(message)
+    elif isinstance(message, wire.Heartbeat):
+        for source, age in message.sources.items():
+            _check_finite(f"$.sources[{source[:40]!r}]", age)
+    elif isinstance(message, wire.ClockOffset) and abs(message.offset_us) > _LATEST_US:
+        raise ValueError(f"$.offset_us: {message.offset_us} microseconds is more than a clock can be wrong")
 
 
 def _check_recording(recording: wire.EcgRecording) -> None:
@@ -139,20 +187,39 @@ def _check_recording(recording: wire.EcgRecording) -> None:
         raise ValueError(f"n: {n} samples at {fs:g} per second are not 1 sample to {MAX_SECONDS:g} s")
     if leads * n * 4 > MAX_DECODED:
         raise ValueError(f"n: {leads} leads of {n} samples are more than {MAX_DECODED} bytes")
+    for i, scale in enumerate(recording.uv_per_bit):
+        if not _MIN_SCALE <= abs(scale) <= _MAX_SCALE:  # below 0: the device counts downwards
+            raise ValueError(f"$.uv_per_bit[{i}]: {scale} is not {_MIN_SCALE:g} to {_MAX_SCALE:g} µV of either sign")
+    _check_finite("$.clock_ratio", recording.clock_ratio)
     _check_time("started_us", recording.started_us)
     _check_time("ended_us", recording.ended_us)
+    if recording.interpretation is not None:
+        _check_interpretation(recording.interpretation)
     samples = codec.decode(recording.samples, leads, n, recording.codec)
     if codec.sha256(samples) != recording.sha256:
         raise codec.CodecError("sha256: the decoded samples have another one")
+
+
+def _check_interpretation(found: Interpretation) -> None:
+    _check_finite("$.interpretation.fs", found.fs)
+    for name in found.measurements.__struct_fields__:
+        _check_finite(f"$.interpretation.measurements.{name}", getattr(found.measurements, name))
+    for code, score in found.scores.items():
+        _check_finite(f"$.interpretation.scores[{code[:40]!r}]", score)
 
 
 def _check_vitals(batch: wire.VitalsBatch) -> None:
     for i, value in enumerate(batch.value):
         if value is not None and not _DECIMAL.fullmatch(value):
             raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+    for i, sent in enumerate(batch.sent_at):
+        if sent is not None:
+            _local_time(f"$.sent_at[{i}]", sent)
     for field in ("time_us", "received_us"):
         for us in getattr(batch, field):
             _check_time(field, us)
+    if batch.gateway_now_us is not None:
+        _check_time("$.gateway_now_us", batch.gateway_now_us)
     if len(batch.raw) not in (0, len(batch.reading), len(set(batch.reading))):
         raise ValueError(f"raw: {len(batch.raw)} entries for {len(batch.reading)} values")
     device_now_us(batch)

@@ -143,7 +143,7 @@ class Worker:
         while True:
             try:
                 saved, mark = self._store.save(items)
-            except UnavailableError as error:
+            except Exception as error:  # whatever it is: the batch is kept, the worker lives
                 self._lost_database(error)
                 if self._stop.is_set() and (deadline is None or time.monotonic() > deadline):
                     return None
@@ -183,9 +183,13 @@ class Worker:
         self._memory.note(resend.marked(connection, self._settings.client_id))
         self._memory.write()
 
-    def _lost_database(self, error: UnavailableError) -> None:
+    def _lost_database(self, error: Exception) -> None:
         self._set_database_up(up=False)
-        _log.warning("database unavailable", error=str(error), waiting=len(self._inbox))
+        if isinstance(error, UnavailableError):
+            _log.warning("database unavailable", error=str(error), waiting=len(self._inbox))
+        else:
+            self._store.close()  # in whatever state it left the connection
+            _log.error("batch not stored", error=type(error).__name__, exc_info=error)
 
     def _set_database_up(self, *, up: bool) -> None:
         self._database_up = up
@@ -205,15 +209,22 @@ class Worker:
             if state is not None and gateway is not None and message_id is not None:
                 by_gateway[gateway].append((message_id, state))
         for gateway, entries in by_gateway.items():
-            now = self._clock()
-            receipt = wire.Receipt(
-                id=uuid7(now // 1000, self._random_bytes(10)),
-                sent_us=now,
-                ids=tuple(message_id for message_id, _ in entries),
-                states=tuple(state for _, state in entries),
-            )
-            sent = self._link.publish(wire.down_topic(gateway, "receipt"), wire.encode(receipt))
+            try:
+                sent = self._send_receipt(gateway, entries)
+            except Exception as error:  # one gateway's receipt must not cost the others theirs: it will send again
+                _log.error("receipt not sent", gateway=gateway, error=type(error).__name__, exc_info=error)
+                sent = False
             self._metrics.receipts.labels(sent="yes" if sent else "no").inc()
+
+    def _send_receipt(self, gateway: str, entries: Sequence[tuple[UUID, wire.ReceiptState]]) -> bool:
+        now = self._clock()
+        receipt = wire.Receipt(
+            id=uuid7(now // 1000, self._random_bytes(10)),
+            sent_us=now,
+            ids=tuple(message_id for message_id, _ in entries),
+            states=tuple(state for _, state in entries),
+        )
+        return self._link.publish(wire.down_topic(gateway, "receipt"), wire.encode(receipt))
 
     def _count(self, batch: Sequence[Arrived], items: Sequence[Item], saved: Saved) -> None:
         self._metrics.batch.observe(len(batch))

@@ -53,6 +53,18 @@ comment on column message.device is 'The device that the message speaks of, wher
 comment on column message.stored_at is 'When ingest''s transaction began (database clock).';
 
 -- ------------------------------------------------------------------------------------------------- measurements
+create table if not exists reading (
+    reading_id uuid primary key,
+    message_id uuid not null,
+    gateway text not null,
+    stored_at timestamptz not null default now()
+);
+comment on table reading is 'Every reading stored, once: its first arrival is decided here, whatever time a gateway gave it. A plain table, because a hypertable can be unique only together with its time.';
+comment on column reading.reading_id is 'Hash of device, user number, device time as sent, values and sequence (feldsher_ehr_core.ids.reading_id).';
+comment on column reading.message_id is 'The message that brought it first.';
+comment on column reading.gateway is 'The gateway that brought it first.';
+comment on column reading.stored_at is 'When ingest''s transaction began (database clock).';
+
 create table if not exists vital_sign (
     reading_id uuid not null,
     code integer not null,
@@ -75,7 +87,7 @@ create table if not exists vital_sign (
 create unique index if not exists vital_sign_key on vital_sign (reading_id, code, time);
 create index if not exists vital_sign_device on vital_sign (device, time desc);
 comment on table vital_sign is 'One value of one reading per row. A reading heard twice, also through two gateways, is one row.';
-comment on column vital_sign.reading_id is 'Hash of device, user number, device time as sent, values and sequence (feldsher_ehr_core.ids.reading_id).';
+comment on column vital_sign.reading_id is 'The reading, as in table reading.';
 comment on column vital_sign.code is 'What was measured, IEEE 11073 (MDC).';
 comment on column vital_sign.time is 'Key time: the device''s time as sent read in the gateway''s offset, else the gateway''s receiving time; never changes.';
 comment on column vital_sign.corrected_time is 'Best known true time where it differs in origin from time: the device''s and gateway''s clock errors taken out; null where time stands.';
@@ -300,7 +312,7 @@ comment on column dead_letter.received_at is 'When it first came (database clock
 comment on column dead_letter.seen is 'How many times it came.';
 comment on column dead_letter.topic is 'Topic it came on.';
 comment on column dead_letter.payload is 'Its bytes.';
-comment on column dead_letter.cause is 'Class of the reason: topic, payload, oversized, samples, values, database.';
+comment on column dead_letter.cause is 'Class of the reason: topic, payload, oversized, samples, values, database, unexpected.';
 comment on column dead_letter.reason is 'What is wrong, naming the field or byte.';
 comment on column dead_letter.gateway is 'The gateway as claimed by the topic (which the broker has checked).';
 comment on column dead_letter.message_id is 'Message id, where the envelope could be read.';
@@ -377,7 +389,7 @@ begin
 end $$;
 
 grant usage on schema public to feldsher_ingest, feldsher_worker, feldsher_api;
-grant select, insert on message, device_status, clock_offset, gap, event, ingest_epoch to feldsher_ingest;
+grant select, insert on message, reading, device_status, clock_offset, gap, event, ingest_epoch to feldsher_ingest;
 grant select, insert, update on vital_sign, latest_value, ecg_recording, gateway_state, dead_letter, ingest_mark to feldsher_ingest;
 grant select on vital_sign, latest_value, ecg_recording, gateway_state, device_status, clock_offset, gap, dead_letter, message to feldsher_worker, feldsher_api;
 grant select, update, delete on event to feldsher_worker;

@@ -1,8 +1,9 @@
 """Batches into the database: one transaction each, idempotent, the events beside the data.
 
 A message whose own content the database refuses does not poison its batch: the batch is halved in savepoints until the
-message stands alone, and that one becomes a dead letter. Everything else that goes wrong (database gone, schema not
-migrated, deadlock) is the service's trouble and raises `UnavailableError`: nothing is acknowledged, the batch is kept.
+message stands alone, and that one becomes a dead letter; so does one over which this program itself stumbles. What else
+goes wrong at the database (gone, schema not migrated, deadlock) is the service's trouble and raises `UnavailableError`:
+nothing is acknowledged, the batch is kept.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
 from feldsher_ingest import rows, sql
-from feldsher_ingest.check import Cause, Checked, Rejected, reject
+from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 
 Item = Checked | Rejected
 _T = TypeVar("_T")
@@ -32,6 +33,10 @@ _log = structlog.stdlib.get_logger("feldsher_ingest.store")
 
 class UnavailableError(Exception):
     """The database cannot take a batch now; the text says why. The batch is to be kept and offered again."""
+
+
+class CollisionError(ValueError):
+    """A message's id is already that of something else; the text names the field."""
 
 
 @dataclass(slots=True)
@@ -141,7 +146,16 @@ def _own_fault(error: Exception) -> bool:
         state = error.sqlstate
         # without a SQLSTATE, DataError is psycopg's own refusal to send a value (NUL in a text)
         return state.startswith(_OWN_FAULT) if state else isinstance(error, psycopg.DataError)
-    return isinstance(error, ValueError | OverflowError)
+    return True
+
+
+def _refused(item: Item, error: Exception) -> Rejected:
+    if isinstance(error, CollisionError):
+        return reject(item.topic, item.payload, "values", str(error))
+    if isinstance(error, psycopg.Error | ValueError | OverflowError):
+        return reject(item.topic, item.payload, "database", _first_line(error))
+    _log.error("a message made the worker stumble", error=type(error).__name__, exc_info=error)
+    return reject(item.topic, item.payload, "unexpected", describe(error))
 
 
 def _halve(connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
@@ -152,8 +166,7 @@ def _halve(connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> S
         if not _own_fault(error):
             raise
         if len(items) == 1:
-            refused = reject(items[0].topic, items[0].payload, "database", _first_line(error))
-            return _Batch(connection, [refused]).write()
+            return _Batch(connection, [_refused(items[0], error)]).write()
     middle = len(items) // 2
     left, right = _halve(connection, items[:middle]), _halve(connection, items[middle:])
     causes = set(left.dead) | set(right.dead)
@@ -222,7 +235,13 @@ class _Batch:
 
     def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
         found = self._each("recording", (rows.recording(m, self._shift(m.env)) for m in recordings))
-        return {(m.env.gateway, m.env.id) for m, row in zip(recordings, found, strict=True) if row is None}
+        known = {(m.env.gateway, m.env.id) for m, row in zip(recordings, found, strict=True) if row is None}
+        if known:
+            ids = [message_id for _, message_id in known]
+            own = set(self._connection.execute(_QUERIES["recordings_of"], {"ids": ids}).fetchall())
+            for _, message_id in known - own:
+                raise CollisionError(f"$.env.id: {message_id} is a recording of another gateway")
+        return known
 
     def _write_gateways(self, messages: list[wire.Birth | wire.Heartbeat | wire.Death]) -> None:
         was = self._each("gateways", (rows.gateway(m) for m in messages))

@@ -13,19 +13,29 @@ returning gateway, id;
 
 -- name: vitals
 -- Stores values and renews the latest ones; returns the readings that were not there, with the message that brought each.
-with fresh as (
+-- A reading's first arrival is decided by its id alone: another gateway may have read its time in another zone.
+with x as materialized (
+    select *
+    from unnest(%(reading_id)b::uuid[], %(code)b::int4[], %(time_us)b::int8[], %(corrected_us)b::int8[],
+                %(received_us)b::int8[], %(device)b::text[], %(user_no)b::int4[], %(value)b::text[], %(absent)b::text[],
+                %(unit)b::text[], %(status)b::int4[], %(sent_at)b::text[], %(behind_us)b::int8[], %(raw)b::bytea[],
+                %(message_id)b::uuid[], %(gateway)b::text[])
+         with ordinality
+         as x(reading_id, code, time_us, corrected_us, received_us, device, user_no, value, absent, unit, status, sent_at,
+              behind_us, raw, message_id, gateway, place)
+), first as (
+    insert into reading (reading_id, message_id, gateway)
+    select distinct on (reading_id) reading_id, message_id, gateway from x order by reading_id, place
+    on conflict do nothing
+    returning reading_id, message_id, gateway
+), fresh as (
     insert into vital_sign (reading_id, code, time, corrected_time, received_at, device, user_no, value, absent, unit,
                             status, sent_at, device_behind_us, raw, message_id, gateway)
     select x.reading_id, x.code, to_timestamp(x.time_us::float8 / 1e6::float8),
            to_timestamp(x.corrected_us::float8 / 1e6::float8), to_timestamp(x.received_us::float8 / 1e6::float8),
            x.device, x.user_no, x.value::numeric, x.absent, x.unit, x.status, x.sent_at, x.behind_us, x.raw,
            x.message_id, x.gateway
-    from unnest(%(reading_id)b::uuid[], %(code)b::int4[], %(time_us)b::int8[], %(corrected_us)b::int8[],
-                %(received_us)b::int8[], %(device)b::text[], %(user_no)b::int4[], %(value)b::text[], %(absent)b::text[],
-                %(unit)b::text[], %(status)b::int4[], %(sent_at)b::text[], %(behind_us)b::int8[], %(raw)b::bytea[],
-                %(message_id)b::uuid[], %(gateway)b::text[])
-         as x(reading_id, code, time_us, corrected_us, received_us, device, user_no, value, absent, unit, status, sent_at,
-              behind_us, raw, message_id, gateway)
+    from x join first using (reading_id, message_id, gateway)
     on conflict do nothing
     returning device, code, user_no, reading_id, time, corrected_time, value, absent, unit, gateway, message_id
 ), newest as (
@@ -52,6 +62,10 @@ values (%(id)s, %(device)s, %(gateway)s, %(order_id)s, %(fs)s, %(leads)s, %(uv_p
         %(not_interpreted)s)
 on conflict do nothing
 returning id;
+
+-- name: recordings_of
+-- Tells whose the recordings of some ids are.
+select gateway, id from ecg_recording where id = any(%(ids)b::uuid[]);
 
 -- name: gateways
 -- Renews what gateways said of themselves; returns those that have not been asked to resend since the last restore.
@@ -133,7 +147,7 @@ set corrected_started_at = r.started_at + make_interval(secs =>
     / 1e6::float8)
 from message m
 where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
-  and m.kind = 'ecg' and r.id = m.id;
+  and m.kind = 'ecg' and r.id = m.id and r.gateway = m.gateway;
 
 -- name: events!
 -- Tells the cloud worker what is new.

@@ -11,7 +11,7 @@ import time
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 from feldsher_cloud_api import commands, db, worker
@@ -48,6 +48,17 @@ def test_reading_becomes_a_panel_with_its_digits_and_offset(clinic: Clinic) -> N
     assert made["8867-4"]["valueQuantity"]["value"] == Decimal(71)
     assert made["8867-4"]["identifier"] == panel["identifier"]
     assert _count(clinic, "fhir.provenance") == 1
+
+
+def test_observations_ids_are_of_the_reading_alone(clinic: Clinic) -> None:
+    clinic.receive(clinic.vitals(clinic.time.now - timedelta(minutes=5), BP))
+    clinic.work()
+    with clinic.owner() as connection:
+        (reading,) = connection.execute("SELECT reading_id FROM public.reading").fetchall()[0]
+        provenance = connection.execute("SELECT id FROM fhir.provenance").fetchall()
+    found = {code: UUID(made["id"]) for code, made in _observations(clinic).items()}
+    assert found == {"85354-9": uuid5(reading, "panel"), "8867-4": uuid5(reading, "pulse")}
+    assert provenance == [(uuid5(reading, "provenance"),)]
 
 
 def test_not_a_number_is_absent_with_its_reason(clinic: Clinic) -> None:
@@ -93,23 +104,8 @@ def test_unknown_device_is_registered_and_its_reading_waits_for_staff(clinic: Cl
     assert _count(clinic, "cloud.unassigned") == 1
 
 
-def _order(clinic: Clinic) -> UUID:
-    headers = clinic.sign_in("doctor")
-    resource = {
-        "resourceType": "ServiceRequest",
-        "status": "active",
-        "intent": "order",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "11524-6"}]},
-        "subject": {"reference": f"Patient/{clinic.patients[1]}"},
-        "performer": [{"reference": f"Device/{clinic.made['cardiograph']}"}],
-    }
-    answer = clinic.browser.post("/fhir/ServiceRequest", json=resource, headers=headers)
-    assert answer.status_code == 201, answer.text
-    return UUID(answer.json()["id"])
-
-
 def test_ordered_recording_becomes_a_preliminary_report(clinic: Clinic) -> None:
-    order = _order(clinic)
+    order = clinic.order()
     message = clinic.recording(order)
     clinic.receive(message)
     clinic.work()
@@ -141,23 +137,6 @@ def test_recording_without_interpretation_says_so_first(clinic: Clinic) -> None:
         row = connection.execute("SELECT content ->> 'conclusion' FROM fhir.diagnosticreport").fetchone()
     assert row == ("Not interpreted: child killed.\nRecording incomplete: unplugged.\n3 samples lost.",)
     assert _count(clinic, "cloud.unassigned") == 1
-
-
-def test_states_of_an_order_show_and_never_go_back(clinic: Clinic) -> None:
-    order = _order(clinic)
-
-    def say(state: wire.OrderStateName) -> dict[str, Any]:
-        clinic.receive(wire.OrderState(env=clinic.envelope(CLINIC), order=order, state=state, detail=None))
-        clinic.work()
-        return clinic.browser.get(f"/fhir/ServiceRequest/{order}").json()
-
-    assert say("recording")["extension"][0]["valueCode"] == "recording"
-    assert say("armed")["extension"][0]["valueCode"] == "recording"
-    lapsed = say("lapsed")
-    assert (lapsed["status"], lapsed["note"][0]["text"]) == ("revoked", "lapsed")
-    with clinic.owner() as connection:
-        row = connection.execute("SELECT acknowledged_at IS NOT NULL FROM cloud.gateway_command").fetchone()
-    assert row == (True,)
 
 
 def test_gateway_and_device_states_are_kept(clinic: Clinic) -> None:
@@ -245,64 +224,6 @@ def test_worker_killed_in_the_middle_leaves_nothing_half_done(clinic: Clinic) ->
         assert time.monotonic() < deadline, "the killed worker's claim was never released"
         time.sleep(0.05)
     assert _count(clinic, "fhir.observation") == 2
-
-
-class _Broker:
-    def __init__(self) -> None:
-        self.said: list[tuple[str, wire.DownMessage]] = []
-        self.connected = False
-
-    def publish(self, topic: str, payload: bytes) -> bool:
-        if self.connected:
-            self.said.append((topic, wire.decode_down(payload)))
-        return self.connected
-
-
-def test_command_is_published_until_acknowledged(clinic: Clinic) -> None:
-    order, broker = _order(clinic), _Broker()
-
-    def publish() -> int:
-        with db.connect(clinic.url, db.WORKER) as connection:
-            return commands.publish_due(connection, broker, clinic.time())
-
-    assert publish() == 0  # not connected: it stays due
-    broker.connected = True
-    assert publish() == 1
-    assert publish() == 0  # not yet again
-    with clinic.owner() as connection:
-        connection.execute("UPDATE cloud.gateway_command SET sent_at = sent_at - interval '1 minute'")
-    clinic.time.move(seconds=10)
-    assert publish() == 1
-    (topic, first), (_, second) = broker.said
-    assert topic == wire.down_topic(CLINIC, "order")
-    assert isinstance(first, wire.OrderCommand)
-    assert isinstance(second, wire.OrderCommand)
-    assert (first.order, first.device, first.subject.sex) == (order, CARDIOGRAPH, "male")
-    assert first.subject.age is not None
-    assert second.sent_us - first.sent_us == 10_000_000
-    clinic.receive(wire.OrderState(env=clinic.envelope(CLINIC), order=order, state="armed"))
-    clinic.work()
-    with clinic.owner() as connection:
-        connection.execute("UPDATE cloud.gateway_command SET sent_at = sent_at - interval '1 minute'")
-    assert publish() == 0
-
-
-def test_command_holds_no_name_and_no_patient_id(clinic: Clinic) -> None:
-    _order(clinic)
-    with clinic.owner() as connection:
-        row = connection.execute("SELECT payload FROM cloud.gateway_command").fetchone()
-    assert row is not None
-    for word in (b"Boris", b"Demo-Bravo", b"DEMO", clinic.patients[1].encode(), UUID(clinic.patients[1]).bytes):
-        assert word not in row[0]
-
-
-def test_order_that_no_gateway_answers_lapses(clinic: Clinic) -> None:
-    order = _order(clinic)
-    with clinic.owner() as connection:
-        connection.execute("UPDATE cloud.gateway_command SET expires_at = now() - interval '1 second'")
-    with db.connect(clinic.url, db.WORKER) as connection:
-        assert [row[0] for row in commands.lapse(connection)] == [order]
-        assert commands.lapse(connection) == []
 
 
 @pytest.mark.parametrize("gateway", [HOME, "never-registered"])

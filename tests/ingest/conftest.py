@@ -20,8 +20,8 @@ from feldsher_tools.services import Broker
 from prometheus_client import CollectorRegistry
 
 _TABLES = (
-    "message, vital_sign, latest_value, ecg_recording, gateway_state, device_status, clock_offset, gap, dead_letter, "
-    "event, ingest_mark, ingest_epoch"
+    "message, reading, vital_sign, latest_value, ecg_recording, gateway_state, device_status, clock_offset, gap, "
+    "dead_letter, event, ingest_mark, ingest_epoch"
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -11,9 +12,14 @@ import msgspec
 import psycopg
 import pytest
 from feldsher_ehr_core import wire
-from feldsher_ingest.check import Checked, check
+from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality
+from feldsher_ingest import rows as store_rows
+from feldsher_ingest.check import Checked, Rejected, check
+from feldsher_ingest.read import readings, recording
 from feldsher_ingest.simulate import START_US, SimulatedGateway
 from feldsher_ingest.store import Item, Store, UnavailableError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 
@@ -88,6 +94,61 @@ def test_one_reading_heard_by_two_gateways_is_one_row(store: Store, rows: Rows, 
     assert rows("select count(*), count(distinct reading_id), min(gateway) from vital_sign") == [(8, 2, "gw-near")]
     assert rows("select count(*) from message") == [(2,)]
     assert rows("select gateway from event") == [("gw-near",)]
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_one_reading_at_two_key_times_is_one_row(store: Store, rows: Rows, apart: bool) -> None:
+    """Gateways in two zones, or a frame with an incomplete time sent again: the key time is not of the reading."""
+    near, far = SimulatedGateway("gw-near", 1), SimulatedGateway("gw-far", 2)
+    first = near.pressure(2, device="cuff")
+    elsewhere = tuple(us + 3_600_000_000 for us in first.time_us)
+    second = msgspec.structs.replace(first, env=far.envelope(), time_us=elsewhere)
+    later = msgspec.structs.replace(first, env=near.envelope(), time_us=elsewhere)
+    if apart:
+        assert [states(store, m) for m in (first, second, later)] == [["stored"], ["duplicate"], ["duplicate"]]
+    else:
+        assert states(store, first, second, later) == ["stored", "duplicate", "duplicate"]
+    assert rows("select count(*), count(distinct reading_id), min(gateway) from vital_sign") == [(8, 2, "gw-near")]
+    assert sorted(rows("select distinct time_us from (select (extract(epoch from time) * 1000000)::bigint as time_us"
+                       " from vital_sign)")) == sorted({(us,) for us in first.time_us})  # fmt: skip
+    assert sorted(rows("select reading_id, gateway from reading")) == sorted((r, "gw-near") for r in set(first.reading))
+    assert rows("select gateway from event") == [("gw-near",)]
+    assert rows("select distinct time from latest_value") == rows("select max(time) from vital_sign")
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_an_id_that_is_another_gateways_recording_is_a_dead_letter(store: Store, rows: Rows, apart: bool) -> None:
+    near, far = SimulatedGateway("gw-near", 1), SimulatedGateway("gw-far", 2)
+    first, second, third = (gateway.recording(seconds=1) for gateway in (near, far, near))
+    second = msgspec.structs.replace(second, env=msgspec.structs.replace(second.env, id=first.env.id))
+    if apart:
+        found = [state for m in (first, second, third) for state in states(store, m)]
+    else:
+        found = states(store, first, second, third)
+    assert found == ["stored", "quarantined", "stored"]
+    assert sorted(rows("select id, gateway from ecg_recording")) == sorted(
+        (m.env.id, "gw-near") for m in (first, third)
+    )
+    assert rows("select cause, reason, gateway, message_id from dead_letter") == [
+        ("values", f"$.env.id: {first.env.id} is a recording of another gateway", "gw-far", first.env.id)
+    ]
+    assert rows("select payload from dead_letter") == [(wire.encode(second),)]
+    assert states(store, first) == ["duplicate"]
+
+
+def test_what_nobody_foresaw_stands_alone(store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    good, bad, last = made.pressure(), made.pressure(device="odd"), made.pressure()
+    real = store_rows.vitals
+
+    def vitals(batches: list[wire.VitalsBatch], shift: store_rows.Shift) -> store_rows.Params:
+        if any(batch.device == "odd" for batch in batches):
+            raise KeyError("odd")
+        return real(batches, shift)
+
+    monkeypatch.setattr(store_rows, "vitals", vitals)
+    assert states(store, good, bad, last) == ["stored", "quarantined", "stored"]
+    assert rows("select cause, reason, message_id from dead_letter") == [("unexpected", "KeyError: 'odd'", bad.env.id)]
 
 
 def test_the_event_names_the_new_readings_only(store: Store, rows: Rows) -> None:
@@ -288,3 +349,92 @@ def test_events_wake_the_worker(store: Store, store_url: str) -> None:
         connection.execute("listen feldsher_event")
         states(store, SimulatedGateway("gw-a", 1).pressure())
         assert [n.channel for n in connection.notifies(timeout=5, stop_after=1)] == ["feldsher_event"]
+
+
+INTEGERS = st.sampled_from([-(2**63), -(2**31), -1, 0, 1, 721, 2**31, 2**53, 2**63 - 1, 2**64 - 1]) | st.integers(
+    -(2**63), 2**64 - 1
+)
+FLOATS = st.floats() | st.sampled_from([0.0, math.nan, math.inf, -math.inf, 5e-324, 1.7e308])
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=40) | st.sampled_from(
+    ["", "\0", "garbage", "0001-01-01T00:00:00", "9999-12-31T23:59:59", "2026-11-23T08:00:00", "1e-99", "9" * 30]
+)
+
+
+def extreme(value: object) -> st.SearchStrategy[Any]:
+    """Values of the same type as a field's, at the edge of what the wire can carry."""
+    if isinstance(value, bool | bytes | UUID) or value is None:
+        return st.just(value)
+    if isinstance(value, int):
+        return INTEGERS
+    if isinstance(value, float):
+        return FLOATS
+    if isinstance(value, str):
+        return TEXTS
+    if isinstance(value, tuple):
+        return st.tuples(*(extreme(entry) for entry in value))  # pyright: ignore[reportUnknownArgumentType,reportUnknownVariableType]
+    if isinstance(value, dict):
+        return st.dictionaries(TEXTS, FLOATS, max_size=3)
+    if isinstance(value, msgspec.Struct):
+        return st.sampled_from(value.__struct_fields__).flatmap(lambda name: altered(value, name))
+    raise AssertionError(f"no extremes of {type(value)}")
+
+
+def altered(whole: msgspec.Struct, name: str) -> st.SearchStrategy[Any]:
+    return extreme(getattr(whole, name)).map(lambda entry: msgspec.structs.replace(whole, **{name: entry}))
+
+
+def everything() -> list[wire.UpMessage]:
+    """One message of each kind with every field filled."""
+    made = SimulatedGateway("gw-a", 1)
+    env = made.envelope
+    pressure = msgspec.structs.replace(
+        made.pressure(), sent_at=("2026-11-22T12:00:00",) * 4, device_now="2026-11-22T12:00:00", gateway_now_us=START_US
+    )
+    opinion = Interpretation(
+        "test", 500.0, ("I",), 500, Quality(True, {}), (), (), (), Measurements(60.0, 160.0), (), {"NORM": 1.0}, "sinus"
+    )
+    ecg = msgspec.structs.replace(
+        made.recording(leads=1, seconds=1), clock_ratio=1.0, partial="short", interpretation=opinion
+    )
+    return [
+        pressure,
+        ecg,
+        made.birth(),
+        msgspec.structs.replace(made.heartbeat(), oldest_us=1, sources={"kit": 1.0}),
+        wire.Death(env=env(), cause="stopping"),
+        wire.DeviceStatus(env=env(), device="kit", state="fault", detail="x", battery=5, model="m", firmware="f"),
+        wire.ClockOffset(env=env(), offset_us=1, source="ntp"),
+        wire.Gap(env=env(), what="live", why="full", count=1, first_us=1, last_us=1),
+        wire.OrderState(env=env(), order=env().id, state="taken", detail="x"),
+    ]
+
+
+FORESEEN = {"topic", "payload", "samples", "values", "database"}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_message_of_extremes_is_stored_readable_or_rejected_for_a_reason(
+    store: Store, store_url: str, data: st.DataObject
+) -> None:
+    message: wire.UpMessage = data.draw(st.sampled_from(everything()))
+    for _ in range(data.draw(st.integers(1, 2))):
+        message = data.draw(altered(message, data.draw(st.sampled_from(message.__struct_fields__))))
+    fresh = SimulatedGateway("gw-a", data.draw(st.integers(0, 2**64))).envelope().id
+    message = msgspec.structs.replace(message, env=msgspec.structs.replace(message.env, id=fresh))
+    if isinstance(message, wire.VitalsBatch):
+        message = msgspec.structs.replace(message, reading=(fresh,) * 4)
+    found = item(message)
+    saved, _ = store.save([found])
+    if isinstance(found, Rejected):
+        assert found.cause in FORESEEN
+        assert found.reason
+        return
+    assert saved.states[0] in {"stored", "quarantined", "duplicate"}
+    assert saved.dead.keys() <= FORESEEN
+    if saved.states == ["stored"]:
+        with psycopg.connect(store_url) as connection:
+            if isinstance(message, wire.VitalsBatch):
+                assert len(readings(connection, [fresh])) == 4
+            elif isinstance(message, wire.EcgRecording):
+                assert recording(connection, fresh) is not None

@@ -34,7 +34,8 @@ _CLEARED = (
     "fhir.servicerequest, fhir.observation, fhir.diagnosticreport, fhir.provenance, fhir.auditevent, fhir.binary,"
     " fhir.servicerequest_history, fhir.observation_history, fhir.diagnosticreport_history, fhir.binary_history,"
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
-    " cloud.signature, cloud.audit_seal, public.message, public.vital_sign, public.ecg_recording, public.event"
+    " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_sign,"
+    " public.ecg_recording, public.event, public.clock_offset"
 )
 _numbers = itertools.count(1)
 
@@ -99,6 +100,21 @@ class Clinic:
         response = self.browser.post("/login", data=form, headers={"accept": "application/json"})
         _good(response)
         return {"x-csrf-token": response.json()["csrf"]}
+
+    def order(self) -> UUID:
+        """Order an ECG of the second patient from the clinic's cardiograph; the browser is then signed in as doctor."""
+        resource = {
+            "resourceType": "ServiceRequest",
+            "status": "active",
+            "intent": "order",
+            "code": {"coding": [{"system": "http://loinc.org", "code": "11524-6"}]},
+            "subject": {"reference": f"Patient/{self.patients[1]}"},
+            "performer": [{"reference": f"Device/{self.made['cardiograph']}"}],
+        }
+        answer = self.browser.post("/fhir/ServiceRequest", json=resource, headers=self.sign_in("doctor"))
+        if answer.status_code != 201:
+            raise AssertionError(f"{answer.status_code}: {answer.text}")
+        return UUID(answer.json()["id"])
 
     def sign_out(self) -> None:
         """Forget the browser's cookies."""
@@ -193,7 +209,7 @@ class Clinic:
         with db.connect(self.url, db.WORKER) as connection:
             return audit.seal(connection)
 
-    def envelope(self, gateway: str = HOME) -> wire.Envelope:
+    def envelope(self, gateway: str = HOME, clock: wire.ClockQuality = "synced") -> wire.Envelope:
         """Return a fresh envelope of a gateway, half an hour ahead of UTC by its wall clock's offset of 300 minutes."""
         number = next(_numbers)
         now = self.time.now
@@ -205,7 +221,7 @@ class Clinic:
             mono_ns=number * 1_000_000,
             wall_us=int(now.timestamp() * 1_000_000),
             offset_min=300,
-            clock="synced",
+            clock=clock,
         )
 
     def vitals(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from itertools import groupby
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from feldsher_ehr_core.vitals import (
     ABSENT_REASONS,
@@ -59,7 +59,7 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
         if not fresh:
             return  # projected before: the ids are made of the reading
     references = [f"Observation/{r['id']}" for r in made]
-    identity = common.derived_id(first.time, str(first.reading_id), "provenance")
+    identity = uuid5(first.reading_id, "provenance")
     made_by = common.provenance(identity, references, device, now, str(first.message_id), "feldsher cloud worker")
     store.insert(connection, made_by, patient=patient, now=now)
     if patient is None:
@@ -79,7 +79,7 @@ def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[st
     first = values[0]
     resource: dict[str, Any] = {
         "resourceType": "Observation",
-        "id": str(common.derived_id(first.time, str(first.reading_id), part)),
+        "id": str(uuid5(first.reading_id, part)),  # of the reading alone: its key time depends on who heard it first
         "identifier": [{"system": "urn:feldsher:reading", "value": str(first.reading_id)}],
         "status": "final",
         "category": [concept(common.OBSERVATION_CATEGORY, "vital-signs", "Vital Signs")],
