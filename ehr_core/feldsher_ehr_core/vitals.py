@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
 Absent = Literal["nan", "nres", "+inf", "-inf", "reserved"]
@@ -40,3 +41,11 @@ PULSE = Vital(149546, "8867-4", "Heart rate", "/min", 0, 300)
 
 VITALS: dict[int, Vital] = {v.mdc: v for v in (SYSTOLIC, DIASTOLIC, MEAN, PULSE)}
 BLOOD_PRESSURE_PANEL = "85354-9"
+
+PASCALS_PER_MMHG = Decimal("133.322387415")
+"""The conventional millimetre of mercury, 13 595.1 kg/m³ × 9.806 65 m/s² × 1 mm (ISO 80000-4; NIST SP 811, B.8)."""
+
+
+def mmhg(kilopascals: Decimal) -> Decimal:
+    """Return a pressure in kPa as mmHg, rounded to one decimal place: a step of 0.1 kPa is 0.75 mmHg."""
+    return (kilopascals * 1000 / PASCALS_PER_MMHG).quantize(Decimal("0.1"), ROUND_HALF_EVEN)

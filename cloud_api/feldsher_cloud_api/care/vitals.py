@@ -20,11 +20,13 @@ _queries = db.queries("vitals")
 def trend(
     connection: db.Connection, patient: UUID, start: datetime | None, end: datetime | None, limit: int
 ) -> dict[str, list[Any]]:
-    """Return a patient's blood pressures and pulses as columns in order of time, at most `limit` newest.
+    """Return a patient's blood pressures (mmHg) and pulses (1/min) as columns in order of time, `limit` newest at most.
 
-    Values keep their decimals and are None where the device gave none; `id` is the panel's Observation.
+    Values keep their decimals and are None where the device gave none; `id` is the panel's Observation. `time` is the
+    best known one; where it was corrected, `time_as_sent` is the device's. `as_sent`: "systolic/diastolic[/mean] unit"
+    where the device measured in another unit than mmHg.
     """
-    names = ("id", "time", "systolic", "diastolic", "mean", "pulse", "device", "note")
+    names = ("id", "time", "systolic", "diastolic", "mean", "pulse", "device", "note", "time_as_sent", "as_sent")
     rows = list(_queries.trend(connection, patient=patient, start=start, end=end, limit=limit))
     rows.reverse()
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from itertools import groupby
 from typing import Any
 from uuid import UUID, uuid5
@@ -16,6 +17,7 @@ from feldsher_ehr_core.vitals import (
     SYSTOLIC,
     VITALS,
     Vital,
+    mmhg,
 )
 from feldsher_ingest import read
 from feldsher_ingest.read import StoredVital
@@ -33,6 +35,10 @@ _DOUBTS = (
     (0x20, "measured in an improper position"),
 )
 _COMPONENTS = (SYSTOLIC, DIASTOLIC, MEAN)
+CORRECTED_TIME = "urn:feldsher:corrected-time"
+"""Extension: the best known time, where the device's clock is known to have been wrong."""
+AS_SENT = "urn:feldsher:as-sent"
+"""Extension of a component: the quantity as the device sent it, where the profile wants another unit."""
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
@@ -92,7 +98,7 @@ def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[st
         resource["note"] = [{"text": "; ".join(notes)}]
     extensions: list[dict[str, Any]] = []
     if first.taken_at != first.time:
-        extensions.append({"url": "urn:feldsher:corrected-time", "valueDateTime": dates.render(first.taken_at)})
+        extensions.append({"url": CORRECTED_TIME, "valueDateTime": dates.render(first.taken_at)})
     if first.user_no is not None:
         extensions.append({"url": "urn:feldsher:device-user", "valueInteger": first.user_no})
     if extensions:
@@ -116,8 +122,17 @@ def _value(of: Vital, vital: StoredVital | None) -> dict[str, Any]:
     if vital is None or vital.value is None:
         reason = ABSENT_REASONS[vital.absent] if vital is not None and vital.absent else "unknown"
         return {"dataAbsentReason": {"coding": [{"system": common.ABSENT, "code": reason}]}}
-    unit = vital.unit or of.unit
-    return {"valueQuantity": {"value": vital.value, "unit": unit, "system": common.UCUM, "code": unit}}
+    if of.unit != SYSTOLIC.unit or vital.unit in ("", of.unit):
+        return {"valueQuantity": _quantity(vital.value, vital.unit or of.unit)}
+    # The blood pressure profile fixes mm[Hg] (http://hl7.org/fhir/R4/bp.html), and pages and trends rely on it.
+    sent = {"extension": [{"url": AS_SENT, "valueQuantity": _quantity(vital.value, vital.unit)}]}
+    if vital.unit == "kPa":
+        return sent | {"valueQuantity": _quantity(mmhg(vital.value), of.unit)}
+    return sent | {"dataAbsentReason": {"coding": [{"system": common.ABSENT, "code": "unsupported"}]}}
+
+
+def _quantity(value: Decimal, unit: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "system": common.UCUM, "code": unit}
 
 
 def _panel(values: list[StoredVital]) -> dict[str, Any] | None:

@@ -162,9 +162,10 @@ def _trend(words: Catalogue, zone: ZoneInfo) -> Callable[[Sequence[Reading], Any
             name: [None if (v := getattr(r, name)) is None else float(v) for r in readings]
             for name in ("systolic", "diastolic", "pulse")
         }
-        said = ("systolic", "diastolic", "pulse", "mmhg", "bpm", "time")
+        said = ("systolic", "diastolic", "pulse", "mmhg", "bpm", "time", "corrected")
         return columns | {
             "at": [r.at.timestamp() for r in readings],
+            "corrected": [r.sent_at is not None for r in readings],
             "limits": limits,
             "zone": zone.key,
             "language": words.language,

@@ -27,7 +27,11 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One blood pressure reading: mmHg and pulse per minute; None where the device sent no number (`note` says why)."""
+    """One blood pressure reading: mmHg and pulse per minute; None where the device sent no number (`note` says why).
+
+    `at` is the best known time; `sent_at` is the device's where its clock was corrected. `as_sent`: numbers and unit as
+    the device sent them where they are not mmHg.
+    """
 
     id: UUID
     patient: Person | None
@@ -36,6 +40,8 @@ class Reading:
     diastolic: Decimal | None
     pulse: Decimal | None
     note: str = ""
+    sent_at: datetime | None = None
+    as_sent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -13,6 +14,7 @@ from feldsher_cloud_api import access
 from feldsher_cloud_api.care import vitals as care_vitals
 from feldsher_cloud_api.fhir import dates
 from feldsher_cloud_api.fhir.store import Stored
+from feldsher_cloud_api.project.vitals import AS_SENT, CORRECTED_TIME
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
@@ -28,19 +30,27 @@ def of_patient(desk: Desk, patient: Person) -> tuple[Reading, ...]:
     access.permit(desk.who, "Observation", "search")
     columns = care_vitals.trend(desk.connection, patient.id, None, None, MOST)
     desk.note("Observation", patient.id, columns["id"])
-    names = ("id", "time", "systolic", "diastolic", "pulse", "note")
+    names = ("id", "time", "systolic", "diastolic", "pulse", "note", "time_as_sent", "as_sent")
     return tuple(
-        Reading(UUID(i), patient, dates.parse(at)[0], systolic, diastolic, pulse, note or "")
-        for i, at, systolic, diastolic, pulse, note in zip(*(columns[n] for n in names), strict=True)
+        Reading(UUID(i), patient, dates.parse(at)[0], high, low, pulse, note or "", _time(sent_at), as_sent or "")
+        for i, at, high, low, pulse, note, sent_at, as_sent in zip(*(columns[n] for n in names), strict=True)
     )
 
 
+def _time(text: str | None) -> datetime | None:
+    return dates.parse(text)[0] if text else None
+
+
 def recent(desk: Desk, words: Catalogue, count: int) -> tuple[Reading, ...]:
-    """Return the newest readings of all patients within reach, newest first."""
-    panels = desk.search("Observation", code=f"{_LOINC}|{BLOOD_PRESSURE_PANEL}", _sort="-date", _count=str(count))
+    """Return the readings of all patients within reach that arrived last, the newest first."""
+    # By arrival: a cuff whose clock is years behind must not hide what it has just measured.
+    panels = desk.search(
+        "Observation", code=f"{_LOINC}|{BLOOD_PRESSURE_PANEL}", _sort="-_lastUpdated", _count=str(count)
+    )
     pulses = _pulses(desk, [r for s in panels if (r := _reading_id(s.content()))])
     known = people(desk, (s.patient for s in panels))
-    return tuple(_reading(s, known[s.patient], pulses, words) for s in panels if s.patient and s.patient in known)
+    found = [_reading(s, known[s.patient], pulses, words) for s in panels if s.patient and s.patient in known]
+    return tuple(sorted(found, key=lambda r: r.at, reverse=True))
 
 
 def _pulses(desk: Desk, readings: list[str]) -> dict[str, dict[str, Any]]:
@@ -58,23 +68,32 @@ def _reading_id(content: dict[str, Any]) -> str | None:
 
 def _reading(stored: Stored, patient: Person, pulses: dict[str, dict[str, Any]], words: Catalogue) -> Reading:
     content = stored.content()
-    values, notes = dict[str, Decimal](), list[str]()
+    values, notes, sent = dict[str, Decimal](), list[str](), list[dict[str, Any]]()
     for code, component in _components(content):
+        sent += _extensions(component, AS_SENT)
         if "valueQuantity" in component:
             values[code] = Decimal(component["valueQuantity"]["value"])
         elif "dataAbsentReason" in component:
             reason = str(component["dataAbsentReason"]["coding"][0]["code"])
             notes.append(words.say("patient.absent", reason=words.code("absent", reason)))
     pulse = pulses.get(_reading_id(content) or "", {}).get("valueQuantity")
+    effective, corrected = content["effectiveDateTime"], next(iter(_extensions(content, CORRECTED_TIME)), None)
     return Reading(
         stored.id,
         patient,
-        dates.parse(content["effectiveDateTime"])[0],
+        dates.parse(corrected or effective)[0],
         values.get(SYSTOLIC.loinc),
         values.get(DIASTOLIC.loinc),
         Decimal(pulse["value"]) if pulse else None,
         "; ".join(dict.fromkeys(notes)),
+        _time(effective if corrected else None),
+        f"{'/'.join(str(q['value']) for q in sent)} {sent[0]['unit']}" if sent else "",
     )
+
+
+def _extensions(element: dict[str, Any], url: str) -> list[Any]:
+    found = cast("list[dict[str, Any]]", element.get("extension", []))
+    return [v for e in found if e.get("url") == url for k, v in e.items() if k.startswith("value")]
 
 
 def _components(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

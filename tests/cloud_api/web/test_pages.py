@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
+
+CUFF = "AA:BB:CC:00:11:22"
 
 
 def ordered(clinic: Any, doctor: Any, **changes: str) -> UUID:
@@ -288,6 +291,33 @@ def test_readings_are_in_chart_and_table(clinic: Any, doctor: Any) -> None:
     assert f"{systolic}.0" in page[page.index("trend-data") :]
     assert "no target band" in page
     assert f"{systolic}/{diastolic}" in doctor.get("/worklist")
+
+
+def test_kilopascals_are_shown_as_mmhg_with_what_was_sent_beside_them(clinic: Any, doctor: Any) -> None:
+    message = clinic.home.pressure(1, CUFF)
+    assert message.code == (150021, 150022, 150023, 149546)
+    clinic.send(replace(message, value=("17.6", "11.3", "13.4", "71"), unit=("kPa", "kPa", "kPa", "/min")))
+    page = doctor.get(f"/patient/{clinic.patient}")
+    row = r'<td class="number">132.0</td><td class="number">84.8</td><td class="number">71</td><td class="soft">'
+    assert re.search(row + r"17.6/11.3/13.4 kPa as sent</td>", page)
+    worklist = doctor.get("/worklist")
+    assert re.search(r'132.0/84.8 <span class="soft small">17.6/11.3/13.4 kPa as sent</span>', worklist)
+
+
+def test_a_reading_of_a_wrong_clock_stands_at_its_corrected_time(clinic: Any, doctor: Any) -> None:
+    message = clinic.home.pressure(1, CUFF)
+    n = len(message.code)
+    late = replace(
+        message,
+        sent_at=("2026-10-01T08:00:00",) * n,
+        time_us=(1_790_841_600_000_000,) * n,
+        device_now="2026-10-01T08:00:00",
+        gateway_now_us=message.env.wall_us,
+    )
+    clinic.send(late)
+    for page in (doctor.get(f"/patient/{clinic.patient}"), doctor.get("/worklist")):
+        assert "time corrected" in page
+        assert "device said 1 Oct 2026, 08:00" in page
 
 
 def test_patients_are_found_by_a_form_not_by_an_address(clinic: Any, doctor: Any) -> None:

@@ -1,4 +1,4 @@
-// Blood pressure and pulse over time. The page gives `#trend-data`: {at: [unix s], systolic, diastolic, pulse, limits, words}.
+// Blood pressure and pulse over time. The page gives `#trend-data`: {at: [unix s], corrected, systolic, diastolic, pulse, limits, words}.
 // `limits` ({systolic: [low, high], diastolic: [low, high]}) draws a target band; without limits there is none.
 
 const box = document.getElementById("trend");
@@ -43,7 +43,7 @@ const options = {
     { ...axis, scale: "mmHg", label: data.words.mmhg, labelSize: 22, size: 44 },
     { ...axis, scale: "bpm", side: 1, label: data.words.bpm, labelSize: 22, size: 44, grid: { show: false } },
   ],
-  series: [{ label: data.words.time, value: (_, v) => (v === null ? "–" : moment(v)) }, series("systolic", [], 7), series("diastolic", [6, 3], 7), series("pulse", [2, 3], 5)],
+  series: [{ label: data.words.time, value: (_, v, __, i) => (v === null ? "–" : moment(v) + (data.corrected[i] ? ` (${data.words.corrected})` : "")) }, series("systolic", [], 7), series("diastolic", [6, 3], 7), series("pulse", [2, 3], 5)],
   hooks: { drawClear: [band] },
 };
 
