@@ -81,9 +81,9 @@ class Gateway:
             for driver in (*self.cardiographs, *self.cuffs):
                 tasks.create_task(self._keep_running(driver.device, lambda d=driver: d.run(self.sink)))
             for cardiograph in self.cardiographs:
-                tasks.create_task(_despite_full_disk(lambda c=cardiograph: self._take_orders(c)))
-            tasks.create_task(self._beat())
-            tasks.create_task(_despite_full_disk(self._watch_clock))
+                tasks.create_task(_despite_the_disk(lambda c=cardiograph: self._take_orders(c)))
+            tasks.create_task(_despite_the_disk(self._beat))
+            tasks.create_task(_despite_the_disk(self._watch_clock))
             tasks.create_task(watchdog(self.pulses, Notifier()))
 
     def _birth(self, env: wire.Envelope) -> wire.Birth:
@@ -173,8 +173,8 @@ def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> N
         loop.call_soon_threadsafe(function)
 
 
-async def _despite_full_disk(work: Callable[[], Awaitable[None]]) -> None:
-    """Run endless work again after what could not be stored: a full disk passes, and must not end the gateway."""
+async def _despite_the_disk(work: Callable[[], Awaitable[None]]) -> None:
+    """Run endless work again after what could not be stored: a full or failing disk must not end the gateway."""
     while True:
         try:
             await work()

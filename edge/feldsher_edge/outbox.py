@@ -7,6 +7,7 @@ synchronous and thread-safe and return after the commit; `Outbox.call` runs one 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -226,8 +227,8 @@ class Outbox:
                 held = self._insert(make, state, priority)
                 self._enforce()
                 self._write_gaps()
-        except StoreError:
-            if not self._shed():
+        except StoreError as error:
+            if error.errno != errno.ENOSPC or not self._shed():  # only a full disk gains by it
                 raise
             with self.store.transaction():
                 held = self._insert(make, state, priority)

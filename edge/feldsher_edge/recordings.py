@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 _CUT_OFF = "the interpretation was cut off"
 _TOO_LARGE = "the interpretation does not fit the message"
 _RETRY_S = 2.0
+_ATTEMPTS = 5
 UNASSIGNED = Subject()
 
 
@@ -80,7 +81,7 @@ class Recordings:
             return self.hold(first, order) + self.hold(second, order)
 
     async def _patiently(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Commit; while the disk is full, keep the recording in memory and try again."""
+        """Commit; while the disk is full or fails, keep the recording in memory and try again."""
         while True:
             try:
                 return await self._outbox.call(function, *args, **kwargs)
@@ -90,14 +91,26 @@ class Recordings:
 
     async def resume(self) -> None:
         """After a start: interpret and release what a crash or power cut left behind."""
-        for held in await self._outbox.call(self._outbox.held):
+        for held in await self._patiently(self._outbox.held):
             _log.warning("a recording is taken up again after a restart", seq=held.seq)
-            await self._interpret_held(held)
+            await self._see_through(held)
 
     def _follow(self, held: Held) -> None:
-        task = asyncio.get_running_loop().create_task(self._interpret_held(held))
+        task = asyncio.get_running_loop().create_task(self._see_through(held))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    async def _see_through(self, held: Held) -> None:
+        """Interpret and release, again where that fails; what fails every time stays held for the next start."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._interpret_held(held)
+            except Exception:  # one recording takes neither the gateway nor the other recordings along
+                _log.exception("recording not released", seq=held.seq, attempt=attempt)
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+        _log.error("recording stays held until the next start", seq=held.seq)
 
     async def _interpret_held(self, held: Held) -> None:
         message = held.message

@@ -22,10 +22,23 @@ import structlog
 _log = structlog.get_logger("store")
 _VERSION = 1
 _TABLES = ("message", "ledger", "dead", "orders", "fact")
+_UNDONE = "nothing was stored, what was stored before is intact"
+_PASSING = {
+    sqlite3.SQLITE_FULL: (errno.ENOSPC, "disk full"),
+    sqlite3.SQLITE_IOERR: (errno.EIO, "the disk failed to read or write"),
+    sqlite3.SQLITE_READONLY: (errno.EROFS, "the disk is read-only"),
+    sqlite3.SQLITE_CANTOPEN: (errno.EIO, "a file beside the database cannot be opened"),
+    sqlite3.SQLITE_BUSY: (errno.EBUSY, "another program holds the file"),
+    sqlite3.SQLITE_LOCKED: (errno.EBUSY, "another program holds the file"),
+}
+"""Faults that may pass without a new start (https://sqlite.org/rescode.html, primary result codes)."""
 
 
 class StoreError(OSError):
-    """The file cannot take or give data now (disk full, in use, newer than this program); what it holds is intact."""
+    """The file cannot take or give data now; what it holds is intact, and the same call may succeed later.
+
+    `errno` tells why: ENOSPC disk full, EIO, EROFS, EBUSY in use, EPROTO newer than this program.
+    """
 
 
 class Store:
@@ -67,25 +80,32 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Generator[None]:
-        """Commit all statements inside together, or none where one raises; nests. StoreError where the disk is full."""
+        """Commit all statements inside together, or none where one raises; nests. StoreError as `run`."""
         with self._lock:
             if self._depth:
                 yield
                 return
+            self._roll_back()  # where the disk failed so badly that even undoing failed
             self.run("BEGIN IMMEDIATE")
             self._depth = 1
             try:
                 yield
                 self.run("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                try:
+                    self._roll_back()
+                except StoreError as error:
+                    _log.error("transaction not undone yet", error=str(error))
                 raise
             finally:
                 self._depth = 0
 
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self.run("ROLLBACK")
+
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
-        """Execute one statement and return how many rows it changed; StoreError where the disk is full."""
+        """Execute one statement and return how many rows it changed; StoreError where the disk cannot take it now."""
         with self._lock, _readable_errors(self.path):
             return self._connection.execute(sql, parameters).rowcount
 
@@ -105,11 +125,11 @@ def _readable_errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            raise StoreError(
-                errno.ENOSPC, "disk full; nothing was stored, what was stored before is intact", path
-            ) from (error)
-        raise
+        passing = _PASSING.get(error.sqlite_errorcode & 0xFF)  # the rest is detail, such as which call failed
+        if passing is None:
+            raise
+        number, why = passing
+        raise StoreError(number, f"{why} ({error.sqlite_errorname}); {_UNDONE}", path) from error
 
 
 def _lock_file(path: Path) -> int:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -156,3 +157,9 @@ def test_no_answer_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
         status.ask(tmp_path)
     with pytest.raises(status.StatusError, match="is it running"):
         status.ask(tmp_path / "absent")
+
+
+def test_the_systemd_unit_comes_with_the_package() -> None:
+    unit = files("feldsher_edge").joinpath("feldsher-edge.service").read_text()
+    assert "\nType=notify\n" in unit
+    assert "/feldsher-edge run --config /etc/feldsher/edge.toml\n" in unit

@@ -247,7 +247,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
 
 TestOutboxMachine = OutboxMachine.TestCase
-TestOutboxMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestOutboxMachine.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 
 
 # --- what the model does not say ---------------------------------------------------------------------------------
@@ -403,6 +403,15 @@ def test_on_a_full_disk_receipted_rows_give_their_place(outbox: Outbox) -> None:
     fill_disk(outbox)
     assert put_until_full(outbox) >= 15
     assert outbox.counts().kept == 0
+
+
+def test_a_failing_disk_costs_no_receipted_rows(outbox: Outbox) -> None:
+    outbox.receipt([outbox.put(status("x"))], ["stored"])
+    outbox.store.run("PRAGMA query_only = 1")
+    with pytest.raises(StoreError, match="read-only"):
+        outbox.put(status("y"))
+    outbox.store.run("PRAGMA query_only = 0")
+    assert outbox.counts().kept == 1
 
 
 def test_what_is_sent_again_gives_way_first_and_is_no_loss(tmp_path: Path, clock: VirtualClock) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import resource
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality, Subject
 from feldsher_signal import codec
 from feldsher_signal.record import Recording
+from structlog.testing import capture_logs
 
 SAMPLES = np.random.default_rng(1).integers(-500, 500, (12, 5000), dtype=np.int32)
 
@@ -204,6 +206,77 @@ async def test_a_recording_too_large_for_one_message_is_divided_and_nothing_is_l
     assert all(a.ended_us == b.started_us for a, b in pairwise(parts))
     assert all(p.partial and p.interpretation for p in parts)
     assert orders.open() == []
+
+
+async def test_a_failing_disk_keeps_the_recording_in_memory_until_it_works(
+    outbox: Outbox, orders: Orders, file_limit: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feldsher_edge.recordings._RETRY_S", 0.01)
+    noise = np.random.default_rng(2).integers(-(2**20), 2**20, (12, 5000), dtype=np.int32)
+    order = armed(orders)
+    wal = outbox.store.path.with_name(outbox.store.path.name + "-wal")
+    with capture_logs() as logs:
+        file_limit(wal.stat().st_size + 50_000)
+        task = asyncio.create_task(Recordings(outbox, orders, Engine()).take(result(noise), order))
+        while len([entry for entry in logs if entry["event"] == "recording not yet stored"]) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        assert not task.done()
+        file_limit(resource.RLIM_INFINITY)
+        await task
+    assert "SQLITE_IOERR_WRITE" in logs[0]["error"]
+    (message,) = recordings_in(outbox)
+    assert np.array_equal(codec.decode(message.samples, 12, 5000), noise)
+    assert orders.open() == []
+
+
+class Stumbling:
+    """In the place of `Outbox.release`: fails some times for the first recording that it meets."""
+
+    def __init__(self, outbox: Outbox, times: int) -> None:
+        self.release = outbox.release
+        self.times = times
+        self.victim: int | None = None
+
+    def __call__(self, seq: int, message: wire.UpMessage | None = None) -> None:
+        self.victim = self.victim or seq
+        if seq == self.victim and self.times:
+            self.times -= 1
+            raise RuntimeError("stumbled")
+        self.release(seq, message)
+
+
+async def test_a_recording_whose_release_fails_is_released_later(
+    outbox: Outbox, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feldsher_edge.recordings._RETRY_S", 0.01)
+    monkeypatch.setattr(outbox, "release", Stumbling(outbox, 2))
+    with capture_logs() as logs:
+        Recordings(outbox, orders, Engine()).keep(result())
+        while not recordings_in(outbox):  # noqa: ASYNC110 - the disk has no event
+            await asyncio.sleep(0.01)
+    assert [(e["log_level"], e["attempt"]) for e in logs if e["event"] == "recording not released"] == [
+        ("error", 1),
+        ("error", 2),
+    ]
+    assert recordings_in(outbox)[0].interpretation is not None
+
+
+async def test_a_recording_that_cannot_be_released_stays_on_disk_and_stops_no_other(
+    outbox: Outbox, orders: Orders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feldsher_edge.recordings._RETRY_S", 0.01)
+    stumbling = Stumbling(outbox, 10**9)
+    recordings = Recordings(outbox, orders, Engine())
+    first = recordings.hold(result(device="first"), None)[0]
+    recordings.hold(result(device="second"), None)
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(outbox, "release", stumbling)
+        await recordings.resume()
+    assert [m.device for m in recordings_in(outbox)] == ["second"]
+    assert [held.seq for held in outbox.held()] == [first.seq]
+    assert ("recording stays held until the next start", first.seq) in [(e["event"], e.get("seq")) for e in logs]
+    await Recordings(outbox, orders, Engine()).resume()
+    assert sorted(m.device for m in recordings_in(outbox)) == ["first", "second"]
 
 
 async def test_switched_off_interpretation_is_said(outbox: Outbox, orders: Orders) -> None:

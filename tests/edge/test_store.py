@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -61,6 +64,58 @@ def test_a_transaction_that_fails_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert store.rows("SELECT * FROM fact") == []
+    store.close()
+
+
+def write(store: Store, name: str) -> None:
+    with store.transaction():
+        store.run("INSERT INTO fact VALUES (?, zeroblob(200000))", (name,))
+
+
+def test_a_disk_that_fails_to_write_is_an_error_that_passes(tmp_path: Path, file_limit: Callable[[int], None]) -> None:
+    store = Store(tmp_path / "o")
+    write(store, "before")
+    file_limit((tmp_path / "o-wal").stat().st_size + 100_000)
+    with pytest.raises(StoreError, match="SQLITE_IOERR_WRITE") as found:
+        write(store, "lost")
+    assert found.value.errno == errno.EIO
+    file_limit(resource.RLIM_INFINITY)
+    write(store, "after")
+    assert store.rows("SELECT name FROM fact ORDER BY name") == [("after",), ("before",)]
+    store.close()
+
+
+def test_a_disk_that_becomes_read_only_is_an_error_that_passes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "o")
+    store.run("PRAGMA query_only = 1")
+    with pytest.raises(StoreError, match="SQLITE_READONLY") as found:
+        write(store, "lost")
+    assert found.value.errno == errno.EROFS
+    store.run("PRAGMA query_only = 0")
+    write(store, "after")
+    assert store.rows("SELECT name FROM fact") == [("after",)]
+    store.close()
+
+
+def test_a_file_that_another_holds_is_an_error_that_passes(tmp_path: Path) -> None:
+    store = Store(tmp_path / "o")
+    store.run("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(tmp_path / "o", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="SQLITE_BUSY") as found:
+        write(store, "lost")
+    assert found.value.errno == errno.EBUSY
+    other.execute("ROLLBACK")
+    other.close()
+    write(store, "after")
+    assert store.rows("SELECT name FROM fact") == [("after",)]
+    store.close()
+
+
+def test_a_mistake_in_a_statement_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    store = Store(tmp_path / "o")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        store.run("INSERT INTO nowhere VALUES (1)")
     store.close()
 
 
