@@ -14,7 +14,9 @@ from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
 from feldsher_signal.formats import FormatError, read
 from feldsher_signal.record import Recording
 
-main = typer.Typer(help="Interpret electrocardiograms.", no_args_is_help=True, add_completion=False)
+main = typer.Typer(
+    help="Interpret electrocardiograms.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 _UNREADABLE = 2
 
@@ -30,7 +32,7 @@ def interpret(
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
     sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
 ) -> None:
-    """Interpret each FILE; exit code 2 when one could not be read (the others are still done)."""
+    """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done)."""
     subject = Subject(age=age, sex=_sex(sex))
     failed = False
     for path in files:
@@ -46,7 +48,7 @@ def interpret(
         else:
             _show(path, result)
         if svg is not None:
-            _draw(recording, result, svg / f"{path.stem}.svg" if len(files) > 1 else svg)
+            failed |= not _drawn(recording, result, svg / f"{path.stem}.svg" if len(files) > 1 else svg)
     if failed:
         raise typer.Exit(_UNREADABLE)
 
@@ -111,12 +113,17 @@ def _show(path: Path, result: Interpretation) -> None:
     console.print(result.conclusion)
 
 
-def _draw(recording: Recording, result: Interpretation, out: Path) -> None:
-    """Write the ECG paper as SVG."""
+def _drawn(recording: Recording, result: Interpretation, out: Path) -> bool:
+    """Write the ECG paper as SVG; say why on standard error and return False where that fails."""
     from feldsher_signal import draw  # noqa: PLC0415 - only when a picture is wanted
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(draw.svg(recording, result), encoding="utf-8")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(draw.svg(recording, result), encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"--svg: {out}: {error.strerror}\n")
+        return False
+    return True
 
 
 if __name__ == "__main__":

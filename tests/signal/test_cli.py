@@ -81,6 +81,13 @@ def test_svg_of_one_and_of_many(record: Path, tmp_path: Path) -> None:
     assert (tmp_path / "many" / "p.svg").exists()
 
 
+def test_a_picture_that_cannot_be_written_costs_neither_result_nor_other_files(record: Path) -> None:
+    done = run(record, record, "--json", "--svg", record / "below-a-file")
+    assert done.exit_code == 2
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.count("--svg: ") == 2
+
+
 def test_summary_for_people(record: Path) -> None:
     done = run(record)
     assert done.exit_code == 0
