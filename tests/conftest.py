@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +30,8 @@ settings.register_profile("house", deadline=None)
 settings.load_profile("house")
 
 _NUMBERS = itertools.count(1)
+SESSION = f"{os.getpid()}-{secrets.token_hex(3)}"  # in containers process ids alone repeat
+DAY_S = 86_400
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +44,10 @@ def place() -> Place:
 def server_directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     """A folder for this session's servers that PostgreSQL's user can reach (root's pytest folders are closed)."""
     place: Place = request.getfixturevalue("place")
-    directory = place.base / "tests" / str(os.getpid())
+    for left in (place.base / "tests").glob("*"):  # by a session that was killed
+        if time.time() - left.stat().st_mtime > DAY_S:
+            shutil.rmtree(left, ignore_errors=True)
+    directory = place.base / "tests" / SESSION
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 
@@ -54,7 +61,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
         return
     place: Place = request.getfixturevalue("place")
     directory: Path = request.getfixturevalue("server_directory")
-    with Postgres(place, directory / "postgres", name=f"test-{os.getpid()}-postgres", durable=False) as server:
+    with Postgres(place, directory / "postgres", name=f"test-{SESSION}-postgres", durable=False) as server:
         yield server.server
 
 
@@ -62,9 +69,7 @@ def postgres(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
 def own_postgres(place: Place, server_directory: Path) -> Iterator[Postgres]:
     """A running database server for this test alone: it may be killed and started again."""
     number = next(_NUMBERS)
-    with Postgres(
-        place, server_directory / f"postgres-{number}", name=f"test-{os.getpid()}-postgres-{number}"
-    ) as server:
+    with Postgres(place, server_directory / f"postgres-{number}", name=f"test-{SESSION}-postgres-{number}") as server:
         yield server
     shutil.rmtree(server.directory, ignore_errors=True)
 
@@ -72,7 +77,7 @@ def own_postgres(place: Place, server_directory: Path) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: DatabaseServer) -> Iterator[str]:
     """The name of a migrated database that others are copied from."""
-    name = f"feldsher_template_{os.getpid()}"
+    name = f"feldsher_template_{SESSION}"
     url = postgres.create_database(name)
     db.migrate(url)
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
@@ -86,7 +91,7 @@ def migrated_template(postgres: DatabaseServer) -> Iterator[str]:
 @pytest.fixture
 def database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
     """The address of a fresh, migrated database; it is dropped after the test."""
-    name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
+    name = f"feldsher_test_{SESSION}_{next(_NUMBERS)}"
     yield postgres.create_database(name, migrated_template)
     postgres.drop_database(name)
 
@@ -94,7 +99,7 @@ def database(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
 @pytest.fixture
 def empty_database(postgres: DatabaseServer) -> Iterator[str]:
     """The address of a fresh, empty database; it is dropped after the test."""
-    name = f"feldsher_test_{os.getpid()}_{next(_NUMBERS)}"
+    name = f"feldsher_test_{SESSION}_{next(_NUMBERS)}"
     yield postgres.create_database(name)
     postgres.drop_database(name)
 
@@ -116,14 +121,14 @@ def mosquitto(
         return
     place: Place = request.getfixturevalue("place")
     directory = tmp_path_factory.mktemp("mosquitto")
-    with Mosquitto(place, directory, listener_files(authority), name=f"test-{os.getpid()}-mosquitto") as server:
+    with Mosquitto(place, directory, listener_files(authority), name=f"test-{SESSION}-mosquitto") as server:
         yield Broker(server.url, authority)
 
 
 @pytest.fixture
 def own_mosquitto(place: Place, authority: ca.CertificateAuthority, tmp_path: Path) -> Iterator[Mosquitto]:
     """A running broker for this test alone (clients of `authority`): it may be killed and started again."""
-    name = f"test-{os.getpid()}-mosquitto-{next(_NUMBERS)}"
+    name = f"test-{SESSION}-mosquitto-{next(_NUMBERS)}"
     with Mosquitto(place, tmp_path / "mosquitto", listener_files(authority), name=name) as running:
         yield running
 
@@ -131,5 +136,5 @@ def own_mosquitto(place: Place, authority: ca.CertificateAuthority, tmp_path: Pa
 @pytest.fixture(scope="session")
 def dbus(place: Place) -> Iterator[DBus]:
     """A private D-Bus for the virtual org.bluez; `dbus.environment()` makes a process take it for the system's."""
-    with DBus(place, name=f"test-{os.getpid()}-dbus") as bus:
+    with DBus(place, name=f"test-{SESSION}-dbus") as bus:
         yield bus
