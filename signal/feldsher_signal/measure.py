@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -52,16 +51,18 @@ class LeadMatrix:
         return max(self.r, self.r2, 0.0) - min(self.q, self.s, self.s2, 0.0)
 
 
-def _waves(y: NDArray[np.float64], ms: float) -> list[tuple[float, float, float]]:
+def _waves(y: list[float], ms: float) -> list[tuple[float, float, float]]:
     """Return the deflections of a QRS (amplitude, duration ms, peak ms after onset) of at least the smallest wave."""
     out: list[tuple[float, float, float]] = []
-    edges = np.flatnonzero(np.diff(np.sign(y)) != 0) + 1
-    bounds = [0, *edges.tolist(), y.shape[0]]
-    for a, b in itertools.pairwise(bounds):
-        if (b - a) * ms >= WAVE_MS:
-            top = a + int(np.argmax(np.abs(y[a:b])))
+    start = 0
+    for end in range(1, len(y) + 1):
+        if end < len(y) and (y[end] > 0) == (y[start] > 0):
+            continue
+        if (end - start) * ms >= WAVE_MS:
+            top = max(range(start, end), key=lambda i: abs(y[i]))
             if abs(y[top]) >= WAVE_UV:
-                out.append((float(y[top]), (b - a) * ms, top * ms))
+                out.append((y[top], (end - start) * ms, top * ms))
+        start = end
     return out
 
 
@@ -87,9 +88,13 @@ def _named(waves: list[tuple[float, float, float]]) -> dict[str, float]:
     return out
 
 
-def _at(y: NDArray[np.float64], i: int, half: int) -> float:
-    a, b = max(i - half, 0), min(i + half + 1, y.shape[0])
-    return float(y[a:b].mean()) if b > a else 0.0
+def _mean(y: list[float], a: int, b: int) -> float:
+    piece = y[max(a, 0) : max(b, 0)]
+    return sum(piece) / len(piece) if piece else 0.0
+
+
+def _at(y: list[float], i: int, half: int) -> float:
+    return _mean(y, i - half, i + half + 1)
 
 
 def lead_matrix(x: NDArray[np.float32], own: NDArray[np.int64], every: NDArray[np.int64], fs: float) -> LeadMatrix:
@@ -98,36 +103,39 @@ def lead_matrix(x: NDArray[np.float32], own: NDArray[np.int64], every: NDArray[n
     if on < 0 or off <= on:
         return LeadMatrix()
     half, ms = max(round(0.004 * fs), 1), 1000.0 / fs
-    base = float(np.mean(x[max(on - round(0.012 * fs), 0) : on + 1], dtype=np.float64))
-    y = x.astype(np.float64) - base
+    raw: list[float] = x.tolist()
+    base = _mean(raw, on - round(0.012 * fs), on + 1)
+    y = [v - base for v in raw]
     found = _named(_waves(y[on : off + 1], ms))
     for name, after in (("j", 0), ("st20", 20), ("st40", 40), ("st60", 60), ("st80", 80)):
         found[name] = _at(y, off + round(after / ms), half)
-    found["qrs_area"] = float(y[on : off + 1].sum()) * ms / 1000
+    found["qrs_area"] = sum(y[on : off + 1]) * ms / 1000
     if own[T_PEAK] >= 0:
         found |= _t_wave(y, own, half, ms)
     if own[P_PEAK] >= 0:
-        found |= _p_wave(x, own, half)
+        found |= _p_wave(raw, own, half)
     return LeadMatrix(**found)
 
 
-def _t_wave(y: NDArray[np.float64], own: NDArray[np.int64], half: int, ms: float) -> dict[str, float]:
+def _other_phase(piece: list[float], main: float) -> float:
+    """Return the amplitude of a wave's phase opposite to its main one; 0 where there is none."""
+    other = (min(piece) if main > 0 else max(piece)) if piece else 0.0
+    return other if other * main < 0 else 0.0
+
+
+def _t_wave(y: list[float], own: NDArray[np.int64], half: int, ms: float) -> dict[str, float]:
     """Return the T wave's amplitude, its other phase (if any) and its area."""
-    a, b = int(own[T_ON]), int(own[T_OFF])
+    piece = y[int(own[T_ON]) : int(own[T_OFF]) + 1]
     t = _at(y, int(own[T_PEAK]), half)
-    piece = y[a : b + 1]
-    other = (float(piece.min()) if t > 0 else float(piece.max())) if piece.size else 0.0
-    return {"t": t, "t2": other if other * t < 0 else 0.0, "t_area": float(piece.sum()) * ms / 1000}
+    return {"t": t, "t2": _other_phase(piece, t), "t_area": sum(piece) * ms / 1000}
 
 
-def _p_wave(x: NDArray[np.float32], own: NDArray[np.int64], half: int) -> dict[str, float]:
+def _p_wave(raw: list[float], own: NDArray[np.int64], half: int) -> dict[str, float]:
     """Return the P wave's amplitude against its own onset, and its other phase."""
-    a, b = int(own[P_ON]), int(own[P_OFF])
-    y = x.astype(np.float64) - _at(x.astype(np.float64), a, half)
-    p = _at(y, int(own[P_PEAK]), half)
-    piece = y[a : b + 1]
-    other = (float(piece.min()) if p > 0 else float(piece.max())) if piece.size else 0.0
-    return {"p": p, "p2": other if other * p < 0 else 0.0}
+    base = _at(raw, int(own[P_ON]), half)
+    piece = [v - base for v in raw[int(own[P_ON]) : int(own[P_OFF]) + 1]]
+    p = _at(raw, int(own[P_PEAK]), half) - base
+    return {"p": p, "p2": _other_phase(piece, p)}
 
 
 def axis(i: float | None, avf: float | None, least: float) -> float | None:

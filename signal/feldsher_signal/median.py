@@ -48,13 +48,14 @@ def middle(
                 if 0 <= at < n and x[lead, at] == x[lead, at]:
                     span = max(level_at[k, 1] - level_at[k, 0], 1)
                     part = min(max((at - level_at[k, 0]) / span, -1.0), 1.0)
-                    values[count] = x[lead, at] - (level[lead, k, 0] + part * (level[lead, k, 1] - level[lead, k, 0]))
+                    v = x[lead, at] - (level[lead, k, 0] + part * (level[lead, k, 1] - level[lead, k, 0]))
+                    place = count
+                    while place > 0 and values[place - 1] > v:
+                        values[place] = values[place - 1]
+                        place -= 1
+                    values[place] = v
                     count += 1
-            if count:
-                ordered = np.sort(values[:count])
-                out[lead, i] = 0.5 * (ordered[(count - 1) // 2] + ordered[count // 2])
-            else:
-                out[lead, i] = 0.0
+            out[lead, i] = 0.5 * (values[(count - 1) // 2] + values[count // 2]) if count else 0.0
 
 
 def _levels(x: NDArray[np.float32], at: NDArray[np.int64], half: int) -> NDArray[np.float32]:

@@ -114,18 +114,20 @@ class Survey:
         return 1 - self.unusable.mean(axis=1) >= USABLE_PART
 
 
+def _middles(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return about the median of each lead from a thousand of its samples; 0 where none was measured."""
+    ordered = np.sort(x[:, :: max(x.shape[1] // 1000, 1)], axis=1)
+    known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
+    return np.array([row[k // 2] if k else 0.0 for row, k in zip(ordered, known, strict=True)], np.float64)
+
+
 def look(x: NDArray[np.float32], fs: float) -> Survey:
     """Return the survey of µV (leads, n), NaN where missing, second by second."""
     leads, n = x.shape
     width = min(max(round(fs), 2), n)
     windows = math.ceil(n / width)
     found = np.zeros((leads, windows, _SURVEYED))
-    middle = np.zeros(leads)
-    for lead in range(leads):
-        known = x[lead, :: max(n // 20_000, 1)]
-        known = known[~np.isnan(known)]
-        middle[lead] = float(np.median(known)) if known.size else 0.0
-    survey(x, middle, width, fs, found)
+    survey(x, _middles(x), width, fs, found)
     span = found[:, :, HIGH] - found[:, :, LOW]
     bad = np.stack(
         [
@@ -162,12 +164,13 @@ def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
     """Return the survey in words: every lead, and the stretches of one lead or of all that cannot be judged."""
     unusable, usable = seen.unusable, seen.usable()
     everywhere = np.logical_and.reduce(unusable, axis=0)
+    touched, shares = np.logical_or.reduce(unusable, axis=1), seen.bad.mean(axis=1)
     segments = _segments(everywhere, "all", seen, n, None)
     found: dict[str, LeadQuality] = {}
     for at, lead in enumerate(leads):
-        often = seen.bad[at].mean(axis=0) > (0.1 if usable[at] else 0.0)
+        often = shares[at] > (0.1 if usable[at] else 0.0)
         found[lead] = LeadQuality(bool(usable[at]), _issues(often))
-        if len(leads) > 1:
+        if len(leads) > 1 and touched[at]:
             segments += _segments(unusable[at] & ~everywhere, lead, seen, n, at)
     segments.sort(key=lambda s: (s.start, s.end))
     return Quality(bool(usable.any()), found, tuple(segments))

@@ -1,0 +1,96 @@
+"""Speed of the ECG engine on synthetic patients, beside passes over memory measured in the same run.
+
+CPU milliseconds (the machine may be shared): least of several. Every stage is given with its ratio to a copy of the
+same samples in memory, the least that any pass can take. `python benchmarks/accuracy.py` measures accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+from feldsher_signal import draw, qrs, synth
+from feldsher_signal.interpret import interpret, warm
+from numpy.typing import NDArray
+
+_START = """
+import json, time
+from feldsher_signal import synth
+recording, _ = synth.ecg(synth.PRESETS["normal"], seed=1)
+before = time.process_time()
+from feldsher_signal.interpret import interpret
+interpret(recording)
+after = time.process_time()
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+print(json.dumps([after, after - before, peak]))
+"""
+
+
+def least(call: Callable[[], object], times: int) -> float:
+    """Return the CPU time of a call in ms, the least of `times`."""
+    found: list[float] = []
+    for _ in range(times):
+        start = time.process_time()
+        call()
+        found.append(1000 * (time.process_time() - start))
+    return min(found)
+
+
+def _copy(x: NDArray[np.float32]) -> float:
+    """Return the time that a copy of the samples takes, in ms: the limit of one pass over memory."""
+    into = np.empty_like(x)
+    return max(least(lambda: np.copyto(into, x), 20), 1e-3)
+
+
+def _start() -> dict[str, float]:
+    """Return CPU seconds and memory (MB) of a fresh process up to its first interpretation, kernels cached."""
+    warm()
+    done = subprocess.run([sys.executable, "-c", _START], capture_output=True, text=True, check=True, env=os.environ)
+    whole, engine, kilobytes = json.loads(done.stdout)
+    return {
+        "cached_start_cpu_s": round(whole, 3),
+        "cached_start_engine_cpu_s": round(engine, 3),
+        "rss_mb": round(kilobytes / 1024, 1),
+    }
+
+
+def main() -> None:
+    """Measure and print a table, or one JSON line with --json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    warm()
+    long, _ = synth.ecg(synth.PRESETS["noisy"], seconds=1800, fs=360, seed=1)
+    one = np.ascontiguousarray(long.microvolts()[1:2])
+    short, _ = synth.ecg(synth.PRESETS["normal"], seed=1)
+    twelve, result = short.microvolts(), interpret(short)
+    on_one, on_twelve = np.full(1, True), np.full(12, True)
+    times = {
+        "qrs_30min_ms": (least(lambda: qrs.detect(one, 360.0, on_one), 7), one),
+        "qrs_12lead_10s_ms": (least(lambda: qrs.detect(twelve, 500.0, on_twelve), 30), twelve),
+        "full_12lead_ms": (least(lambda: interpret(short), 20), twelve),
+        "full_30min_one_lead_ms": (least(lambda: interpret(long, channel=1), 3), one),
+        "svg_ms": (least(lambda: draw.svg(short, result), 5), twelve),
+    }
+    out: dict[str, float] = {}
+    for name, (ms, x) in times.items():
+        limit = _copy(x)
+        out[name] = round(ms, 3)
+        out[f"{name[:-3]}_times_copy"] = round(ms / limit, 1)
+        out[f"{name[:-3]}_ns_per_sample"] = round(1e6 * ms / x.size, 2)
+    out |= _start()
+    if not options.json:
+        for name, value in out.items():
+            print(f"{name:36s} {value:12.3f}")
+    print(json.dumps(out))
+
+
+if __name__ == "__main__":
+    main()
