@@ -1,6 +1,7 @@
 """The resource types that this server holds: their tables, search parameters and what of a resource goes into columns.
 
-Search parameters after http://hl7.org/fhir/R4/searchparameter-registry.html (4.0.1), restricted to what is served here.
+Search parameters after http://hl7.org/fhir/R4/searchparameter-registry.html (4.0.1), restricted to what is served here;
+`critical` is our own: the worklist asks for the critical reports first.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ _DEFINITIONS = (
         "token code code",
         "token category category",
         "token conclusion conclusionCode",
+        "token critical extension[urn:feldsher:critical].valueBoolean",
         "reference subject subject",
         "reference patient subject",
         "reference performer performer",
@@ -155,7 +157,7 @@ TYPES: dict[str, ResourceType] = {t.name: t for t in _DEFINITIONS}
 
 
 def walk(value: Any, path: str) -> Iterator[Any]:
-    """Yield every value at a dotted path of a resource, through lists."""
+    """Yield every value at a dotted path of a resource, through lists; `extension[url]`: those of one url."""
     if isinstance(value, list):
         for item in cast("list[Any]", value):
             yield from walk(item, path)
@@ -165,7 +167,10 @@ def walk(value: Any, path: str) -> Iterator[Any]:
         return
     head, _, rest = path.partition(".")
     if isinstance(value, dict):
-        following = cast("dict[str, Any]", value).get(head)
+        name, _, url = head.partition("[")
+        following = cast("dict[str, Any]", value).get(name)
+        if url and following is not None:
+            following = [e for e in following if e.get("url") == url.removesuffix("]")]
         if following is not None:
             yield from walk(following, rest)
 

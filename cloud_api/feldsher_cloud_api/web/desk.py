@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -27,14 +27,20 @@ class Desk:
 
     def search(self, kind: str, **parameters: str) -> list[Stored]:
         """Return what a FHIR search finds; `_` in a parameter's name inside a word stands for `-`."""
+        return self.page(kind, None, **parameters)[0]
+
+    def page(
+        self, kind: str, after: Sequence[str] | None, **parameters: str
+    ) -> tuple[list[Stored], list[str] | None, int | None]:
+        """Return a page of a FHIR search: what stands after a place, the place after that, the total if asked for."""
         access.permit(self.who, kind, "search")
         pairs = [(n if n.startswith("_") else n.replace("_", "-"), v) for n, v in parameters.items()]
         query = search.understand(kind, pairs, self.of.settings.fhir_base)
-        found, _, _ = search.run(self.connection, query, self.reach)
+        found, place, total = search.run(self.connection, query, self.reach, after=list(after) if after else None)
         self.searched = True
         for stored in found:
             self.note(kind, stored.patient, [stored.id])
-        return found
+        return found, place, total
 
     def read(self, kind: str, identity: UUID) -> Stored:
         """Return one resource; FhirError 404 where there is none within reach."""

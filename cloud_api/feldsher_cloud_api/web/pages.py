@@ -151,8 +151,7 @@ def worklist(request: Request, page: CurrentPage, of: CurrentContext, who: Curre
     notice = page.words.say("order.done") if "ordered" in request.query_params else ""
     notice = page.words.say("sign.done") if "signed" in request.query_params else notice
     with desk(of, who) as at:
-        work = record.work(at, page.words)
-        return page.show("worklist.html", here="worklist", work=work, version=_version(page, work), notice=notice)
+        return page.show("worklist.html", here="worklist", notice=notice, **_work(at, page, request))
 
 
 @router.get("/worklist/rows")
@@ -160,12 +159,18 @@ def worklist_rows(request: Request, page: CurrentPage, of: CurrentContext, who: 
     """Return the rows of the worklist, or 204 where the reader's version is still right."""
     access.permit_role(who, "doctor")
     with desk(of, who) as at:
-        work = record.work(at, page.words)
-        version = _version(page, work)
-        if request.headers.get(SHOWN_VERSION) == version:
+        values = _work(at, page, request)
+        if request.headers.get(SHOWN_VERSION) == values["version"]:
             at.unshown()
             return Response(status_code=204, headers=page_headers())
-        return page.show("worklist_rows.html", work=work, version=version)
+        return page.show("worklist_rows.html", **values)
+
+
+def _work(at: Desk, page: Page, request: Request) -> dict[str, Any]:
+    token = request.query_params.get("after", "")
+    work = record.work(at, page.words, record.place_of(at, token))
+    following = record.token_of(at, work.following)
+    return {"work": work, "version": _version(page, work), "following": following, "place": token}
 
 
 def _version(page: Page, work: Any) -> str:

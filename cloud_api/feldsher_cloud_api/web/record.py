@@ -11,17 +11,19 @@ from feldsher_ingest.read import StoredRecording
 from feldsher_cloud_api.care import ecg as care_ecg
 from feldsher_cloud_api.care.order import STATE
 from feldsher_cloud_api.care.signature import INTERPRETER_SAID
-from feldsher_cloud_api.fhir import dates
+from feldsher_cloud_api.fhir import dates, search
 from feldsher_cloud_api.fhir.store import Stored
 from feldsher_cloud_api.project.ecg import CRITICAL, ENGINE, LIMITS
 from feldsher_cloud_api.web import ecg, vitals
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
-from feldsher_cloud_api.web.shapes import SIGNED, Document, Look, Order, Person, Report, Work
+from feldsher_cloud_api.web.shapes import SIGNED, Document, Look, Order, Person, Place, Report, Work
 
 ENDED_FOR = timedelta(hours=12)
 """How long the worklist still shows an order that came to nothing."""
+PAGE = 100
+"""ECGs on one page of the worklist, of the critical and of the rest."""
 _RECENT, _MOST, _LOOKS = 12, 200, 100
 
 
@@ -62,13 +64,55 @@ def reports(at: Desk, patient: Person, words: Catalogue) -> tuple[Report, ...]:
     return tuple(report(s, patient, words) for s in found)
 
 
-def work(at: Desk, words: Catalogue) -> Work:
-    """Return a doctor's worklist: preliminary reports (critical first, then oldest), orders, newest readings."""
-    waiting = at.search("DiagnosticReport", status="preliminary", _sort="date", _count=str(_MOST))
-    known = people(at, (s.patient for s in waiting))
-    ecgs = [report(s, known.get(s.patient) if s.patient else None, words) for s in waiting]
-    ecgs.sort(key=lambda e: (not e.critical, e.taken))
-    return Work(tuple(ecgs), orders(at), vitals.recent(at, words, _RECENT))
+def work(at: Desk, words: Catalogue, after: Place | None = None) -> Work:
+    """Return a page of a doctor's worklist: preliminary reports (critical first, then oldest), orders, readings."""
+    found, following = _waiting(at, after)
+    known = people(at, (s.patient for s in found))
+    ecgs = tuple(report(s, known.get(s.patient) if s.patient else None, words) for s in found)
+    critical, rest = (_count(at, critical=c) for c in (True, False))
+    more = critical + rest - len(ecgs) - (after.before if after else 0)
+    return Work(ecgs, critical + rest, critical, more, following, orders(at), vitals.recent(at, words, _RECENT))
+
+
+def _waiting(at: Desk, after: Place | None) -> tuple[list[Stored], Place | None]:
+    """Return the reports of a page and the place after it: all critical ones come before the first of the rest."""
+    found: list[Stored] = []
+    key = after.key if after else None
+    for critical in (True, False) if after is None or after.critical else (False,):
+        page, place, _ = at.page(
+            "DiagnosticReport", key, status="preliminary", _sort="date", _count=str(PAGE), **_of_kind(critical=critical)
+        )
+        found += page
+        if place is not None:
+            return found, Place(critical, tuple(place), len(found) + (after.before if after else 0))
+        key = None
+    return found, None
+
+
+def place_of(at: Desk, token: str) -> Place | None:
+    """Return what the token of a page of the worklist means; FhirError 400 where it is not this person's."""
+    if not token:
+        return None
+    said, key = search.open_cursor(at.of.cursor, at.who.person, "worklist", token)
+    given = dict(said)
+    return Place(given["critical"] == "1", tuple(key), int(given["before"]))
+
+
+def token_of(at: Desk, place: Place | None) -> str:
+    """Return the token of a page of the worklist, empty where there is none; only its owner can use it."""
+    if place is None:
+        return ""
+    said = [("critical", str(int(place.critical))), ("before", str(place.before))]
+    return search.seal_cursor(at.of.cursor, at.who.person, "worklist", said, list(place.key))
+
+
+def _of_kind(*, critical: bool) -> dict[str, str]:
+    return {"critical" if critical else "critical:not": "true"}
+
+
+def _count(at: Desk, *, critical: bool) -> int:
+    kind = _of_kind(critical=critical)
+    return at.page("DiagnosticReport", None, status="preliminary", _count="0", _total="accurate", **kind)[2] or 0
 
 
 def orders(at: Desk) -> tuple[Order, ...]:

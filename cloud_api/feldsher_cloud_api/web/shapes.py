@@ -82,17 +82,25 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the worklist: among the critical or the rest, after `key`; `before` reports stand before it."""
+
+    critical: bool
+    key: tuple[str, ...]
+    before: int
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
-    """The doctor's worklist."""
+    """One page of the doctor's worklist; `waiting` and `critical` count all ECGs that wait, `more` those after it."""
 
     ecgs: tuple[Report, ...]
+    waiting: int
+    critical: int
+    more: int
+    following: Place | None
     orders: tuple[Order, ...]
     readings: tuple[Reading, ...]
-
-    @property
-    def critical(self) -> int:
-        """How many ECGs that wait are critical."""
-        return sum(e.critical for e in self.ecgs)
 
 
 @dataclass(frozen=True, slots=True)

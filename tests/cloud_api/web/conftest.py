@@ -124,6 +124,11 @@ class Clinic:
             )
         return token
 
+    def execute(self, statement: str) -> None:
+        """Change the database as its owner."""
+        with db.connect(self.url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Ask the database as its owner."""
         with db.connect(self.url) as connection:

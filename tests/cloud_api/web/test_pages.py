@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
+from feldsher_cloud_api.web import record
 from msgspec.structs import replace
 
 CUFF = "AA:BB:CC:00:11:22"
@@ -171,6 +172,32 @@ def test_a_taken_ecg_is_on_the_worklist_critical_first(clinic: Any, doctor: Any)
     assert page.index(f"/ecg/{critical}") < page.index(f"/ecg/{routine}")
     assert "CRITICAL" in page
     assert "Third-degree AV block" in page
+
+
+def test_a_long_worklist_shows_critical_ecgs_first_and_says_what_is_not_on_the_page(
+    clinic: Any, doctor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.execute("TRUNCATE fhir.diagnosticreport, fhir.diagnosticreport_history")
+    monkeypatch.setattr(record, "PAGE", 2)
+    taken = [clinic.recording(critical=False) for _ in range(5)] + [clinic.recording(critical=True) for _ in range(3)]
+    page, seen, left = doctor.get("/worklist"), list[list[str]](), list[str]()
+    while True:
+        assert "8 ECGs wait for confirmation" in page
+        assert "3 critical" in page
+        seen.append(re.findall(r'class="button" id="e-([0-9a-f-]{36})"', page))
+        said = re.search(r"<strong>(\d+) more ECGs? wait", page)
+        following = re.search(r'id="worklist-next" href="(/worklist\?after=[\w=-]+)"', page)
+        if following is None:
+            break
+        assert said is not None
+        left.append(said[1])
+        rows = doctor.client.get(following[1].replace("?", "/rows?"), headers={"x-shown-version": "old"})
+        page = doctor.get(following[1])
+        assert re.findall(r'id="e-([0-9a-f-]{36})"', rows.text) == re.findall(r'id="e-([0-9a-f-]{36})"', page)
+    order = [str(i) for i in taken[5:] + taken[:5]]
+    assert seen == [order[:2], order[2:5], order[5:7], order[7:]]
+    assert left == ["6", "3", "1"]
+    assert "There is no such page" in doctor.get("/worklist?after=forged", status=400)
 
 
 def test_rows_are_sent_again_only_when_they_have_changed(clinic: Any, doctor: Any) -> None:

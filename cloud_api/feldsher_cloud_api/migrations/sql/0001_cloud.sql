@@ -327,7 +327,7 @@ CALL fhir.create_type('Observation', 'compartment', 'vital signs and measurement
     '{identifier,status,code,component_code,category,subject,performer,device,based_on,part_of,has_member,derived_from}',
     '{date}', '{doctor}');
 CALL fhir.create_type('DiagnosticReport', 'compartment', 'interpreted cardiograms: preliminary until signed',
-    '{identifier,status,code,category,subject,performer,results_interpreter,based_on,result,conclusion}', '{date,issued}', '{doctor}');
+    '{identifier,status,code,category,subject,performer,results_interpreter,based_on,result,conclusion,critical}', '{date,issued}', '{doctor}');
 CALL fhir.create_type('Provenance', 'compartment', 'where a resource came from and who signed it',
     '{target,agent,patient,signature_type}', '{recorded}', '{doctor,service}');
 CALL fhir.create_type('AuditEvent', 'compartment', 'who did what with whose data',
