@@ -6,8 +6,10 @@ gateway's common name is its broker user, so only this module decides who may sp
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from feldsher_ehr_core.ids import gateway_id
 
 from feldsher_cloud_api.secret import write_secret
 
@@ -27,7 +30,7 @@ LEAF_DAYS = 397
 CRL_DAYS = 3650
 """Long, because brokers refuse everybody when the list has run out; each revocation writes a new one."""
 _BACKDATE = timedelta(minutes=5)
-_CERTIFICATE, _KEY, _CRL = "ca.pem", "ca.key", "crl.pem"
+_CERTIFICATE, _KEY, _CRL, _CRL_LOCK = "ca.pem", "ca.key", "crl.pem", "crl.lock"
 
 
 class CaError(Exception):
@@ -100,8 +103,13 @@ class CertificateAuthority:
     def sign_csr(self, csr_pem: bytes, cn: str) -> bytes:
         """Return the client certificate (PEM) for a gateway's own key; the request's subject is not believed.
 
-        CaError where the request is not PEM, its signature is wrong, or its key is not EC P-256.
+        CaError where `cn` cannot name a gateway (a service's name: nobody claims a service's rights), the request is
+        not PEM, its signature is wrong, or its key is not EC P-256.
         """
+        try:
+            gateway_id(cn)
+        except ValueError as error:
+            raise CaError(str(error)) from error
         try:
             request = x509.load_pem_x509_csr(csr_pem)
         except ValueError as error:
@@ -116,9 +124,17 @@ class CertificateAuthority:
 
     def revoke(self, serial: int) -> None:
         """Add a certificate's serial number to the revocation list; repeating it is harmless."""
-        revoked = {entry.serial_number: entry.revocation_date_utc for entry in self._revoked()}
-        revoked.setdefault(serial, self.clock())
-        self.write_crl(revoked)
+        with self._crl_lock():
+            revoked = {entry.serial_number: entry.revocation_date_utc for entry in self._revoked()}
+            revoked.setdefault(serial, self.clock())
+            self.write_crl(revoked)
+
+    @contextmanager
+    def _crl_lock(self) -> Generator[None]:
+        # of two revocations at once, in whatever threads and processes, neither may undo the other
+        with (self.directory / _CRL_LOCK).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # until the file is closed
+            yield
 
     def is_revoked(self, serial: int) -> bool:
         """Return whether a serial number is on the revocation list."""

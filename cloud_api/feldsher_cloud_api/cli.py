@@ -21,6 +21,7 @@ from feldsher_cloud_api.care import signature
 from feldsher_cloud_api.config import ConfigError, Settings
 from feldsher_cloud_api.fhir import store
 
+from feldsher_cloud_api.revocation import RevocationError, enforce
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
 user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
@@ -120,7 +121,7 @@ def ca_server(name: str, hosts: list[str], to: Annotated[Path, typer.Option(help
 
 @ca_app.command("client")
 def ca_client(name: str, to: Annotated[Path, typer.Option(help="Folder to write into.")]) -> None:
-    """Issue a client certificate for the broker user NAME (ingest, cloud)."""
+    """Issue a client certificate for the broker user NAME (ingest.0 to ingest.15, ingest.tool, cloud.worker)."""
     settings = _settings()
     certificate, key = ca.load(settings.ca_directory, settings.clock).issue_client(name).write(to, name)
     _print({"certificate": str(certificate), "key": str(key)})
@@ -150,16 +151,26 @@ def gateway_list() -> None:
 
 @gateway_app.command("revoke")
 def gateway_revoke(name: str) -> None:
-    """Revoke a gateway's certificate and claim; the broker has to read its revocation list again."""
+    """Revoke a gateway's certificate and claim, make the broker refuse it and end its connection; repeatable.
+
+    The broker is told by the command FELDSHER_BROKER_RELOAD. Exit code 1 where the gateway may still be connected.
+    """
     settings = _settings()
     with _owner(settings) as connection:
-        known = provision.revoke_gateway(connection, ca.load(settings.ca_directory), name, settings.clock())
-    if not known:
+        found = provision.revoke_gateway(connection, authority, name, settings.clock())
+    if found == "unknown":
         raise typer.BadParameter(f"{name}: there is no such gateway")
+    authority = ca.load(settings.ca_directory, settings.clock)
 
 
 @device_app.command("add")
 def device_add(
+    if found == "revoked":
+        try:
+            enforce(settings, authority, name)
+        except RevocationError as error:
+            typer.echo(f"revoked, but it may still be connected: {error}", err=True)
+            raise typer.Exit(1) from error
     gateway: str,
     address: Annotated[str, typer.Argument(help="Bluetooth address, or its name in the gateway's configuration.")],
     kind: Annotated[str, typer.Option(help="cuff or cardiograph")],

@@ -13,6 +13,7 @@ import msgspec
 import paho.mqtt.client as mqtt
 import structlog
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import CLOUD_WORKER
 from paho.mqtt.enums import CallbackAPIVersion
 
 from feldsher_cloud_api import ca, db
@@ -33,12 +34,11 @@ class Publisher(Protocol):
 
 
 class Mqtt:
-    """A publisher over mutual TLS under the name `cloud`; it reconnects by itself."""
+    """A publisher over mutual TLS under the name `cloud.worker`; it reconnects by itself."""
 
     def __init__(self, settings: Settings) -> None:
         authority, certificate, key = tls_files(settings)
-        name = f"cloud-{os.getpid()}"
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=CLOUD_WORKER, protocol=mqtt.MQTTv5)
         context = ssl.create_default_context(cafile=str(authority))
         context.load_cert_chain(str(certificate), str(key))
         self._client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType]
@@ -63,18 +63,22 @@ class Mqtt:
 
 
 def tls_files(settings: Settings) -> tuple[Path, Path, Path]:
-    """Return the files of authority, certificate and key of the broker user `cloud`.
+    """Return the files of authority, certificate and key of the broker user `cloud.worker`.
 
-    They lie in FELDSHER_MQTT_TLS (ca.pem, cloud.pem, cloud.key) or beside the authority, which then issues them.
+    They lie in FELDSHER_MQTT_TLS (ca.pem, cloud.worker.pem, cloud.worker.key) or beside the authority, which then
+    issues them.
     """
     given = os.environ.get("FELDSHER_MQTT_TLS")
     if given:
-        return Path(given) / "ca.pem", Path(given) / "cloud.pem", Path(given) / "cloud.key"
+        return Path(given) / "ca.pem", *_pair(Path(given))
     directory = settings.ca_directory / "clients"
-    certificate, key = directory / "cloud.pem", directory / "cloud.key"
-    if not key.exists():
-        ca.load(settings.ca_directory, settings.clock).issue_client("cloud").write(directory, "cloud")
-    return settings.ca_directory / "ca.pem", certificate, key
+    if not all(path.exists() for path in _pair(directory)):
+        ca.load(settings.ca_directory, settings.clock).issue_client(CLOUD_WORKER).write(directory, CLOUD_WORKER)
+    return settings.ca_directory / "ca.pem", *_pair(directory)
+
+
+def _pair(directory: Path) -> tuple[Path, Path]:
+    return directory / f"{CLOUD_WORKER}.pem", directory / f"{CLOUD_WORKER}.key"
 
 
 def publish_due(connection: db.Connection, publisher: Publisher, now: datetime) -> int:

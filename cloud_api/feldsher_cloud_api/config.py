@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 from feldsher_cloud_api.ca import Clock, utc_now
 
-DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL = (
+DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL, BROKER_RELOAD = (
     "FELDSHER_DATABASE_URL",
     "FELDSHER_MQTT_URL",
     "FELDSHER_STATE",
     "FELDSHER_API_URL",
     "FELDSHER_MQTT_PUBLIC_URL",
+    "FELDSHER_BROKER_RELOAD",
 )
 
 
@@ -30,11 +31,13 @@ class Settings:
 
     `api_url`: the address under which people and gateways reach the API (issuer of tokens, base of FHIR links).
     `mqtt_url`: the broker as this process reaches it; `mqtt_public_url`: as gateways reach it.
+    `broker_reload`: the command that makes the broker read its revocation list again.
     """
 
     database_url: str
     mqtt_url: str = "mqtts://localhost:8883"
     mqtt_public_url: str | None = None
+    broker_reload: str | None = None
     api_url: str = "http://127.0.0.1:8000"
     state: Path = Path(".state")
     clock: Clock = utc_now
@@ -90,6 +93,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         database_url=url,
         mqtt_url=environment.get(MQTT_URL, "mqtts://localhost:8883"),
         mqtt_public_url=environment.get(MQTT_PUBLIC_URL),
+        broker_reload=environment.get(BROKER_RELOAD),
         api_url=environment.get(API_URL, "http://127.0.0.1:8000").rstrip("/"),
         state=Path(environment.get(STATE, ".state")),
         demo=environment.get("FELDSHER_DEMO", "1") == "1",

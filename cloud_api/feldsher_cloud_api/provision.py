@@ -12,7 +12,7 @@ import json
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import structlog
@@ -27,6 +27,8 @@ from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
 
 PREFIX = "feldsher1."
+Revoked = Literal["unknown", "unclaimed", "revoked"]
+"""What a revocation met: no such gateway, one without a certificate, or one whose certificate is now on the list."""
 _queries = db.queries("provision")
 _log = structlog.get_logger()
 router = APIRouter(prefix="/provision")
@@ -71,14 +73,17 @@ def add_gateway(
     return Claim(settings.api_url, gateway, secret, authority.pin)
 
 
-def revoke_gateway(connection: db.Connection, authority: ca.CertificateAuthority, gateway: str, now: datetime) -> bool:
-    """Revoke a gateway's certificate and open claim; False where it is not registered. Brokers read the new list."""
+def revoke_gateway(
+    connection: db.Connection, authority: ca.CertificateAuthority, gateway: str, now: datetime
+) -> Revoked:
+    """Revoke a gateway's certificate and open claim; what then has to happen at the broker is revocation.enforce."""
     row = _queries.revoke_gateway(connection, id=gateway, now=now)
     if row is None:
-        return False
-    if row[0] is not None:
-        authority.revoke(int(row[0]))
-    return True
+        return "unknown"
+    if row[0] is None:
+        return "unclaimed"
+    authority.revoke(int(row[0]))
+    return "revoked"
 
 
 def gateways(connection: db.Connection) -> list[tuple[Any, ...]]:
@@ -114,17 +119,20 @@ def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response
     authority = ca.load(of.settings.ca_directory, of.settings.clock)
     try:
         with access.nobody(of.pool) as connection:
-            gateway, certificate = _grant(connection, authority, asked, now)
+            gateway, certificate, former = _grant(connection, authority, asked, now)
     except _RefusedError as error:
         _log.warning("claim_refused", status=error.status)
         return JSONResponse({"error": str(error)}, error.status)
+    if former is not None:  # only now: had the transaction failed, the former certificate would still be needed
+        authority.revoke(int(former))
     _log.info("gateway_claimed", gateway=gateway)
     return JSONResponse(_answer(of.settings, gateway, certificate, authority))
 
 
 def _grant(
     connection: db.Connection, authority: ca.CertificateAuthority, asked: ClaimRequest, now: datetime
-) -> tuple[str, bytes]:
+) -> tuple[str, bytes, str | None]:
+    """Return the gateway, its new certificate, and the serial number of the one it had."""
     # The update is the test: of two gateways with one claim the database lets one through.
     row = _queries.take_claim(connection, claim_hash=auth.digest(asked.secret), now=now)
     if row is None:
@@ -136,10 +144,8 @@ def _grant(
         certificate = authority.sign_csr(asked.csr.encode(), gateway)
     except ca.CaError as error:
         raise _RefusedError(400, str(error)) from error
-    if row[1] is not None:
-        authority.revoke(int(row[1]))
     _remember(connection, gateway, certificate)
-    return gateway, certificate
+    return gateway, certificate, row[1]
 
 
 def _remember(connection: db.Connection, gateway: str, certificate: bytes) -> None:

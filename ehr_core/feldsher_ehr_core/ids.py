@@ -11,6 +11,14 @@ from uuid import UUID
 SHARDS = 16
 """Topic shards; fixed for ever, because a gateway's shard is part of its topics and of its broker rights."""
 
+INGEST_USERS = tuple(f"ingest.{number}" for number in range(SHARDS))
+"""Broker users (certificate names, MQTT client ids) of ingest's workers. Every service's name has a dot, which no
+gateway's name can have: a gateway's certificate never brings a service's rights (docs/decisions/0008)."""
+INGEST_TOOL = "ingest.tool"
+"""Broker user of ingest's command line, so that it takes over no worker's session."""
+CLOUD_WORKER = "cloud.worker"
+"""Broker user of the cloud's worker, which publishes orders."""
+
 _GATEWAY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 

@@ -26,7 +26,7 @@ from feldsher_ingest import deadletter, log, resend
 from feldsher_ingest.consume import Worker
 from feldsher_ingest.link import Link
 from feldsher_ingest.metrics import Metrics, MetricsServer
-from feldsher_ingest.settings import SettingsError, database_url, from_environment, parse_shards
+from feldsher_ingest.settings import TOOL, SettingsError, database_url, from_environment, parse_shards, parse_worker
 from feldsher_ingest.store import Store, UnavailableError
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ Since = Annotated[
 @app.command()
 def run(
     worker: Annotated[
-        str | None, typer.Option(help="Stable name of this worker; the broker keeps its session.")
+        str | None, typer.Option(help="Stable number of this worker, 0 to 15; the broker keeps its session.")
     ] = None,
     shards: Annotated[str | None, typer.Option(help="Topic shards such as 0-7,12; default all 16.")] = None,
     metrics_port: Annotated[
@@ -59,10 +59,9 @@ def run(
 ) -> None:
     """Run a worker until SIGTERM; then store what has arrived, send its receipts and end."""
     log.configure(log_level)
-    settings = from_environment(os.environ)
+    settings = from_environment(os.environ, None if worker is None else parse_worker(worker))
     settings = dataclasses.replace(
         settings,
-        worker=settings.worker if worker is None else worker,
         shards=settings.shards if shards is None else parse_shards(shards),
         metrics_port=settings.metrics_port if metrics_port is None else metrics_port,
     )
@@ -91,8 +90,8 @@ def resend_command(gateway: Annotated[str, typer.Option(help="The gateway's name
     """Ask one gateway to send again what it still keeps; what is stored already stays as it is."""
     log.configure("warning")
     gateway_id(gateway)
-    # a session of its own: the worker's must not be taken over
-    settings = dataclasses.replace(from_environment(os.environ), worker=f"resend-{os.getpid()}", shards=(), session_s=0)
+    # a broker user of its own: a worker's session must not be taken over
+    settings = dataclasses.replace(from_environment(os.environ, TOOL), shards=(), session_s=0)
     link = Link(settings, lambda _: None, random.Random())  # noqa: S311 (waiting times)
     link.start()
     try:

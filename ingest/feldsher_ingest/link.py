@@ -33,7 +33,10 @@ _log = structlog.stdlib.get_logger("feldsher_ingest.link")
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """Return a context that trusts only our authority and shows our certificate."""
+    """Return a context that trusts only our authority and shows our certificate; FileNotFoundError names a file."""
+    for path in (tls.ca, tls.certificate, tls.key):
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing (`feldsher-cloud ca client` makes certificates)")
     context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(tls.ca))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(str(tls.certificate), str(tls.key))

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from feldsher_ehr_core.ids import SHARDS
+from feldsher_ehr_core.ids import INGEST_TOOL, INGEST_USERS, SHARDS
 
 ALL_SHARDS = tuple(range(SHARDS))
+_SERVICE = "ingest."
+TOOL = INGEST_TOOL.removeprefix(_SERVICE)
+"""What the command line is called in place of a worker's number."""
 
 
 class SettingsError(ValueError):
@@ -19,7 +22,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files of mutual TLS: whom to trust, and the certificate whose common name is the broker user `ingest`."""
+    """The files of mutual TLS: whom to trust, and the certificate whose common name is our broker user."""
 
     ca: Path
     certificate: Path
@@ -30,9 +33,9 @@ class Tls:
 class Settings:
     """Everything a worker needs to know.
 
-    `worker`: its stable name, part of the MQTT client id: the broker keeps its session under it. `batch_*`: bounds of
-    one transaction. `receive_maximum`: messages the broker may have under way to us; twice the batch, so that one
-    batch commits while the next arrives. `queue_bytes`: above it, reading from the broker pauses.
+    `worker`: its number, 0 to 15, part of broker user and MQTT client id: the broker keeps its session. `batch_*`:
+    bounds of one transaction. `receive_maximum`: messages the broker may have under way to us; twice the batch, so that
+    one batch commits while the next arrives. `queue_bytes`: above it, reading from the broker pauses.
     """
 
     database_url: str
@@ -52,31 +55,29 @@ class Settings:
 
     @property
     def client_id(self) -> str:
-        """The MQTT client id."""
-        return f"feldsher-ingest-{self.worker}"
+        """Broker user, name of the certificate and MQTT client id in one: the broker makes them equal."""
+        return _SERVICE + self.worker
 
 
-def from_environment(environment: Mapping[str, str]) -> Settings:
+def from_environment(environment: Mapping[str, str], worker: str | None = None) -> Settings:
     """Return the settings of FELDSHER_DATABASE_URL, FELDSHER_MQTT_URL, FELDSHER_STATE and their like.
 
-    SettingsError names the variable that is missing or wrong.
+    `worker`: in place of FELDSHER_INGEST_WORKER. Certificates lie in the folder FELDSHER_MQTT_TLS (ca.pem,
+    ingest.0.pem, ingest.0.key …) or beside the authority in FELDSHER_STATE. SettingsError names the variable that is
+    missing or wrong.
     """
+    if worker is None:
+        worker = parse_worker(environment.get("FELDSHER_INGEST_WORKER", "0"))
     state = Path(environment.get("FELDSHER_STATE", ".state"))
-    authority = state / "secrets" / "ca"
     host, port = mqtt_address(_needed(environment, "FELDSHER_MQTT_URL"))
-    tls = Tls(
-        ca=Path(environment.get("FELDSHER_MQTT_CA", authority / "ca.pem")),
-        certificate=Path(environment.get("FELDSHER_MQTT_CERTIFICATE", authority / "clients" / "ingest.pem")),
-        key=Path(environment.get("FELDSHER_MQTT_KEY", authority / "clients" / "ingest.key")),
-    )
     metrics = environment.get("FELDSHER_INGEST_METRICS_PORT")
     return Settings(
         database_url=_needed(environment, "FELDSHER_DATABASE_URL"),
         mqtt_host=host,
         mqtt_port=port,
-        tls=tls,
+        tls=_tls(environment.get("FELDSHER_MQTT_TLS"), state / "secrets" / "ca", _SERVICE + worker),
         state=state,
-        worker=environment.get("FELDSHER_INGEST_WORKER", "0"),
+        worker=worker,
         shards=parse_shards(environment.get("FELDSHER_INGEST_SHARDS", "")),
         metrics_port=int(metrics) if metrics else None,
     )
@@ -99,6 +100,18 @@ def mqtt_address(url: str) -> tuple[str, int]:
     if parts.scheme != "mqtts" or not parts.hostname:
         raise SettingsError(f"FELDSHER_MQTT_URL: {url!r} is not mqtts://host:port")
     return parts.hostname, parts.port or 8883
+
+
+def _tls(given: str | None, authority: Path, user: str) -> Tls:
+    clients = Path(given) if given else authority / "clients"
+    return Tls((Path(given) if given else authority) / "ca.pem", clients / f"{user}.pem", clients / f"{user}.key")
+
+
+def parse_worker(text: str) -> str:
+    """Return a worker's number, 0 to 15; SettingsError for anything else: the broker knows no other ingest user."""
+    if _SERVICE + text not in INGEST_USERS:
+        raise SettingsError(f"worker: {text!r} is not a number from 0 to {len(INGEST_USERS) - 1}")
+    return text
 
 
 def parse_shards(text: str) -> tuple[int, ...]:

@@ -126,11 +126,12 @@ class GatewayClient:
         self._address = (host, port)
         self._changed = threading.Condition()
         self._connected: ReasonCode | None = None
+        self._ended = False
         self.receipts: dict[UUID, list[wire.ReceiptState]] = {}
         self.resends: list[wire.ResendRequest] = []
         self.answers: dict[int, str] = {}
         self._client = mqtt.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"gateway-{name}", protocol=mqtt.MQTTv5, reconnect_on_failure=False
+            CallbackAPIVersion.VERSION2, client_id=name, protocol=mqtt.MQTTv5, reconnect_on_failure=False
         )
         self._client.tls_set_context(tls_context(tls))  # pyright: ignore[reportUnknownMemberType]
         self._client.max_inflight_messages_set(100)
@@ -140,10 +141,17 @@ class GatewayClient:
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
 
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has accepted us and the connection stands."""
+        with self._changed:  # paho's own word does not change where it does not connect again
+            return self._connected is not None and not self._connected.is_failure and not self._ended
+
     def connect(self, timeout_s: float = 60.0) -> None:
         """Connect and subscribe to everything that comes down; OSError where the broker refuses."""
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = 3600
+        self._connected, self._ended = None, False
         self._client.connect(*self._address, clean_start=False, properties=properties)
         self._client.loop_start()
         with self._changed:
@@ -207,6 +215,7 @@ class GatewayClient:
         del client, userdata, flags, properties
         with self._changed:
             self._connected = self._connected or reason
+            self._ended = True
             self._changed.notify_all()
 
     def _on_publish(

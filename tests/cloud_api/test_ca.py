@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,6 +63,12 @@ def test_csr_is_signed_under_the_name_that_we_choose(authority: ca.CertificateAu
     certificate.verify_directly_issued_by(authority.certificate)
 
 
+@pytest.mark.parametrize("name", ["ingest.0", "ingest.tool", "cloud.worker", "a/b", "#", "+", "", "Gw", "gw-1\n"])
+def test_csr_is_signed_for_gateway_names_only(authority: ca.CertificateAuthority, name: str) -> None:
+    with pytest.raises(ca.CaError, match="gateway id"):
+        authority.sign_csr(_csr(ec.generate_private_key(ec.SECP256R1())), name)
+
+
 def test_csr_with_another_kind_of_key_or_no_csr_is_refused(authority: ca.CertificateAuthority) -> None:
     with pytest.raises(ca.CaError, match="P-256"):
         authority.sign_csr(_csr(rsa.generate_private_key(65537, 2048)), "g")
@@ -77,6 +86,20 @@ def test_revocation_list_grows_and_is_signed(authority: ca.CertificateAuthority)
     assert crl.is_signature_valid(authority.key.public_key())
     assert authority.is_revoked(first)
     assert not authority.is_revoked(first + 1)
+
+
+def test_of_many_revocations_at_once_none_is_lost(authority: ca.CertificateAuthority) -> None:
+    # threads and processes alike: each loads the authority for itself, as the API's requests and the command line do
+    serials = range(1, 61)
+    code = "import sys; from pathlib import Path; from feldsher_cloud_api import ca; a = ca.load(Path(sys.argv[1]))"
+    code += "; [a.revoke(n) for n in range(1001, 1021)]"
+    with subprocess.Popen([sys.executable, "-c", code, str(authority.directory)]) as process:
+        with ThreadPoolExecutor(8) as pool:
+            for number in serials:
+                pool.submit(ca.load(authority.directory).revoke, number)
+        assert process.wait(60) == 0
+    crl = x509.load_pem_x509_crl(authority.crl_path.read_bytes())
+    assert {entry.serial_number for entry in crl} == {*serials, *range(1001, 1021)}
 
 
 def test_life_ends_before_it_starts_is_refused(authority: ca.CertificateAuthority) -> None:

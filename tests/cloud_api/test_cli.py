@@ -50,7 +50,8 @@ def test_gateway_is_added_listed_and_revoked(environment: Clinic) -> None:
     assert next(g for g in listed if g["id"] == "gw-cli")["name"] == "village"
     _run("gateway", "revoke", "gw-cli")
     _run("gateway", "revoke", "nobody", code=2)
-    _run("gateway", "add", "not a name", code=2)
+    for wrong in ("not a name", "ingest.0", "cloud.worker"):
+        assert "gateway id" in _run("gateway", "add", wrong, code=2)
 
 
 def test_device_is_added_and_assigned(environment: Clinic) -> None:
@@ -93,7 +94,7 @@ def test_audit_verify_tells_by_its_exit_code(environment: Clinic) -> None:
 
 def test_authority_issues_certificates(environment: Clinic, tmp_path: Path) -> None:
     assert _json("ca", "init")["ca_sha256"] == ca.load(environment.settings.ca_directory).pin
-    for words in (["ca", "client", "ingest"], ["ca", "server", "broker", "localhost"]):
+    for words in (["ca", "client", "ingest.1"], ["ca", "server", "broker", "localhost"]):
         made = _json(*words, "--to", str(tmp_path))
         assert Path(made["key"]).stat().st_mode & 0o777 == 0o600
 

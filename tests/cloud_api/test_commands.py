@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 @pytest.fixture
 def running(clinic: Clinic, mosquitto: Broker, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """The worker, connected to database and broker."""
-    files = mosquitto.credentials("cloud")
+    files = mosquitto.credentials("cloud.worker")
     monkeypatch.setenv("FELDSHER_MQTT_TLS", str(_folder(files.certificate.parent, files.ca)))
     settings = replace(clinic.settings, mqtt_url=mosquitto.url)
     publisher = commands.Mqtt(settings)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from feldsher_cloud_api import ca, provision
+from feldsher_ehr_core.ids import CLOUD_WORKER, INGEST_TOOL, INGEST_USERS
 from feldsher_tools.clinic import Clinic
 from httpx2 import Response
 
@@ -95,17 +96,36 @@ def test_new_claim_ends_the_old_one_and_its_certificate(clinic: Clinic, name: st
     assert authority.is_revoked(ca.serial(granted["certificate_pem"].encode()))
 
 
+def test_claim_that_fails_late_leaves_the_former_certificate_good(
+    clinic: Clinic, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    granted = _claim(clinic, _add(clinic, name).secret).json()
+    again = _add(clinic, name)
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(provision, "_remember", fail)
+        with pytest.raises(ConnectionError):
+            _claim(clinic, again.secret)
+    authority = ca.load(clinic.settings.ca_directory)
+    assert not authority.is_revoked(ca.serial(granted["certificate_pem"].encode()))
+    assert _claim(clinic, again.secret).status_code == 200
+    assert authority.is_revoked(ca.serial(granted["certificate_pem"].encode()))
+
+
 def test_revoked_gateway_is_on_the_list_and_its_claim_is_dead(clinic: Clinic, name: str) -> None:
     claim = _add(clinic, name)
     granted = _claim(clinic, claim.secret).json()
     authority = ca.load(clinic.settings.ca_directory)
     with clinic.owner() as connection:
-        assert provision.revoke_gateway(connection, authority, name, clinic.time())
-        assert not provision.revoke_gateway(connection, authority, "nobody", clinic.time())
+        assert provision.revoke_gateway(connection, authority, name, clinic.time()) == "revoked"
+        assert provision.revoke_gateway(connection, authority, "nobody", clinic.time()) == "unknown"
     assert authority.is_revoked(ca.serial(granted["certificate_pem"].encode()))
 
 
 def test_name_that_cannot_be_a_topic_is_refused(clinic: Clinic) -> None:
-    for bad in ("a/b", "#", "Ä", ""):
+    for bad in ("a/b", "#", "Ä", "", *INGEST_USERS, INGEST_TOOL, CLOUD_WORKER):
         with pytest.raises(ValueError, match="gateway id"):
             _add(clinic, bad)

@@ -6,12 +6,14 @@ import resource
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from itertools import cycle
 from urllib.parse import urlsplit
 
 import pytest
 from feldsher_cloud_api import ca
 from feldsher_edge.link import Broker, tls_context
 from feldsher_edge.simulate.cloud import VirtualCloud
+from feldsher_ehr_core.ids import INGEST_USERS
 from feldsher_tools.services import Broker as Server
 from feldsher_tools.services import client_files
 
@@ -42,10 +44,11 @@ def reach(mosquitto: Server, authority: ca.CertificateAuthority) -> Reach:
 @pytest.fixture
 def cloud(reach: Reach) -> Iterator[Callable[..., VirtualCloud]]:
     """Start virtual clouds; all are stopped after the test."""
+    users = cycle(INGEST_USERS)  # the broker knows each name once at a time
     with ExitStack() as stack:
 
         def start(port: int | None = None, **options: object) -> VirtualCloud:
-            broker = reach("ingest", port)
+            broker = reach(next(users), port)
             return stack.enter_context(VirtualCloud(broker.host, broker.port, broker.tls(), **options))  # type: ignore[arg-type]
 
         yield start

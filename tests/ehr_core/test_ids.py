@@ -39,6 +39,12 @@ def test_a_gateway_id_cannot_hold_a_wildcard_a_level_or_a_name(name: str) -> Non
         ids.gateway_id(name)
 
 
+@pytest.mark.parametrize("name", [*ids.INGEST_USERS, ids.INGEST_TOOL, ids.CLOUD_WORKER])
+def test_no_gateway_can_have_a_services_name(name: str) -> None:
+    with pytest.raises(ValueError, match="gateway id"):
+        ids.gateway_id(name)
+
+
 def test_a_gateways_shard_is_fixed_for_ever() -> None:
     assert [ids.shard(g) for g in ("gw-0001", "gw-0002", "perm-home-17")] == [1, 11, 14]
 

@@ -9,14 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 from feldsher_ingest.consume import Worker
+from feldsher_ingest.link import tls_context
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings, Tls, mqtt_address
 from feldsher_ingest.simulate import GatewayClient
 from feldsher_tools.postgres import DatabaseServer
 from feldsher_tools.services import Broker
+from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
 
 _TABLES = (
@@ -54,11 +57,21 @@ def _tls(broker: Broker, name: str) -> Tls:
 
 
 @pytest.fixture
-def settings(mosquitto: Broker, store_url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
-    """Settings of a worker of this test alone; its session at the shared broker ends with it."""
+def settings(mosquitto: Broker, store_url: str, tmp_path: Path) -> Settings:
+    """Settings of worker 0; it, worker 1 and the command line have certificates but no session at the broker yet."""
     host, port = mqtt_address(mosquitto.url)
-    name = request.node.name.replace("[", "-").replace("]", "")
-    return Settings(store_url, host, port, _tls(mosquitto, "ingest"), tmp_path, worker=name, session_s=30)
+    for user in ("ingest.0", "ingest.1", "ingest.tool"):
+        _end_session(host, port, _tls(mosquitto, user))
+    return Settings(store_url, host, port, _tls(mosquitto, "ingest.0"), tmp_path, worker="0", session_s=30)
+
+
+def _end_session(host: str, port: int, tls: Tls) -> None:
+    """End what an earlier test's worker left at the broker."""
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5, reconnect_on_failure=False)
+    client.tls_set_context(tls_context(tls))  # pyright: ignore[reportUnknownMemberType]
+    client.on_connect = lambda *_: client.disconnect()  # pyright: ignore
+    client.connect(host, port, clean_start=True)
+    client.loop_forever()
 
 
 @pytest.fixture

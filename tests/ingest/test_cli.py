@@ -37,12 +37,12 @@ COMMAND = [sys.executable, "-c", "from feldsher_ingest.cli import main; main()"]
 
 
 def environment(settings: Settings) -> dict[str, str]:
+    folder = settings.tls.certificate.parent
+    (folder / "ca.pem").write_bytes(settings.tls.ca.read_bytes())
     return os.environ | {
         "FELDSHER_DATABASE_URL": settings.database_url,
         "FELDSHER_MQTT_URL": f"mqtts://{settings.mqtt_host}:{settings.mqtt_port}",
-        "FELDSHER_MQTT_CA": str(settings.tls.ca),
-        "FELDSHER_MQTT_CERTIFICATE": str(settings.tls.certificate),
-        "FELDSHER_MQTT_KEY": str(settings.tls.key),
+        "FELDSHER_MQTT_TLS": str(folder),
         "FELDSHER_STATE": str(settings.state),
         "FELDSHER_INGEST_WORKER": settings.worker,
         "COLUMNS": "200",
@@ -301,7 +301,8 @@ def test_dead_letters_are_listed_shown_repaired_and_replayed(
         ("FELDSHER_MQTT_URL", "mqtt://127.0.0.1:1883", "is not mqtts://"),
         ("FELDSHER_DATABASE_URL", "", "FELDSHER_DATABASE_URL is not set"),
         ("FELDSHER_INGEST_SHARDS", "3-99", "not within 0 to 15"),
-        ("FELDSHER_MQTT_CERTIFICATE", "/nowhere/ingest.pem", "No such file"),
+        ("FELDSHER_INGEST_WORKER", "bench", "worker: 'bench' is not a number from 0 to 15"),
+        ("FELDSHER_MQTT_TLS", "/nowhere", "/nowhere/ca.pem is missing"),
     ],
 )
 def test_what_an_operator_can_put_right_is_one_line(command: Command, name: str, value: str, message: str) -> None:

@@ -14,7 +14,8 @@ import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import shard
 from feldsher_ingest.consume import Worker
-from feldsher_ingest.settings import Settings
+from feldsher_ingest.settings import Settings, Tls
+from feldsher_tools.services import Broker
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -196,9 +197,13 @@ def test_a_worker_that_was_away_finds_its_backlog(
     assert rows("select count(*) from vital_sign") == [(1501 * 4,)]
 
 
-def test_two_workers_share_the_shards(settings: Settings, gateway: Connect, running: Run, rows: Rows) -> None:
-    running(dataclasses.replace(settings, worker=f"{settings.worker}-low", shards=tuple(range(8))))
-    running(dataclasses.replace(settings, worker=f"{settings.worker}-high", shards=tuple(range(8, 16))))
+def test_two_workers_share_the_shards(
+    settings: Settings, mosquitto: Broker, gateway: Connect, running: Run, rows: Rows
+) -> None:
+    running(dataclasses.replace(settings, shards=tuple(range(8))))
+    files = mosquitto.credentials("ingest.1")
+    tls = Tls(files.ca, files.certificate, files.key)
+    running(dataclasses.replace(settings, worker="1", tls=tls, shards=tuple(range(8, 16))))
     names = [f"gw-{i}" for i in range(6)]
     assert {shard(name) < 8 for name in names} == {True, False}
     for name in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from feldsher_ingest.settings import ALL_SHARDS, SettingsError, from_environment, mqtt_address, parse_shards
+from feldsher_ingest.settings import ALL_SHARDS, TOOL, SettingsError, Tls, from_environment, mqtt_address, parse_shards
 
 GOOD = {"FELDSHER_DATABASE_URL": "postgresql://x/y", "FELDSHER_MQTT_URL": "mqtts://broker:8884"}
 
@@ -13,19 +13,31 @@ GOOD = {"FELDSHER_DATABASE_URL": "postgresql://x/y", "FELDSHER_MQTT_URL": "mqtts
 def test_defaults() -> None:
     found = from_environment(GOOD)
     assert (found.mqtt_host, found.mqtt_port, found.shards) == ("broker", 8884, ALL_SHARDS)
-    assert found.tls.certificate == Path(".state/secrets/ca/clients/ingest.pem")
-    assert found.client_id == "feldsher-ingest-0"
+    assert found.tls.certificate == Path(".state/secrets/ca/clients/ingest.0.pem")
+    assert found.client_id == "ingest.0"
     assert found.receive_maximum == 2 * found.batch_messages
 
 
 def test_everything_can_be_said() -> None:
     said = {
         "FELDSHER_STATE": "/s", "FELDSHER_INGEST_WORKER": "7", "FELDSHER_INGEST_SHARDS": "0-2,9",
-        "FELDSHER_INGEST_METRICS_PORT": "9300", "FELDSHER_MQTT_CA": "/ca", "FELDSHER_MQTT_KEY": "/k",
+        "FELDSHER_INGEST_METRICS_PORT": "9300", "FELDSHER_MQTT_TLS": "/tls",
     }  # fmt: skip
     found = from_environment(GOOD | said)
     assert (found.worker, found.shards, found.metrics_port) == ("7", (0, 1, 2, 9), 9300)
-    assert (found.tls.ca, found.tls.key, found.state) == (Path("/ca"), Path("/k"), Path("/s"))
+    assert found.tls == Tls(Path("/tls/ca.pem"), Path("/tls/ingest.7.pem"), Path("/tls/ingest.7.key"))
+    assert (found.client_id, found.state) == ("ingest.7", Path("/s"))
+
+
+def test_the_command_line_is_a_broker_user_of_its_own() -> None:
+    found = from_environment(GOOD | {"FELDSHER_INGEST_WORKER": "7"}, TOOL)
+    assert (found.client_id, found.tls.key.name) == ("ingest.tool", "ingest.tool.key")
+
+
+@pytest.mark.parametrize("worker", ["16", "-1", "07", "a", "", "tool", "0 "])
+def test_a_worker_that_the_broker_does_not_know_is_refused(worker: str) -> None:
+    with pytest.raises(SettingsError, match=r"worker: .* is not a number from 0 to 15"):
+        from_environment(GOOD | {"FELDSHER_INGEST_WORKER": worker})
 
 
 @pytest.mark.parametrize("name", GOOD)

@@ -10,21 +10,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from feldsher_ehr_core.ids import CLOUD_WORKER, INGEST_TOOL, INGEST_USERS
+
 from feldsher_tools.place import Place, free_port
 from feldsher_tools.process import Process
 
-ACL = """\
+_GATEWAYS = """\
 # A gateway (user = its certificate's common name) speaks in its own name only; ingest checks the shard.
 pattern write feldsher/1/+/%u/up/#
 pattern read feldsher/1/%u/down/#
-
-user ingest
-topic read feldsher/1/+/+/up/#
-topic write feldsher/1/+/down/#
-
-user cloud
-topic write feldsher/1/+/down/#
 """
+_READS_UP, _WRITES_DOWN = "topic read feldsher/1/+/+/up/#\n", "topic write feldsher/1/+/down/#\n"
+ACL = "\n".join(
+    (
+        _GATEWAYS,
+        "# Services by name; the dot keeps their names apart from any gateway's.",
+        *(f"user {name}\n{_READS_UP}{_WRITES_DOWN}" for name in INGEST_USERS),
+        *(f"user {name}\n{_WRITES_DOWN}" for name in (INGEST_TOOL, CLOUD_WORKER)),
+    )
+)
+"""Who may read and write which topics (docs/decisions/0007 and 0008)."""
 
 CONFIGURATION = """\
 # One listener, so its rules are the broker's: with per_listener_settings, 2.0.21 cannot tie the user of a persistent
@@ -38,14 +43,15 @@ keyfile {tls.key}
 {crl}
 require_certificate true
 use_identity_as_username true
+# The client id is the certificate's name too, whatever a client calls itself: nobody takes over another's session.
+use_username_as_clientid true
 tls_version tlsv1.2
 allow_anonymous false
 acl_file {directory}/acl
 
-# An ECG of 60 s is below 1 MB. A larger message is refused with a reason; above the packet size
-# the connection ends.
-message_size_limit 1100000
-max_packet_size 2000000
+# An ECG of 60 s is below 1 MB. The limit is told at each connection, so that a gateway keeps a larger message as its
+# own dead letter. Not message_size_limit: it answers with a PUBACK that MQTT 5 does not know, and paho hangs up.
+max_packet_size 1100000
 # Messages for an ingest worker that is away wait here. Not 0: some versions take 0 for "none" (mosquitto issue 2879).
 max_queued_messages 1000000
 max_inflight_messages 100

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Annotated
 import psycopg
 import typer
 from feldsher_cloud_api import ca, db
+from feldsher_ehr_core.ids import CLOUD_WORKER, INGEST_TOOL, INGEST_USERS
 
 from feldsher_tools.mosquitto import ACL, Mosquitto, TlsFiles, configuration, write_private
 from feldsher_tools.place import Place, ServiceError, find_place, free_port, port_is_free, state_directory
@@ -26,6 +28,8 @@ from feldsher_tools.process import Note, Process, recorded, stop_recorded
 HOSTS = ("127.0.0.1", "localhost", "::1")
 DATABASE = "feldsher"
 API_PORT = 8020
+SERVICES = (INGEST_USERS[0], INGEST_TOOL, CLOUD_WORKER)
+"""Broker users of an installation with one ingest worker."""
 
 commands = typer.Typer(
     add_completion=False,
@@ -62,6 +66,19 @@ def listener_files(authority: ca.CertificateAuthority) -> TlsFiles:
     return TlsFiles(authority.directory / "ca.pem", certificate, key, authority.crl_path)
 
 
+def open_authority(state: Path) -> ca.CertificateAuthority:
+    """Return the authority of a state directory, with the certificates of SERVICES; both are made where absent."""
+    authority = ca.open_or_create(state / "secrets" / "ca")
+    for name in SERVICES:
+        client_files(authority, name)
+    return authority
+
+
+def reload_command(pid_file: Path) -> str:
+    """Return the command, for FELDSHER_BROKER_RELOAD, by which a private broker reads its revocation list again."""
+    return shlex.join([sys.executable, "-m", "feldsher_tools.services", "reload", str(pid_file)])
+
+
 def external_database() -> DatabaseServer | None:
     """Return the server of FELDSHER_DATABASE_URL, or None."""
     url = os.environ.get("FELDSHER_DATABASE_URL")
@@ -78,7 +95,10 @@ def start_servers(place: Place) -> dict[str, str]:
     running = {note.name: note for note in recorded(place.run)}
     environment = {"FELDSHER_STATE": str(place.state)}
     environment["FELDSHER_DATABASE_URL"] = os.environ.get("FELDSHER_DATABASE_URL") or _start_postgres(place, running)
-    environment["FELDSHER_MQTT_URL"] = external_broker() or _start_mosquitto(place, running)
+    given, authority = external_broker(), open_authority(place.state)
+    environment["FELDSHER_MQTT_URL"] = given or _start_mosquitto(place, running, authority)
+    if given is None:
+        environment["FELDSHER_BROKER_RELOAD"] = reload_command(place.run / "mosquitto.pid")
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
     (place.run / "environment").write_text("".join(lines))
     return environment
@@ -96,10 +116,9 @@ def _start_postgres(place: Place, running: Mapping[str, Note]) -> str:
     return url
 
 
-def _start_mosquitto(place: Place, running: Mapping[str, Note]) -> str:
+def _start_mosquitto(place: Place, running: Mapping[str, Note], authority: ca.CertificateAuthority) -> str:
     if "mosquitto" in running:
         return running["mosquitto"].address
-    authority = ca.open_or_create(place.state / "secrets" / "ca")
     port = same_port(place, "mosquitto")
     server = Mosquitto(place, place.state / "mosquitto", listener_files(authority), port=port, outlives=True)
     server.start()
@@ -176,11 +195,10 @@ def up(
 def compose() -> None:
     """Write what compose.yaml needs (certificates, the broker's configuration) and say how to start it."""
     state = state_directory()
-    authority = ca.open_or_create(state / "secrets" / "ca")
+    authority = open_authority(state)
     files, inside = listener_files(authority), Path("/feldsher/secrets")
-    tls = TlsFiles(
-        *(inside / path.relative_to(authority.directory) for path in (files.ca, files.certificate, files.key))
-    )
+    paths = (files.ca, files.certificate, files.key, authority.crl_path)
+    tls = TlsFiles(*(inside / path.relative_to(authority.directory) for path in paths))
     text = configuration(8883, "0.0.0.0", "/feldsher/broker", tls, as_root=os.geteuid() == 0)  # noqa: S104 in a container
     write_private(state / "compose" / "mosquitto" / "mosquitto.conf", text)
     write_private(state / "compose" / "mosquitto" / "acl", ACL)
@@ -189,6 +207,18 @@ def compose() -> None:
     print(f"docker compose --env-file {state / 'compose' / 'env'} up -d")
     print(f"export FELDSHER_DATABASE_URL=postgresql://postgres@127.0.0.1:5432/{DATABASE}")
     print("export FELDSHER_MQTT_URL=mqtts://127.0.0.1:8883")
+    # a restart, not a signal: a file that has been replaced comes into a container only with its start
+    restart = f"docker compose --env-file {state / 'compose' / 'env'} restart broker"
+    print(f"export FELDSHER_BROKER_RELOAD={shlex.quote(restart)}")
+
+
+@commands.command("reload")
+def reload_broker(pid_file: Path) -> None:
+    """Make the private broker of this PID file read its ACL, certificates and revocation list again."""
+    notes = {note.name: note for note in recorded(pid_file.parent)}
+    if pid_file.stem not in notes:
+        raise ServiceError(f"{pid_file}: no broker runs")
+    os.kill(notes[pid_file.stem].pid, signal.SIGHUP)
 
 
 @commands.command()

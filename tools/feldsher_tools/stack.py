@@ -18,14 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from feldsher_cloud_api import ca
-
 from feldsher_tools.dbus import DBus
 from feldsher_tools.mosquitto import Mosquitto
 from feldsher_tools.place import Place, ServiceError, free_port
 from feldsher_tools.postgres import Postgres
 from feldsher_tools.process import Process
-from feldsher_tools.services import client_files, external_broker, external_database, listener_files
+from feldsher_tools.services import external_broker, external_database, listener_files, open_authority, reload_command
 from feldsher_tools.simulator import CUFF_ADDRESS, Simulator
 
 GATEWAY = "gw-demo"
@@ -83,7 +81,7 @@ class Stack:
         self.server = external_database() if existing else None
         self.broker_url = external_broker() if existing else None
         self.state = place.state if self.broker_url else directory / "state"
-        self.authority = ca.open_or_create(self.state / "secrets" / "ca")
+        self.authority = open_authority(self.state)
         self.postgres = Postgres(place, directory / "postgres", name=f"{tag}-database")
         self.mosquitto = Mosquitto(place, directory / "mosquitto", listener_files(self.authority), name=f"{tag}-broker")
         self.database = f"feldsher_{tag}".replace("-", "_")
@@ -124,12 +122,15 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """What every part is told: addresses and the state directory."""
-        return {
+        facts = {
             "FELDSHER_DATABASE_URL": self.database_url,
             "FELDSHER_MQTT_URL": self.broker_url or self.mosquitto.url,
             "FELDSHER_API_URL": self.api_url,
             "FELDSHER_STATE": str(self.state),
         }
+        if self.broker_url is None:
+            facts["FELDSHER_BROKER_RELOAD"] = reload_command(self.place.run / f"{self.tag}-broker.pid")
+        return facts
 
     def _process(self, name: str, program: str, *arguments: str) -> Process:
         return Process(
@@ -165,8 +166,6 @@ class Stack:
         if self.broker_url is None:
             self.mosquitto.start()
         self.dbus.start()
-        for name in ("ingest", "cloud"):
-            client_files(self.authority, name)
         self.say("migrating the database …")
         self.command("feldsher-cloud", "migrate")
         self.say("starting ingest, API and worker …")

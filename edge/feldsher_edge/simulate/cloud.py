@@ -35,7 +35,7 @@ class VirtualCloud:
         self.verdict = verdict
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
-        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="virtual-cloud", protocol=mqtt.MQTTv5)
+        self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
         self._client.tls_set_context(tls)  # pyright: ignore[reportUnknownMemberType]
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = self._on_subscribe
