@@ -115,6 +115,7 @@ def _event(
 def seal(connection: db.Connection) -> int:
     """Seal what has been committed since the last seal and return the number of events; one sealer at a time."""
     with connection.transaction():
+        list(_queries.alone(connection))
         return int(_queries.seal(connection) or 0)
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from queue import SimpleQueue
+
 import pytest
-from feldsher_cloud_api import audit
+from feldsher_cloud_api import audit, db
 from feldsher_tools.clinic import Clinic
 
 
@@ -49,6 +53,47 @@ def test_every_change_is_noticed(clinic: Clinic, tampering: str, broken: tuple[i
         assert audit.verify(connection).whole
         connection.execute(tampering.encode())
         assert audit.verify(connection).broken == broken
+
+
+def test_two_sealers_at_once_make_one_chain(clinic: Clinic) -> None:
+    _look(clinic)
+    found: SimpleQueue[int | BaseException] = SimpleQueue()
+
+    def seal() -> None:
+        try:
+            found.put(clinic.seal())
+        except BaseException as error:
+            found.put(error)
+
+    other = threading.Thread(target=seal)
+    with db.connect(clinic.url, db.WORKER) as connection, clinic.owner() as watching:
+        with connection.transaction():
+            assert audit.seal(connection) == 4
+            other.start()
+            deadline = time.monotonic() + 20
+            while not watching.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall():
+                assert time.monotonic() < deadline, "the other sealer does not wait"
+                time.sleep(0.01)
+        assert found.get(timeout=20) == 0
+        other.join()
+        _look(clinic, 1)
+        assert clinic.seal() == 2
+        verdict = audit.verify(watching)
+    assert (verdict.seals, verdict.events, verdict.whole) == (2, 6, True)
+
+
+def test_viewing_an_ecg_of_nobody_is_audited(clinic: Clinic) -> None:
+    message = clinic.recording()
+    clinic.receive(message)
+    clinic.work()
+    clinic.sign_in("doctor")
+    assert clinic.browser.get(f"/ecg/{message.env.id}", headers={"accept": "text/html"}).status_code == 200
+    with clinic.owner() as connection:
+        rows = connection.execute(
+            "SELECT patient_id, content #>> '{entity,0,what,reference}' FROM fhir.auditevent"
+            " WHERE content -> 'entity' IS NOT NULL"
+        ).fetchall()
+    assert (None, f"DiagnosticReport/{message.env.id}") in rows
 
 
 def test_refusal_is_audited_without_saying_of_whom(clinic: Clinic) -> None:

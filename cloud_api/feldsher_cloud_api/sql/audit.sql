@@ -1,9 +1,11 @@
+-- name: alone
+-- One sealer at a time. A statement of its own: the one that seals must begin, and so see, after the lock is held.
+SELECT pg_advisory_xact_lock(7309);
+
 -- name: seal$
 -- Seal all unsealed events as the next link of the chain; 0 where there are none.
-WITH alone AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock(7309) AS held
-), fresh AS MATERIALIZED (
-    SELECT id FROM fhir.auditevent, alone WHERE seal IS NULL ORDER BY id LIMIT 10000
+WITH fresh AS MATERIALIZED (
+    SELECT id FROM fhir.auditevent WHERE seal IS NULL ORDER BY id LIMIT 10000
 ), last AS (
     SELECT coalesce(max(number), 0) AS number,
            coalesce((SELECT hash FROM cloud.audit_seal ORDER BY number DESC LIMIT 1), '\x') AS hash

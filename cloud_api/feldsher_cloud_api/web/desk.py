@@ -62,25 +62,28 @@ class Desk:
 
     def note(self, kind: str, patient: UUID | None, ids: Iterable[object]) -> None:
         """Remember that resources of a patient are shown."""
+        if patient is None and kind not in access.CLINICAL:
+            return  # a device or a colleague: nothing clinical is shown
         references = self.seen.setdefault(patient, [])
         if kind != "Patient":
             references += [f"{kind}/{i}" for i in ids]
 
     def settle(self) -> None:
-        """Write one audit event for each patient of whom something was shown."""
+        """Write one audit event for each patient of whom something was shown, and one for what is nobody's yet."""
         interaction, action = ("search-type", "E") if self.searched else ("read", "R")
         now = self.of.settings.clock()
         for patient, references in self.seen.items():
-            if patient is not None:
-                audit.record(
-                    self.connection,
-                    self.who,
-                    interaction=interaction,
-                    action=action,
-                    now=now,
-                    resources=dict.fromkeys(references),
-                    patient=patient,
-                )
+            if patient is None and not references:
+                continue
+            audit.record(
+                self.connection,
+                self.who,
+                interaction=interaction,
+                action=action,
+                now=now,
+                resources=dict.fromkeys(references),
+                patient=patient,
+            )
 
 
 @contextmanager
