@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,10 +14,10 @@ import structlog
 from cryptography.fernet import Fernet
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, db, oauth, provision, signin, tokens
+from feldsher_cloud_api import access, audit, db, oauth, provision, signin, tokens, worker
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
@@ -47,6 +48,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         labels = ("method", "route", "status")
         self.requests = Counter("feldsher_http_requests", "Answered requests", labels, registry=self.registry)
+        self.parked = Gauge("feldsher_events_parked", "Events that the worker has given up", registry=self.registry)
         self.seconds = Histogram("feldsher_http_seconds", "Time to answer", ("method", "route"), registry=self.registry)
 
 
@@ -67,7 +69,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.middleware("http")(_guard)
     for router in (signin.router, oauth.router, provision.router, ecg.router, vitals.router, rest.router):
         app.include_router(router)
-    pages.install(app)
     pages.install(app)
     _health(app, pool)
     _refusals(app)
@@ -90,9 +91,19 @@ def _health(app: FastAPI, pool: db.Pool) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
+        app.state.metrics.parked.set(_parked(pool))
         return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     _ = live, ready, metrics
+
+
+def _parked(pool: db.Pool) -> float:
+    """Return how many events were given up; not a number where the database does not answer."""
+    try:
+        with pool.connection(timeout=2) as connection:
+            return worker.parked_count(connection)
+    except (psycopg.Error, TimeoutError):
+        return math.nan
 
 
 async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

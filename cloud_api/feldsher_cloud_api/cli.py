@@ -16,15 +16,18 @@ import typer
 import uvicorn
 
 from feldsher_cloud_api import accounts, assignment, audit, ca, commands, config, db, demo, log, provision, worker
+from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
-from feldsher_cloud_api.care import signature
+from feldsher_cloud_api.care import signature, unassigned
 from feldsher_cloud_api.config import ConfigError, Settings
 from feldsher_cloud_api.fhir import store
-
+from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.revocation import RevocationError, enforce
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
 user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
+unassigned_app = typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
     ("gateway", gateway_app, "Gateways: claims and revocation."),
@@ -32,6 +35,7 @@ for _name, _sub, _help in (
     ("user", user_app, "People's accounts."),
     ("audit", audit_app, "The audit chain."),
     ("signature", signature_app, "Signatures of reports."),
+    ("unassigned", unassigned_app, "Measurements that belong to nobody yet."),
     ("event", event_app, "Events of ingest that the worker gave up."),
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
@@ -156,21 +160,21 @@ def gateway_revoke(name: str) -> None:
     The broker is told by the command FELDSHER_BROKER_RELOAD. Exit code 1 where the gateway may still be connected.
     """
     settings = _settings()
+    authority = ca.load(settings.ca_directory, settings.clock)
     with _owner(settings) as connection:
         found = provision.revoke_gateway(connection, authority, name, settings.clock())
     if found == "unknown":
         raise typer.BadParameter(f"{name}: there is no such gateway")
-    authority = ca.load(settings.ca_directory, settings.clock)
-
-
-@device_app.command("add")
-def device_add(
     if found == "revoked":
         try:
             enforce(settings, authority, name)
         except RevocationError as error:
             typer.echo(f"revoked, but it may still be connected: {error}", err=True)
             raise typer.Exit(1) from error
+
+
+@device_app.command("add")
+def device_add(
     gateway: str,
     address: Annotated[str, typer.Argument(help="Bluetooth address, or its name in the gateway's configuration.")],
     kind: Annotated[str, typer.Option(help="cuff or cardiograph")],
@@ -285,11 +289,46 @@ def signature_verify(
         raise typer.Exit(1)
 
 
+@event_app.command("list")
+def event_list() -> None:
+    """Print the events that the worker gave up, one JSON object per line, and how many there are."""
+    with _owner(_settings()) as connection:
+        given_up = worker.parked(connection)
+    for event in given_up:
+        _print(event)
+    _print({"parked": len(given_up)})
+
+
 @event_app.command("retry")
 def event_retry() -> None:
     """Let the worker try again what it gave up."""
     with _owner(_settings()) as connection:
         _print({"retried": worker.unpark(connection)})
+
+
+@unassigned_app.command("list")
+def unassigned_list() -> None:
+    """Print the measurements that belong to nobody yet, one JSON object per line."""
+    with _owner(_settings()) as connection:
+        for entry in unassigned.waiting(connection):
+            _print(entry)
+
+
+@unassigned_app.command("assign")
+def unassigned_assign(
+    measurement: Annotated[UUID, typer.Argument(help="Its id, as `unassigned list` prints it.")],
+    patient: UUID,
+    by: Annotated[str, typer.Option(help="Username of the doctor who decides it.")],
+) -> None:
+    """Give a measurement to its patient, with all that was made of it."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        try:
+            who = unassigned.staff(connection, by)
+            moved = unassigned.assign(connection, who, measurement, patient, settings.clock())
+        except (FhirError, Forbidden) as error:
+            raise typer.BadParameter(str(error)) from error
+    _print({"patient": str(patient), "moved": moved})
 
 
 def main() -> None:

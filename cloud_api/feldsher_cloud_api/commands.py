@@ -15,9 +15,13 @@ import structlog
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import CLOUD_WORKER
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from feldsher_cloud_api import ca, db
+from feldsher_cloud_api.care.order import SILENCE_S
 from feldsher_cloud_api.config import Settings, broker
+from feldsher_cloud_api.project.order import show
 
 AGAIN_S = 3.0
 """An unacknowledged command is repeated this often; gateways know repeats by the order's id."""
@@ -28,8 +32,11 @@ _log = structlog.get_logger()
 class Publisher(Protocol):
     """Hands a payload to the broker."""
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Return whether the payload could be handed over; where not, it is tried again."""
+    def publish(self, topic: str, payload: bytes, life_s: int) -> bool:
+        """Return whether the payload could be handed over; where not, it is tried again.
+
+        The broker forgets it after `life_s` seconds.
+        """
         ...
 
 
@@ -55,11 +62,15 @@ class Mqtt:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes) -> bool:
-        """Publish with QoS 1; False while not connected."""
+    def publish(self, topic: str, payload: bytes, life_s: int) -> bool:
+        """Publish with QoS 0 and an expiry; False while not connected."""
         if not self._client.is_connected():
             return False
-        return self._client.publish(topic, payload, qos=1).rc == mqtt.MQTT_ERR_SUCCESS
+        # Neither this client nor the broker may bring an order later, when its `sent_us` is no longer the present:
+        # QoS 0 is queued by neither, what is lost is repeated, and the expiry holds where a broker is set to queue.
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.MessageExpiryInterval = life_s
+        return self._client.publish(topic, payload, qos=0, properties=properties).rc == mqtt.MQTT_ERR_SUCCESS
 
 
 def tls_files(settings: Settings) -> tuple[Path, Path, Path]:
@@ -85,17 +96,25 @@ def publish_due(connection: db.Connection, publisher: Publisher, now: datetime) 
     """Publish the commands that are due, with the present time in them, and return how many were handed over."""
     sent = 0
     with connection.transaction():
-        for order, gateway, payload in list(_queries.due(connection, again=AGAIN_S)):
+        for order, gateway, payload, expires in list(_queries.due(connection, again=AGAIN_S)):
             command = wire.decode_down(bytes(payload))
             fresh = msgspec.structs.replace(command, sent_us=int(now.timestamp() * 1_000_000))
-            if publisher.publish(wire.down_topic(gateway, "order"), wire.encode(fresh)):
+            life_s = max(1, int((expires - now).total_seconds()))
+            if publisher.publish(wire.down_topic(gateway, "order"), wire.encode(fresh), life_s):
                 _queries.sent(connection, order=order)
                 _log.info("command_published", gateway=gateway, order=str(order))
                 sent += 1
     return sent
 
 
-def lapse(connection: db.Connection) -> list[tuple[UUID, str, datetime]]:
-    """End the commands that nobody has acknowledged in time and return (order, gateway, when) of each."""
+def lapse(connection: db.Connection, now: datetime) -> list[UUID]:
+    """End the orders whose gateway has not answered, or not reported, in time; command and order in one transaction.
+
+    Where events of the gateway still wait to be projected, its word may be among them: then nothing lapses yet.
+    """
     with connection.transaction():
-        return [(row[0], row[1], row[2]) for row in _queries.lapsed(connection)]
+        ended = [(row[0], str(row[1])) for row in _queries.lapsed(connection, silence=SILENCE_S)]
+        for order, detail in ended:
+            show(connection, order, "lapsed", detail, now)
+            _log.info("order_lapsed", order=str(order), detail=detail)
+    return [order for order, _ in ended]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from uuid import UUID
+from typing import Any
 
 import psycopg
 import structlog
@@ -23,6 +23,8 @@ from feldsher_cloud_api.project.common import Event
 
 BATCH = 10
 MOST_ATTEMPTS = 8
+FAULT_S = 5.0
+"""So long a thread waits after a fault that is not the database's absence."""
 _WAIT_S = 1.0
 _queries = db.queries("worker")
 _log = structlog.get_logger()
@@ -31,7 +33,7 @@ Projection = Callable[[db.Connection, Event, datetime], None]
 
 
 def _kept(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Gaps and clock corrections stay in ingest's own tables; nothing of the record follows from them."""
+    """Gaps stay in ingest's own tables; nothing of the record follows from them."""
 
 
 def projections(settings: Settings) -> dict[str, Projection]:
@@ -44,7 +46,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "gateway": gateway.project,
         "device": gateway.device,
         "gap": _kept,
-        "clock": _kept,
+        "clock": vitals.again,
     }
 
 
@@ -83,9 +85,24 @@ def _projection(table: dict[str, Projection], kind: str) -> Projection:
         raise LookupError(f"kind: {kind!r} has no projection") from None
 
 
+def parked_count(connection: db.Connection) -> int:
+    """Return how many events were given up."""
+    return int(_queries.parked_count(connection))
+
+
+def parked(connection: db.Connection) -> list[dict[str, Any]]:
+    """Return the events that were given up, each with its last error."""
+    names = ("id", "at", "kind", "gateway", "message_id", "attempts", "parked_at", "error")
+    return [dict(zip(names, row, strict=True)) for row in _queries.parked(connection)]
+
+
 def unpark(connection: db.Connection) -> int:
     """Let parked events be tried again and return how many there were."""
     return int(_queries.unpark(connection))
+
+
+class WorkerError(Exception):
+    """The worker cannot go on."""
 
 
 @dataclass(slots=True)
@@ -95,21 +112,33 @@ class Worker:
     settings: Settings
     publisher: commands.Publisher | None = None
     _stopping: threading.Event = field(default_factory=threading.Event)
+    _fault: BaseException | None = None
 
     def stop(self) -> None:
         """End the worker soon."""
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until stopped; a lost database is waited for."""
-        threads = [threading.Thread(target=self._again, args=(self._seal,), name="seal", daemon=True)]
+        """Work until stopped; a lost database is waited for. WorkerError where a thread has ended by itself."""
+        threads = [threading.Thread(target=self._thread, args=(self._seal,), name="seal", daemon=True)]
         if self.publisher is not None:
-            threads.append(threading.Thread(target=self._again, args=(self._publish,), name="commands", daemon=True))
+            threads.append(threading.Thread(target=self._thread, args=(self._publish,), name="commands", daemon=True))
         for thread in threads:
             thread.start()
         self._again(self._project)
         for thread in threads:
             thread.join(timeout=5)
+        if self._fault is not None:
+            raise WorkerError(f"a thread has ended: {type(self._fault).__name__}") from self._fault
+
+    def _thread(self, work: Callable[[], None]) -> None:
+        """Work until stopped; what even `_again` does not survive ends the whole worker, so that it is noticed."""
+        try:
+            self._again(work)
+        except BaseException as error:
+            self._fault = error
+            _log.critical("thread_ended", work=work.__name__, error=type(error).__name__)
+            self.stop()
 
     def _again(self, work: Callable[[], None]) -> None:
         delay = 0.1
@@ -123,8 +152,8 @@ class Worker:
                 self._stopping.wait(delay)
             except Exception:
                 # Whatever it is (a schema not migrated yet, say), the other threads go on and this one tries again.
-                _log.exception("work_failed", work=work.__name__, again_s=5)
-                self._stopping.wait(5)
+                _log.exception("work_failed", work=work.__name__, again_s=FAULT_S)
+                self._stopping.wait(FAULT_S)
 
     def _project(self) -> None:
         table, url = projections(self.settings), self.settings.database_url
@@ -149,14 +178,8 @@ class Worker:
             ear.execute("LISTEN feldsher_command")
             while not self._stopping.is_set():
                 commands.publish_due(connection, self.publisher, self.settings.clock())
-                for order_id, of, at in commands.lapse(connection):
-                    self._lapsed(connection, order_id, of, at)
+                commands.lapse(connection, self.settings.clock())
                 _listen(ear, _WAIT_S)
-
-    def _lapsed(self, connection: db.Connection, order_id: UUID, of: str, at: datetime) -> None:
-        body = {"order": str(order_id), "state": "lapsed", "detail": "no gateway answered"}
-        with connection.transaction():
-            order.project(connection, Event(0, at, "order", of, order_id, body), self.settings.clock())
 
     def _seal(self) -> None:
         with db.connect(self.settings.database_url, db.WORKER) as connection:

@@ -131,6 +131,12 @@ def readings(connection: psycopg.Connection[Any], ids: Iterable[UUID]) -> list[S
         return cursor.execute(_QUERIES["readings"], {"ids": list(ids)}).fetchall()
 
 
+def clock_trusted(connection: psycopg.Connection[Any], gateway: str, message: UUID) -> bool:
+    """Return whether the times of a message can be trusted: its gateway's clock was not unsynced, or is corrected."""
+    row = connection.execute(_QUERIES["clock_trusted"], {"gateway": gateway, "id": message}).fetchone()
+    return row is not None and bool(row[0])
+
+
 def vitals_range(
     connection: psycopg.Connection[Any],
     devices: Sequence[str],

@@ -13,6 +13,12 @@ select reading_id, code, time, coalesce(corrected_time, time) as taken_at, recei
        unit, status, sent_at, message_id, gateway
 from vital_sign where reading_id = any(%(ids)b::uuid[]) order by reading_id, code, time;
 
+-- name: clock_trusted
+-- Whether a gateway's clock was right enough when it made a message: not unsynced, or its error became known later.
+select m.clock <> 'unsynced' or exists (
+    select from clock_offset c where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns)
+from message m where m.gateway = %(gateway)s and m.id = %(id)s;
+
 -- name: vitals_range
 -- The values of devices from one time to before another, by key time.
 select reading_id, code, time, coalesce(corrected_time, time) as taken_at, received_at, device, user_no, value, absent,

@@ -101,6 +101,7 @@ def test_authority_issues_certificates(environment: Clinic, tmp_path: Path) -> N
 
 def test_migrating_again_and_retrying_nothing_is_harmless(environment: Clinic) -> None:
     _run("migrate")
+    assert _json("event", "list") == {"parked": 0}
     assert _json("event", "retry") == {"retried": 0}
 
 
@@ -111,7 +112,7 @@ def test_missing_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_signatures_are_verified_and_what_was_changed_is_named(environment: Clinic) -> None:
     assert _run("signature", "verify") == ""
-    message = environment.recording()
+    message = environment.recording(environment.order())
     environment.receive(message)
     environment.work()
     given = [

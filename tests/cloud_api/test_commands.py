@@ -51,7 +51,7 @@ def _until(true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def gateway(mosquitto: Broker) -> Iterator[SimpleQueue[wire.DownMessage]]:
+def gateway(clinic: Clinic, mosquitto: Broker) -> Iterator[SimpleQueue[wire.DownMessage]]:
     """What the broker brings to the clinic's gateway."""
     heard: SimpleQueue[wire.DownMessage] = SimpleQueue()
     files, host = mosquitto.credentials(CLINIC), mosquitto.url.removeprefix("mqtts://")
@@ -59,7 +59,13 @@ def gateway(mosquitto: Broker) -> Iterator[SimpleQueue[wire.DownMessage]]:
     context.load_cert_chain(str(files.certificate), str(files.key))
     client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.tls_set_context(context)  # pyright: ignore[reportUnknownMemberType]
-    client.on_message = lambda _client, _data, message: heard.put(wire.decode_down(bytes(message.payload)))
+
+    def hear(_client: mqtt.Client, _data: object, message: mqtt.MQTTMessage) -> None:
+        # No broker may keep an order for longer than it holds.
+        assert 0 < getattr(message.properties, "MessageExpiryInterval", 0) <= clinic.settings.order_life.total_seconds()
+        heard.put(wire.decode_down(bytes(message.payload)))
+
+    client.on_message = hear
     name, _, port = host.rpartition(":")
     client.connect(name, int(port))
     subscribed = threading.Event()
@@ -76,19 +82,10 @@ def gateway(mosquitto: Broker) -> Iterator[SimpleQueue[wire.DownMessage]]:
 def test_order_reaches_its_gateway_and_telemetry_the_record(
     clinic: Clinic, gateway: SimpleQueue[wire.DownMessage]
 ) -> None:
-    headers = clinic.sign_in("doctor")
-    resource = {
-        "resourceType": "ServiceRequest",
-        "status": "active",
-        "intent": "order",
-        "code": {"coding": [{"system": "http://loinc.org", "code": "11524-6"}]},
-        "subject": {"reference": f"Patient/{clinic.patients[1]}"},
-        "performer": [{"reference": f"Device/{clinic.made['cardiograph']}"}],
-    }
-    order = clinic.browser.post("/fhir/ServiceRequest", json=resource, headers=headers).json()["id"]
+    order = clinic.order()
     command = gateway.get(timeout=30)
     assert isinstance(command, wire.OrderCommand)
-    assert str(command.order) == order
+    assert command.order == order
     message = clinic.recording(command.order)
     clinic.receive(message)
     path = f"/fhir/DiagnosticReport/{message.env.id}"

@@ -11,7 +11,7 @@ from feldsher_tools.clinic import Clinic
 
 
 def _report(clinic: Clinic) -> str:
-    message = clinic.recording()
+    message = clinic.recording(clinic.order())
     clinic.receive(message)
     clinic.work()
     return str(message.env.id)
@@ -47,6 +47,14 @@ def test_signed_report_is_final_and_can_be_proved(clinic: Clinic) -> None:
     assert b".." in base64.b64decode(mark["data"])
     with clinic.owner() as connection:
         assert signature.verify(connection, UUID(report)) == ()
+
+
+def test_ecg_of_nobody_is_not_signed(clinic: Clinic) -> None:
+    message, headers = clinic.recording(), clinic.sign_in("doctor")
+    clinic.receive(message)
+    clinic.work()
+    refused = _sign(clinic, str(message.env.id), headers)
+    assert (refused.status_code, "assign it first" in refused.text) == (409, True)
 
 
 _TAMPERINGS = (

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4, uuid5
 
 import pytest
-from feldsher_cloud_api import commands, db, worker
+from feldsher_cloud_api import audit, db, worker
 from feldsher_ehr_core import wire
 from feldsher_tools.clinic import CARDIOGRAPH, CLINIC, HOME, Clinic
 
@@ -148,7 +148,9 @@ def test_gateway_and_device_states_are_kept(clinic: Clinic) -> None:
     assert clinic.work() == 3
     with clinic.owner() as connection:
         gateway = connection.execute("SELECT state FROM cloud.gateway WHERE id = %s", (CLINIC,)).fetchone()
-        device = connection.execute("SELECT kind, state FROM cloud.device WHERE kind = 'cardiograph'").fetchone()
+        device = connection.execute(
+            "SELECT kind, state FROM cloud.device WHERE address = %s", (f"{CLINIC}/{CARDIOGRAPH}",)
+        ).fetchone()
     assert (gateway, device) == (("online",), ("cardiograph", "present"))
 
 
@@ -183,7 +185,24 @@ def test_event_that_fails_waits_longer_each_time_and_is_parked(clinic: Clinic) -
         assert rows[0][0] == worker.MOST_ATTEMPTS
         assert "are not stored" in rows[0][1]
         assert (rows[0][2:], rows[1][2:]) == ((True, False), (False, True))
+        assert "feldsher_events_parked 1.0" in clinic.browser.get("/metrics").text
+        assert [(e["attempts"], e["kind"]) for e in worker.parked(connection)] == [(worker.MOST_ATTEMPTS, "vitals")]
         assert worker.unpark(connection) == 1
+        assert "feldsher_events_parked 0.0" in clinic.browser.get("/metrics").text
+
+
+def test_worker_ends_with_an_error_where_one_of_its_threads_ends(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = iter([ValueError("a fault that passes"), SystemExit("one that does not")])
+    monkeypatch.setattr(worker, "FAULT_S", 0.01)
+
+    def seal(_: db.Connection) -> int:
+        raise next(faults)
+
+    monkeypatch.setattr(audit, "seal", seal)
+    with pytest.raises(worker.WorkerError, match="SystemExit"):
+        worker.Worker(clinic.settings).run()
 
 
 def test_back_off_grows_and_is_bounded() -> None:

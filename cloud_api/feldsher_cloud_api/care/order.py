@@ -20,6 +20,8 @@ ECG_STUDY = "11524-6"
 """EKG study, LOINC 11524-6 (research/ehr.md §4.7)."""
 SECONDS = 10.0
 """A standard 12-lead recording lasts 10 s (AHA/ACCF/HRS 2007 recommendations, part I)."""
+SILENCE_S = SECONDS + 120
+"""So long after its end a gateway may still report of an armed order: the recording, and two minutes to send it."""
 STATE = "urn:feldsher:order-state"
 _FLAGS = {
     "urn:feldsher:pacemaker": "pacemaker",

@@ -138,6 +138,8 @@ def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored
         if shown.version != wish.version:
             raise FhirError(412, "conflict", f"the report is now version {shown.version}; look at it again")
         content = shown.content()
+        if shown.patient is None:
+            raise FhirError(409, "conflict", "the report belongs to nobody yet: assign it first")
         if content["status"] != "preliminary":
             raise FhirError(409, "conflict", f"the report is {content['status']}, only a preliminary one can be signed")
         final = _finalise(content, who, wish, now)

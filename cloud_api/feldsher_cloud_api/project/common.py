@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid5
 
 from feldsher_ehr_core.ids import uuid7
+from feldsher_ingest import read
 
 from feldsher_cloud_api import db
 from feldsher_cloud_api.fhir import dates, store
@@ -18,6 +19,8 @@ LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+NOBODY, CLOCK = "the device was assigned to nobody at the time of measurement", "clock not trusted"
+"""Why a measurement waits for staff."""
 _DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")
 _GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")
 _queries = db.queries("project")
@@ -95,6 +98,19 @@ def device_resource(identity: UUID, key: str, kind: str, model: str | None = Non
 def assigned_patient(connection: db.Connection, device: UUID, at: datetime) -> UUID | None:
     """Return the patient to whom a device was assigned at a time, None where nobody."""
     return _queries.assigned_patient(connection, device=device, at=at)
+
+
+def whose(
+    connection: db.Connection, device: UUID, gateway: str, message: UUID, *, at: datetime, received: datetime
+) -> tuple[UUID | None, str]:
+    """Return the patient of a measurement taken `at` and received by the cloud at `received`; if nobody, why.
+
+    Where the gateway's clock cannot be trusted, `at` decides nothing between patients: then only a device that has had
+    one patient only, in a period that covers both times, tells whose the measurement is.
+    """
+    if read.clock_trusted(connection, gateway, message):
+        return assigned_patient(connection, device, at), NOBODY
+    return _queries.sole_patient(connection, device=device, at=at, received=received), CLOCK
 
 
 def queue_unassigned(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -13,7 +13,7 @@ from feldsher_ingest.read import StoredRecording
 from feldsher_signal import draw
 
 from feldsher_cloud_api import db
-from feldsher_cloud_api.care.order import ECG_STUDY, STATE
+from feldsher_cloud_api.care.order import ECG_STUDY, SILENCE_S, STATE
 from feldsher_cloud_api.care.signature import keep_picture
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common
@@ -37,6 +37,9 @@ _QTC = (
     ("qtc_framingham", STATEMENTS, "qtc-framingham", "Q-T interval corrected based on Framingham formula"),
     ("qtc_hodges", STATEMENTS, "qtc-hodges", "Q-T interval corrected based on Hodges formula"),
 )
+_MARGIN = timedelta(minutes=1)
+"""Between the clocks of gateway and cloud: a synced gateway counts an order's end by its own."""
+_queries = db.queries("project")
 
 
 def project(connection: db.Connection, event: Event, now: datetime, *, watermark: str | None = None) -> None:
@@ -47,8 +50,12 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
     if store.find(connection, "DiagnosticReport", stored.id) is not None:
         return
     device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph")
-    order = store.find(connection, "ServiceRequest", stored.order) if stored.order else None
-    patient = order.patient if order else common.assigned_patient(connection, device, stored.taken_at)
+    order, reason = _order(connection, event, stored, device)
+    patient = order.patient if order else None
+    if stored.order is None:
+        patient, _ = common.whose(
+            connection, device, stored.gateway, stored.id, at=stored.taken_at, received=stored.received_at
+        )
     links = _links(device, patient, order)
     results = _observations(stored, links)
     picture = _picture(connection, stored, patient, now, watermark)
@@ -60,11 +67,40 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
     if order is not None:
         _complete(connection, order, now)
     if patient is None:
-        reason = "taken without an order" if stored.order is None else "its order is not known here"
         common.queue_unassigned(
             connection, identity=stored.id, kind="ecg", resource=f"DiagnosticReport/{stored.id}", device=device,
             gateway=stored.gateway, at=stored.taken_at, reason=reason,
         )  # fmt: skip
+
+
+def _order(
+    connection: db.Connection, event: Event, stored: StoredRecording, device: UUID
+) -> tuple[store.Stored | None, str]:
+    """Return the order that a recording fulfils; where it fulfils none, None and why."""
+    if stored.order is None:
+        return None, "taken without an order"
+    command = _queries.command(connection, order=stored.order)
+    order = store.find(connection, "ServiceRequest", stored.order)
+    if command is None or order is None:
+        return None, "its order is not known here"
+    gateway, expires = command
+    content = order.content()
+    if {event.gateway, stored.gateway} != {gateway}:
+        return None, "its order went to another gateway"
+    if [p["reference"] for p in content["performer"]] != [f"Device/{device}"]:
+        return None, "its order is for another device"
+    if content["status"] != "active":
+        return None, f"its order was {content['status']} already"
+    if _late(connection, stored, expires):
+        return None, "it was taken after its order had lapsed"
+    return order, ""
+
+
+def _late(connection: db.Connection, stored: StoredRecording, expires: datetime) -> bool:
+    """Return whether a recording began after its order's end; by the time of its arrival where only that is certain."""
+    if read.clock_trusted(connection, stored.gateway, stored.id):
+        return stored.taken_at > expires + _MARGIN
+    return stored.received_at > expires + timedelta(seconds=SILENCE_S)
 
 
 def _links(device: UUID, patient: UUID | None, order: store.Stored | None) -> dict[str, Any]:
@@ -202,8 +238,7 @@ def _trail(
 
 def _complete(connection: db.Connection, order: store.Stored, now: datetime) -> None:
     content = order.content()
-    if content["status"] in ("completed", "entered-in-error"):
-        return
     others = [e for e in content.get("extension", []) if e["url"] != STATE]
     done = content | {"status": "completed", "extension": [*others, {"url": STATE, "valueCode": "reported"}]}
     store.update(connection, done, patient=order.patient, now=now)
+    _queries.reported(connection, order=order.id, now=now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+
 from feldsher_cloud_api import db
 from feldsher_cloud_api.care.order import STATE
 from feldsher_cloud_api.fhir import store
@@ -13,12 +15,22 @@ from feldsher_cloud_api.project.common import Event
 _ENDED = ("lapsed", "replaced", "refused", "failed")
 _RANK = {"armed": 1, "recording": 2, "taken": 3, "reported": 4}
 _queries = db.queries("project")
+_log = structlog.get_logger()
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Note the state of an order; a late word never takes back a later one."""
+    """Note the state of an order, as told by the gateway that has it; another gateway's word is ignored."""
     order, state, detail = UUID(event.body["order"]), str(event.body["state"]), event.body.get("detail")
+    command = _queries.command(connection, order=order)
+    if command is None or command[0] != event.gateway:
+        _log.warning("order_state_ignored", gateway=event.gateway, ordered=command[0] if command else None)
+        return
     _queries.acknowledge(connection, order=order, state=state, detail=detail, now=event.at)
+    show(connection, order, state, detail, now)
+
+
+def show(connection: db.Connection, order: UUID, state: str, detail: str | None, now: datetime) -> None:
+    """Show a state on the ServiceRequest of an order; a late word never takes back a later one."""
     stored = store.find(connection, "ServiceRequest", order)
     if stored is None:
         return

@@ -23,6 +23,7 @@ from feldsher_ingest import read
 from feldsher_ingest.read import StoredVital
 
 from feldsher_cloud_api import db
+from feldsher_cloud_api.care import unassigned
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
@@ -39,6 +40,7 @@ CORRECTED_TIME = "urn:feldsher:corrected-time"
 """Extension: the best known time, where the device's clock is known to have been wrong."""
 AS_SENT = "urn:feldsher:as-sent"
 """Extension of a component: the quantity as the device sent it, where the profile wants another unit."""
+_queries = db.queries("project")
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
@@ -55,12 +57,11 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
 def _reading(connection: db.Connection, event: Event, values: list[StoredVital], now: datetime) -> None:
     first = values[0]
     device = common.device(connection, first.gateway, first.device, now, kind="cuff", model=event.body.get("model"))
-    patient = common.assigned_patient(connection, device, first.taken_at)
-    made = [r for r in (_panel(values), _pulse(values)) if r is not None] + _others(values)
+    patient, reason = common.whose(
+        connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
+    )
+    made = _resources(values, device, patient)
     for resource in made:
-        resource |= {"device": {"reference": f"Device/{device}"}}
-        if patient is not None:
-            resource |= {"subject": {"reference": f"Patient/{patient}"}}
         fresh = store.insert(connection, resource, patient=patient, now=now)
         if not fresh:
             return  # projected before: the ids are made of the reading
@@ -77,8 +78,42 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
             device=device,
             gateway=first.gateway,
             at=first.taken_at,
-            reason="the device was assigned to nobody at the time of measurement",
+            reason=reason,
         )
+
+
+def _resources(values: list[StoredVital], device: UUID, patient: UUID | None) -> list[dict[str, Any]]:
+    made = [r for r in (_panel(values), _pulse(values)) if r is not None] + _others(values)
+    for resource in made:
+        resource |= {"device": {"reference": f"Device/{device}"}}
+        if patient is not None:
+            resource |= {"subject": {"reference": f"Patient/{patient}"}}
+    return made
+
+
+def again(connection: db.Connection, event: Event, now: datetime) -> None:
+    """Project again, after a gateway's clock was corrected, what waits for staff because of that clock."""
+    devices: dict[UUID, UUID] = dict(
+        _queries.waiting(connection, gateway=event.gateway, kind="vitals", reason=common.CLOCK)
+    )
+    values = read.readings(connection, list(devices))
+    for reading, group in groupby(values, lambda v: v.reading_id):
+        _corrected(connection, list(group), devices[reading], event, now)
+
+
+def _corrected(connection: db.Connection, values: list[StoredVital], device: UUID, event: Event, now: datetime) -> None:
+    first = values[0]
+    patient, reason = common.whose(
+        connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
+    )
+    made = _resources(values, device, patient)
+    for resource in made:
+        store.update(connection, resource, patient=patient, now=now)
+    if patient is not None:
+        unassigned.give(connection, [f"Observation/{r['id']}" for r in made], patient, now)
+    _queries.settle(
+        connection, id=first.reading_id, at=first.taken_at, reason=reason, resolved=now if patient is not None else None
+    )
 
 
 def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[str, Any]:

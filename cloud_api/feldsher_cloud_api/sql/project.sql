@@ -17,14 +17,37 @@ ON CONFLICT (gateway, device) DO UPDATE SET last_seen = greatest(cloud.gateway_d
 -- To whom a device was assigned at a time.
 SELECT patient FROM cloud.device_assignment WHERE device = :device AND during @> :at::timestamptz;
 
+-- name: sole_patient$
+-- The one patient to whom a device was ever assigned, where that period covers both of two times.
+SELECT min(patient::text)::uuid FROM cloud.device_assignment WHERE device = :device
+HAVING count(DISTINCT patient) = 1 AND bool_or(during @> :at::timestamptz AND during @> :received::timestamptz);
+
 -- name: queue_unassigned!
 -- What belongs to nobody waits for staff.
 INSERT INTO cloud.unassigned (id, kind, resource, device, gateway, measured_at, reason)
 VALUES (:id, :kind, :resource, :device, :gateway, :at, :reason) ON CONFLICT (id) DO NOTHING;
 
+-- name: waiting
+-- What of a gateway waits for staff for one reason: its id and device.
+SELECT id, device FROM cloud.unassigned
+WHERE gateway = :gateway AND kind = :kind AND reason = :reason AND resolved_at IS NULL ORDER BY id FOR UPDATE;
+
+-- name: settle!
+-- What is known now of a measurement that waited: its time, and whether it still waits and why.
+UPDATE cloud.unassigned SET measured_at = :at, reason = :reason, resolved_at = :resolved WHERE id = :id;
+
+-- name: command^
+-- To which gateway an order went and until when it holds; locked, so that what becomes of it is decided once.
+SELECT gateway, expires_at FROM cloud.gateway_command WHERE order_id = :order FOR UPDATE;
+
 -- name: acknowledge!
--- The gateway has answered: the command is not published again.
+-- The gateway has answered: the command is not published again. What has ended stays as it ended.
 UPDATE cloud.gateway_command SET acknowledged_at = coalesce(acknowledged_at, :now), state = :state, detail = :detail
+WHERE order_id = :order AND state IN ('waiting', 'armed', 'recording', 'taken');
+
+-- name: reported!
+-- The recording is here: the order has nothing to wait for.
+UPDATE cloud.gateway_command SET acknowledged_at = coalesce(acknowledged_at, :now), state = 'reported'
 WHERE order_id = :order;
 
 -- name: gateway_state!

@@ -21,13 +21,22 @@ SELECT extract(epoch FROM min(retry_at) FILTER (WHERE parked_at IS NULL) - clock
        count(*) FILTER (WHERE parked_at IS NOT NULL)
 FROM public.event WHERE done_at IS NULL;
 
+-- name: parked_count$
+-- How many events were given up.
+SELECT count(*) FROM public.event WHERE parked_at IS NOT NULL AND done_at IS NULL;
+
+-- name: parked
+-- The events that were given up, oldest first, each with its last error.
+SELECT id, at, kind, gateway, message_id, attempts, parked_at, error FROM public.event
+WHERE parked_at IS NOT NULL AND done_at IS NULL ORDER BY id;
+
 -- name: unpark!
 -- Try parked events again.
 UPDATE public.event SET parked_at = NULL, attempts = 0, retry_at = clock_timestamp() WHERE parked_at IS NOT NULL;
 
 -- name: due
 -- Commands that have to be published now: new ones, and those unanswered since `again` seconds; none that has lapsed.
-SELECT order_id, gateway, payload FROM cloud.gateway_command
+SELECT order_id, gateway, payload, expires_at FROM cloud.gateway_command
 WHERE acknowledged_at IS NULL AND expires_at > clock_timestamp()
   AND (sent_at IS NULL OR sent_at < clock_timestamp() - :again * interval '1 second')
 ORDER BY created FOR UPDATE SKIP LOCKED;
@@ -37,6 +46,12 @@ ORDER BY created FOR UPDATE SKIP LOCKED;
 UPDATE cloud.gateway_command SET sent = sent + 1, sent_at = clock_timestamp() WHERE order_id = :order;
 
 -- name: lapsed
--- Orders whose command nobody has acknowledged in time; each is named once.
-UPDATE cloud.gateway_command SET state = 'lapsed', acknowledged_at = clock_timestamp(), detail = 'no gateway answered'
-WHERE acknowledged_at IS NULL AND expires_at <= clock_timestamp() RETURNING order_id, gateway, expires_at;
+-- Ends commands that nobody has acknowledged in time, and those armed of which the gateway then said nothing more for
+-- `silence` seconds after their end; not while events of that gateway wait to be projected. Each is named once.
+UPDATE cloud.gateway_command c SET state = 'lapsed', acknowledged_at = coalesce(acknowledged_at, clock_timestamp()),
+    detail = CASE WHEN acknowledged_at IS NULL THEN 'no gateway answered' ELSE 'the gateway did not report' END
+WHERE ((acknowledged_at IS NULL AND expires_at <= clock_timestamp())
+       OR (state IN ('armed', 'recording') AND expires_at + :silence * interval '1 second' <= clock_timestamp()))
+  AND NOT EXISTS (SELECT FROM public.event e WHERE e.gateway = c.gateway AND e.kind IN ('order', 'ecg')
+                  AND e.done_at IS NULL AND e.parked_at IS NULL)
+RETURNING order_id, detail;

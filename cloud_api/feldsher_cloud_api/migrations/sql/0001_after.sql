@@ -8,3 +8,7 @@ CREATE POLICY ingest ON public.ecg_recording TO feldsher_ingest USING (true) WIT
 CREATE POLICY worker ON public.ecg_recording TO feldsher_worker USING (true);
 CREATE POLICY readers ON public.ecg_recording FOR SELECT TO feldsher_api
     USING (id IN (SELECT recording FROM fhir.diagnosticreport));
+
+-- How many events the worker has given up is for the metrics; nothing else of an event is the API's business.
+GRANT SELECT (parked_at, done_at) ON public.event TO feldsher_api;
+CREATE INDEX event_undone ON public.event (parked_at) WHERE done_at IS NULL;

@@ -1,0 +1,84 @@
+"""Whose a recording is: its order's patient's only if that order held, at that gateway, for that device."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from feldsher_ehr_core import wire
+from feldsher_tools.clinic import CARDIOGRAPH, CLINIC, HOME, Clinic
+
+
+def _status(clinic: Clinic, order: UUID) -> str:
+    return str(clinic.browser.get(f"/fhir/ServiceRequest/{order}").json()["status"])
+
+
+def _reason(clinic: Clinic, message: wire.EcgRecording) -> str | None:
+    """Return why a recording waits for staff, None where it belongs to a patient; nothing of it may then be theirs."""
+    clinic.receive(message)
+    clinic.work()
+    with clinic.owner() as connection:
+        row = connection.execute("SELECT reason FROM cloud.unassigned WHERE id = %s", (message.env.id,)).fetchone()
+        (patient, content) = connection.execute(
+            "SELECT patient_id, content FROM fhir.diagnosticreport WHERE id = %s", (message.env.id,)
+        ).fetchall()[0]
+    assert (patient is None, "subject" not in content, "basedOn" not in content) == (row is not None,) * 3
+    return row[0] if row else None
+
+
+def _late(clinic: Clinic, order: UUID, minutes: float, **changes: Any) -> wire.EcgRecording:
+    """Return a recording so many minutes after its order's end."""
+    end = clinic.time.now + clinic.settings.order_life + timedelta(minutes=minutes)
+    us = int(end.timestamp() * 1_000_000)
+    return clinic.recording(order, started_us=us, ended_us=us + 2_000_000, **changes)
+
+
+def test_recording_within_its_order_is_the_patients(clinic: Clinic) -> None:
+    order = clinic.order()
+    assert _reason(clinic, _late(clinic, order, 0.5)) is None
+    assert _status(clinic, order) == "completed"
+
+
+def test_recording_begun_after_its_orders_end_is_nobodys(clinic: Clinic) -> None:
+    order = clinic.order()
+    assert _reason(clinic, _late(clinic, order, 2)) == "it was taken after its order had lapsed"
+    assert _status(clinic, order) == "active"
+
+
+def test_unsynced_clock_is_not_asked_when_a_recording_was_taken(clinic: Clinic) -> None:
+    order = clinic.order()
+    with clinic.owner() as connection:
+        connection.execute("UPDATE cloud.gateway_command SET expires_at = now() - interval '10 minutes'")
+    message = clinic.recording(order, env=clinic.envelope(CLINIC, "unsynced"), started_us=1, ended_us=2_000_001)
+    assert _reason(clinic, message) == "it was taken after its order had lapsed"
+
+
+def test_revoked_order_stays_revoked_and_its_recording_is_nobodys(clinic: Clinic) -> None:
+    order = clinic.order()
+    clinic.receive(wire.OrderState(env=clinic.envelope(CLINIC), order=order, state="replaced"))
+    assert _reason(clinic, clinic.recording(order)) == "its order was revoked already"
+    assert _status(clinic, order) == "revoked"
+
+
+def test_second_recording_of_an_order_is_nobodys(clinic: Clinic) -> None:
+    order = clinic.order()
+    assert _reason(clinic, clinic.recording(order)) is None
+    assert _reason(clinic, clinic.recording(order)) == "its order was completed already"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device": "another"}, "its order is for another device"),
+        ({"gateway": HOME}, "its order went to another gateway"),
+        ({"order": UUID(int=9)}, "its order is not known here"),
+    ],
+)
+def test_recording_that_its_order_does_not_fit_is_nobodys(clinic: Clinic, changes: dict[str, Any], reason: str) -> None:
+    order = clinic.order()
+    env = clinic.envelope(changes.get("gateway", CLINIC))
+    message = clinic.recording(changes.get("order", order), env=env, device=changes.get("device", CARDIOGRAPH))
+    assert _reason(clinic, message) == reason
+    assert _status(clinic, order) == "active"
