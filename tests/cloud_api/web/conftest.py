@@ -238,9 +238,12 @@ def address(clinic: Clinic) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's chromium; tests that need it are skipped loudly where it is not installed."""
+    """Debian's chromium; tests that need it are skipped loudly where it is not installed.
+
+    It ends with its module: playwright's loop runs on in the main thread, where every asynchronous test would fail.
+    """
     program = shutil.which("chromium") or CHROMIUM
     if not Path(program).exists():
         pytest.skip("CHROMIUM IS NOT INSTALLED: the workstation is not tested in a browser (apt-get install chromium)")
