@@ -49,7 +49,7 @@ REGISTRY: dict[str, Entry] = {
     "AFIB": Entry(
         "Atrial fibrillation",
         "SCP",
-        "intervals of non-ectopic beats change by > 6.5 % (median) and no repeating P wave (likeness < 0.45)",
+        "intervals of non-ectopic beats change by > 6 % (median) and no repeating P wave (likeness < 0.55)",
         f"{_PART2}; {_HOUSE}",
     ),
     "RUND": Entry("Rhythm undetermined: regular without clear P waves", "own", "neither SR nor AFIB", _HOUSE),
@@ -73,7 +73,7 @@ REGISTRY: dict[str, Entry] = {
     "VFIB": Entry(
         "No organised complexes: ventricular fibrillation or disturbance",
         "own",
-        "under 40 % of six and more complexes alike",
+        "in up to 60 s, under 40 % of six and more complexes alike",
         _HOUSE,
     ),
     "ASYST": Entry(

@@ -12,14 +12,16 @@ from feldsher_signal.findings import Findings, Verdict, both, grade
 
 WINDOW_BEATS = 30
 """Beats from which a rhythm is judged: Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12."""
-IRREGULAR = 0.065
-"""Median change between intervals as a part of the median interval; tuned on half of cinc2017 with P evidence."""
-P_LIKE = 0.45
-"""Median likeness of the P stretch under which P waves are held absent."""
+IRREGULAR, P_LIKE = 0.06, 0.55
+"""Fibrillation: median change between intervals as a part of the median interval, and median likeness of the P stretch
+under which P waves are held absent; chosen together on the even rows of cinc2017."""
+SINUS_LIKE = 0.45
+"""Likeness from which P waves are held to be there."""
 SLOW, FAST = 60.0, 100.0
 """Sinus bradycardia and tachycardia: AHA/ACC/HRS 2007 part II (Mason), statements 20–22."""
-ALIKE = 0.4
-"""Under this share of like complexes nothing organised is there (house rule: real rhythms in ludb, PTB-XL ≥ 0.5)."""
+ALIKE, CHAOS_S = 0.4, 60.0
+"""Under this share of like complexes nothing organised is there (house rule: real rhythms in ludb, PTB-XL ≥ 0.5);
+judged up to a minute."""
 DOUBLE = (1.75, 2.2)
 """An interval of about two: a beat not conducted, or a sinus exit block (AHA/ACC/HRS 2007 part II)."""
 FAST_AF = 150.0
@@ -121,7 +123,7 @@ def judge(f: Findings) -> list[Verdict]:
 def _fibrillation(e: Evidence, share: float) -> list[Verdict]:
     """Judge by the stretch that looks most like fibrillation."""
     because = (
-        f"intervals change by {100 * e.irregular:.0f} % from beat to beat (limit {100 * IRREGULAR:.1f} %)",
+        f"intervals change by {100 * e.irregular:.0f} % from beat to beat (limit {100 * IRREGULAR:.0f} %)",
         f"no repeating P wave: likeness {e.p_like:.2f} (limit {P_LIKE:.2f})",
         f"in {100 * share:.0f} % of the recording",
     )
@@ -130,7 +132,7 @@ def _fibrillation(e: Evidence, share: float) -> list[Verdict]:
 
 
 def _sinus(f: Findings, e: Evidence, af_share: float) -> list[Verdict]:
-    sinus = both(grade(e.p_like, P_LIKE, 0.10), 1 - min(e.af, 1.0), grade(e.p_share, 0.5, 0.1))
+    sinus = both(grade(e.p_like, SINUS_LIKE, 0.10), 1 - min(e.af, 1.0), grade(e.p_share, 0.5, 0.1))
     stated = sinus >= 0.5 and af_share < 0.5
     because = (f"P wave before {100 * e.p_share:.0f} % of the normal beats", f"rate {e.rate:.0f}/min")
     usual = [k for k, kind in enumerate(f.kinds) if kind == "N"]
@@ -176,7 +178,9 @@ def _tachycardia(f: Findings, e: Evidence) -> list[Verdict]:
 
 def _chaos(f: Findings) -> list[Verdict]:
     """No two complexes alike at a fast rate: ventricular fibrillation, or a disturbance that hides everything."""
-    score = grade(f.alike, ALIKE, -0.05) if f.r.shape[0] >= 6 else 0.0
+    # Over a long recording stretches of noise would answer for all of it.
+    short = f.samples <= CHAOS_S * f.fs
+    score = grade(f.alike, ALIKE, -0.05) if short and f.r.shape[0] >= 6 else 0.0
     because = (f"only {100 * f.alike:.0f} % of {f.r.shape[0]} complexes are alike",)
     return [Verdict("VFIB", score, score >= 0.5, because, "possible", score >= 0.5 and not _noisy(f))]
 
