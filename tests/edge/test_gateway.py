@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from decimal import Decimal
@@ -28,6 +28,7 @@ from feldsher_edge.store import Store
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Subject
 from feldsher_ehr_core.vitals import DIASTOLIC, PULSE, SYSTOLIC
+from structlog.testing import capture_logs
 
 Reach = Callable[..., Broker]
 StartCloud = Callable[..., VirtualCloud]
@@ -159,11 +160,15 @@ async def test_an_order_becomes_a_recording_at_the_cloud(bench: Bench, cloud: St
         await until(lambda: states(there, order) == ["armed", "recording", "taken"])
         await until(lambda: there.of(wire.EcgRecording))
         bench.order(there, 1)  # the cloud repeats itself until it hears of the order
-        await asyncio.sleep(0.3)
-    (recording,) = there.of(wire.EcgRecording)
+        marker = bench.order(there, 2)  # handled after the repeat
+        await until(lambda: states(there, marker)[-1:] == ["taken"])
+        await until(lambda: len(there.of(wire.EcgRecording)) == 2)
+    recording, after = there.of(wire.EcgRecording)
+    assert after.order == marker
+    assert states(there, order) == ["armed", "recording", "taken"]
     assert (recording.order, recording.device, recording.n) == (order, "kit-1", 1000)
     assert recording.not_interpreted == "interpretation is switched off on this gateway"
-    assert bench.kit.recorded == 1
+    assert bench.kit.recorded == 2
 
 
 async def test_birth_heartbeat_and_devices(bench: Bench, cloud: StartCloud) -> None:
@@ -278,8 +283,14 @@ async def test_a_configuration_is_kept_and_reported_not_applied(bench: Bench, cl
     assert "unknown field `nonsense`" in str(details[1][1])
 
 
-async def test_a_full_disk_ends_nothing(bench: Bench, cloud: StartCloud) -> None:
+async def test_a_full_disk_ends_nothing(bench: Bench, cloud: StartCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feldsher_edge.recordings._RETRY_S", 0.05)
     there = cloud()
+    with capture_logs() as logs:
+        await full_disk(bench, there, logs)
+
+
+async def full_disk(bench: Bench, there: VirtualCloud, logs: Sequence[Mapping[str, object]]) -> None:
     async with bench.running() as gateway:
         await until(lambda: there.of(wire.VitalsBatch))
         await until(lambda: sum(gateway.outbox.counts().waiting) == 0)
@@ -289,7 +300,7 @@ async def test_a_full_disk_ends_nothing(bench: Bench, cloud: StartCloud) -> None
         store.rows(f"PRAGMA max_page_count = {pages}")
         bench.clock.set_wall(bench.clock.wall_us() + 3600_000_000)
         task = asyncio.create_task(gateway.recordings.take(ecg_of_noise(), None))
-        await asyncio.sleep(0.5)
+        await until(lambda: len([e for e in logs if e["event"] == "recording not yet stored"]) >= 2)
         assert not task.done()  # kept in memory, tried again
         store.rows("PRAGMA max_page_count = 1000000")
         await until(lambda: there.of(wire.EcgRecording))

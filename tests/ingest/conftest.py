@@ -82,6 +82,40 @@ def gateway(mosquitto: Broker) -> Iterator[Callable[[str], GatewayClient]]:
         yield lambda name: stack.enter_context(GatewayClient(name, host, port, _tls(mosquitto, name)))
 
 
+def _thread_name(worker: Worker) -> str:
+    return f"worker {id(worker)}"
+
+
+@pytest.fixture
+def ended() -> Callable[[Worker], None]:
+    """Stop a worker and wait until it has left the broker, the database and its file."""
+
+    def end(worker: Worker) -> None:
+        worker.stop()
+        for thread in threading.enumerate():
+            if thread.name == _thread_name(worker):
+                thread.join(60)
+                assert not thread.is_alive()
+
+    return end
+
+
+@pytest.fixture
+def blocked(store_url: str) -> Callable[[], None]:
+    """Wait until an ingest worker waits for a lock in the database."""
+    query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+
+    def wait() -> None:
+        with psycopg.connect(store_url, autocommit=True) as connection:
+            for _ in range(3000):
+                if connection.execute(query.encode()).fetchone() != (0,):
+                    return
+                threading.Event().wait(0.02)
+        raise AssertionError("no ingest worker waits for the lock")
+
+    return wait
+
+
 @pytest.fixture
 def running() -> Iterator[Callable[[Settings], Worker]]:
     """Run a worker in a thread until the test ends; returns when it is subscribed."""
@@ -89,7 +123,7 @@ def running() -> Iterator[Callable[[Settings], Worker]]:
 
     def start(settings: Settings) -> Worker:
         worker = Worker(settings, Metrics(CollectorRegistry()))
-        thread = threading.Thread(target=worker.run)
+        thread = threading.Thread(target=worker.run, name=_thread_name(worker))
         thread.start()
         stopping.append((worker, thread))
         for _ in range(6000):

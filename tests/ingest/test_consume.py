@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,12 +14,14 @@ from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import shard
 from feldsher_ingest.consume import Worker
 from feldsher_ingest.settings import Settings, Tls
-from feldsher_tools.services import Broker
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
+from feldsher_tools.services import Broker
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Connect = Callable[[str], GatewayClient]
 Run = Callable[[Settings], Worker]
+End = Callable[[Worker], None]
+Blocked = Callable[[], None]
 
 
 def test_every_kind_is_stored_once_and_receipted(
@@ -52,6 +53,13 @@ def test_every_kind_is_stored_once_and_receipted(
     ]
     assert rows("select count(*) from message") == [(len(messages),)]
     assert rows("select count(*) from dead_letter") == [(0,)]
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def wait_rows(rows: Rows, query: str, wanted: object, timeout_s: float = 60.0) -> None:
@@ -153,13 +161,12 @@ def test_what_the_broker_will_not_carry_harms_nobody(
 
 
 def test_a_poison_message_in_the_middle_of_a_batch(
-    settings: Settings, gateway: Connect, running: Run, rows: Rows
+    settings: Settings, gateway: Connect, running: Run, ended: End, rows: Rows
 ) -> None:
     made, client = SimulatedGateway("gw-a", 1), gateway("gw-a")
     messages = [made.pressure() for _ in range(60)]
     messages[30] = msgspec.structs.replace(messages[30], device="a\0b")
-    running(settings).stop()  # its session gathers the batch
-    time.sleep(0.5)
+    ended(running(settings))  # its session gathers the batch
     for message in messages:
         client.send(message)
     running(settings)
@@ -179,15 +186,14 @@ def test_live_strips_are_not_stored(settings: Settings, gateway: Connect, runnin
 
 
 def test_a_worker_that_was_away_finds_its_backlog(
-    settings: Settings, gateway: Connect, running: Run, rows: Rows
+    settings: Settings, gateway: Connect, running: Run, ended: End, rows: Rows
 ) -> None:
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     first = made.pressure()
     worker = running(settings)
     client.send(first)
     assert client.wait_receipts({first.env.id})
-    worker.stop()
-    time.sleep(0.5)
+    ended(worker)
     messages = [made.pressure() for _ in range(1500)]  # more than may be under way to a worker at once
     for message in messages:
         client.send(message)
@@ -215,45 +221,51 @@ def test_two_workers_share_the_shards(
 
 
 def test_nothing_is_acknowledged_before_the_commit(
-    settings: Settings, gateway: Connect, running: Run, rows: Rows, store_url: str
+    settings: Settings, gateway: Connect, running: Run, rows: Rows, store_url: str, blocked: Blocked
 ) -> None:
     running(settings)
     client, message = gateway("gw-a"), SimulatedGateway("gw-a", 1).pressure()
     with psycopg.connect(store_url) as blocker:
         blocker.execute("lock table vital_sign in exclusive mode")
         client.send(message)
-        assert not client.wait_receipts({message.env.id}, 0.5)
+        blocked()  # the worker has everything but the commit
+        assert client.receipts == {}
         assert rows("select count(*) from message") == [(0,)]
     assert client.wait_receipts({message.env.id})
 
 
-def test_draining_stores_what_has_arrived(settings: Settings, gateway: Connect, running: Run, store_url: str) -> None:
+def test_draining_stores_what_has_arrived(
+    settings: Settings, gateway: Connect, running: Run, store_url: str, blocked: Blocked
+) -> None:
     worker = running(settings)
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     messages = [made.pressure() for _ in range(50)]
     with psycopg.connect(store_url) as blocker:
         blocker.execute("lock table vital_sign in exclusive mode")
-        for message in messages:
+        client.send(messages[0])
+        blocked()  # a batch of one
+        for message in messages[1:]:
             client.send(message)
-        time.sleep(0.3)
-        threading.Timer(0.2, worker.stop).start()
-        time.sleep(0.4)
+        wait_until(lambda: worker.waiting == 49)
+        worker.stop()
     assert client.wait_receipts({m.env.id for m in messages})
 
 
 @pytest.mark.parametrize("name", ["worker", "queue"])
 def test_memory_is_bounded_while_the_database_is_away(
-    settings: Settings, gateway: Connect, running: Run, rows: Rows, store_url: str, name: str
+    settings: Settings, gateway: Connect, running: Run, rows: Rows, store_url: str, blocked: Blocked, name: str
 ) -> None:
     bounds = {"worker": {"receive_maximum": 20, "batch_messages": 10}, "queue": {"queue_bytes": 4000}}[name]
     worker = running(dataclasses.replace(settings, **bounds))
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     messages = [made.pressure() for _ in range(300)]
+    full = {"worker": 20 - 10, "queue": 4000 // max(len(wire.encode(m)) for m in messages)}[name]
     with psycopg.connect(store_url) as blocker:
         blocker.execute("lock table vital_sign in exclusive mode")
-        for message in messages:
-            client.send(message)
-        time.sleep(0.7)
-        assert 0 < worker.waiting <= 21
+        packets = [client.send(message) for message in messages]
+        blocked()
+        assert all(client.wait_answer(packet) for packet in packets)  # the broker has them all
+        wait_until(lambda: worker.waiting >= full)
+        assert worker.waiting <= 21
     assert client.wait_receipts({m.env.id for m in messages})
     assert rows("select count(*) from vital_sign") == [(1200,)]

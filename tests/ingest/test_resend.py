@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from feldsher_tools.postgres import DatabaseServer
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Connect = Callable[[str], GatewayClient]
 Run = Callable[[Settings], Worker]
+End = Callable[[Worker], None]
 
 
 @pytest.fixture
@@ -92,6 +92,7 @@ def test_an_absent_gateway_is_asked_when_it_is_back(
     resend.open_epoch(connection, None, "test")
     running(settings)
     client = gateway("gw-a")
+    # Absence has no event to wait for; too short a wait could only let a fault pass, never fail the test.
     assert not client.wait_resend(0.1)
     client.send(SimulatedGateway("gw-a", 1).heartbeat())
     assert client.wait_resend()
@@ -100,14 +101,14 @@ def test_an_absent_gateway_is_asked_when_it_is_back(
 def copy(postgres: DatabaseServer, source: str, target: str) -> None:
     """Copy a database; TimescaleDB's background worker must not look into the source meanwhile."""
     with psycopg.connect(postgres.url(), autocommit=True) as admin:
-        admin.execute(f"alter database {source} allow_connections false".encode())
+        admin.execute(f'alter database "{source}" allow_connections false'.encode())
         admin.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [source])
         postgres.create_database(target, source)
-        admin.execute(f"alter database {source} allow_connections true".encode())
+        admin.execute(f'alter database "{source}" allow_connections true'.encode())
 
 
 def test_a_database_restored_from_a_copy_is_made_whole(
-    settings: Settings, gateway: Connect, running: Run, postgres: DatabaseServer, database: str
+    settings: Settings, gateway: Connect, running: Run, ended: End, postgres: DatabaseServer, database: str
 ) -> None:
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     settings = dataclasses.replace(settings, database_url=database)
@@ -116,8 +117,7 @@ def test_a_database_restored_from_a_copy_is_made_whole(
     for message in before:
         client.send(message)
     assert client.wait_receipts({m.env.id for m in before})
-    worker.stop()
-    time.sleep(0.5)
+    ended(worker)
     name = database.rpartition("/")[2]
     copy(postgres, name, "backup_of_ingest")
     running(settings)
