@@ -19,6 +19,8 @@ DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL, BROKER_RELOAD = (
     "FELDSHER_MQTT_PUBLIC_URL",
     "FELDSHER_BROKER_RELOAD",
 )
+DEMO = "FELDSHER_DEMO"
+"""Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
 
 class ConfigError(ValueError):
@@ -48,7 +50,7 @@ class Settings:
     code_life: timedelta = timedelta(minutes=1)
     claim_life: timedelta = timedelta(hours=24)
     order_life: timedelta = timedelta(minutes=10)
-    demo: bool = True
+    demo: bool = False
 
     @property
     def secrets(self) -> Path:
@@ -96,7 +98,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         broker_reload=environment.get(BROKER_RELOAD),
         api_url=environment.get(API_URL, "http://127.0.0.1:8000").rstrip("/"),
         state=Path(environment.get(STATE, ".state")),
-        demo=environment.get("FELDSHER_DEMO", "1") == "1",
+        demo=environment.get(DEMO) == "1",
     )
     parts = urlsplit(settings.api_url)
     if parts.scheme != "https" and not settings.loopback:

@@ -78,4 +78,6 @@ def test_settings_name_what_is_missing() -> None:
         from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_MQTT_URL": "mqtt://h:1"})
     settings = from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "https://clinic.example/"})
     assert (settings.api_url, settings.loopback) == ("https://clinic.example", False)
+    assert not settings.demo  # a real patient's ECG is never marked DEMO unasked
+    assert from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_DEMO": "1"}).demo
     assert Settings("x").gateway_broker() == ("localhost", 8883)

@@ -312,7 +312,7 @@ def running(url: str, state: Path, made: dict[str, Any]) -> Generator[Clinic]:
         connection.execute(f"TRUNCATE {_CLEARED} CASCADE".encode())
         connection.execute("UPDATE cloud.account SET failed = 0, locked_until = NULL")
     time = Time()
-    settings = Settings(database_url=url, state=state, api_url="http://testserver", clock=time)
+    settings = Settings(database_url=url, state=state, api_url="http://testserver", clock=time, demo=True)
     app = create_app(settings)
     with TestClient(app) as browser:
         yield Clinic(url, settings, time, made, browser, app.state.context)

@@ -154,7 +154,7 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
             [str(Path(sys.executable).with_name(program)), *arguments],
             place.state / "log" / f"{name}.log",
             place.run / f"{name}.pid",
-            environment={**environment, "FELDSHER_API_URL": url},
+            environment={**environment, "FELDSHER_API_URL": url, "FELDSHER_DEMO": os.environ.get("FELDSHER_DEMO", "1")},
             address=url if name == "api" else "",
             outlives_parent=True,
         )

@@ -127,6 +127,7 @@ class Stack:
             "FELDSHER_MQTT_URL": self.broker_url or self.mosquitto.url,
             "FELDSHER_API_URL": self.api_url,
             "FELDSHER_STATE": str(self.state),
+            "FELDSHER_DEMO": "1",
         }
         if self.broker_url is None:
             facts["FELDSHER_BROKER_RELOAD"] = reload_command(self.place.run / f"{self.tag}-broker.pid")

@@ -68,7 +68,7 @@ class Clinic:
 
     def settings(self, api_url: str) -> Settings:
         """The installation's settings under an address."""
-        return Settings(database_url=self.url, state=self.state, api_url=api_url, clock=lambda: NOW)
+        return Settings(database_url=self.url, state=self.state, api_url=api_url, clock=lambda: NOW, demo=True)
 
     def password(self, name: str) -> str:
         """The password of an account."""
