@@ -6,18 +6,17 @@ import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import quote
 
 import anyio.to_thread
 import psycopg
 import structlog
 from cryptography.fernet import Fernet
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, db, oauth, provision, signin, tokens, worker
+from feldsher_cloud_api import access, audit, auth, db, oauth, provision, signin, tokens, worker
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
@@ -133,7 +132,7 @@ def _refusals(app: FastAPI) -> None:
     @app.exception_handler(Unauthenticated)
     def unauthenticated(request: Request, error: Unauthenticated) -> Response:
         if _is_page(request):
-            return RedirectResponse(f"/login?next={quote(request.url.path)}", 303)
+            return auth.sign_in_first(app.state.context, request.url.path)
         return _refused(request, 401, "login", str(error), {"WWW-Authenticate": 'Bearer realm="feldsher"'})
 
     @app.exception_handler(Forbidden)

@@ -12,6 +12,7 @@ from typing import Annotated
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
+from cryptography.fernet import InvalidToken
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -20,6 +21,8 @@ from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.context import Context, context
 
 COOKIE = "feldsher_session"
+NEXT_COOKIE, NEXT_LIFE = "feldsher_next", 600
+"""Where to go after a sign-in, sealed, for ten minutes."""
 CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _queries = db.queries("auth")
@@ -186,10 +189,31 @@ def local_path(target: str) -> str:
     return target if "\\" not in target and "\n" not in target and "\r" not in target else "/"
 
 
+def sign_in_first(of: Context, target: str, reason: str = "") -> Response:
+    """Return the redirect to the sign-in page; the wanted path goes in a sealed cookie, never in an address."""
+    response = RedirectResponse(f"/login?reason={reason}" if reason else "/login", status_code=303)
+    sealed = of.cursor.encrypt(local_path(target).encode()).decode()
+    response.set_cookie(
+        NEXT_COOKIE, sealed, max_age=NEXT_LIFE, httponly=True, samesite="lax", secure=not of.settings.loopback,
+        path="/login",
+    )  # fmt: skip
+    return response
+
+
+def wanted(of: Context, request: Request) -> str:
+    """Return the local path that was wanted before the sign-in, `/` where there is none."""
+    try:
+        said = of.cursor.decrypt(request.cookies.get(NEXT_COOKIE, "").encode(), ttl=NEXT_LIFE)
+    except InvalidToken:
+        return "/"
+    return local_path(said.decode())
+
+
 def signed_in_response(of: Context, person: UUID, target: str) -> Response:
     """Return the redirect after a sign-in, with the session's cookie."""
     response = RedirectResponse(local_path(target), status_code=303)
     set_cookie(of, response, open_session(of, person))
+    response.delete_cookie(NEXT_COOKIE, path="/login")
     return response
 
 

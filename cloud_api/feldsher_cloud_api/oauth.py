@@ -16,7 +16,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, cast
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Error, OAuth2Request
@@ -313,7 +313,7 @@ def authorize(request: Request, of: CurrentContext, who: OptionalPrincipal) -> R
     if len(fields) != len(pairs):
         return JSONResponse({"error": "invalid_request", "error_description": "a parameter is repeated"}, 400)
     if who is None or who.scopes is not None:
-        return RedirectResponse(f"/login?next={quote(f'/oauth/authorize?{request.url.query}')}", 303)
+        return auth.sign_in_first(of, f"/oauth/authorize?{request.url.query}")
     server, asked = Server(of), _Request(request, fields)
     try:
         grant = server.get_consent_grant(asked, end_user=who)

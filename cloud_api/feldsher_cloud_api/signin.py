@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
@@ -20,7 +19,7 @@ def login(request: Request, of: CurrentContext, form: Form) -> Response:
     """Sign in with `username`, `password` and optionally `next`, the local path to go to.
 
     A browser is redirected: to `next`, or back to /login with `reason` failed, locked or busy. Who accepts JSON gets
-    {csrf} or 401. The name is never repeated in an address.
+    {csrf} or 401. Neither name nor path is repeated in an address.
     """
     auth.check_origin(request)
     person, reason = auth.sign_in(of, request, form.get("username", ""), form.get("password", ""))
@@ -28,8 +27,7 @@ def login(request: Request, of: CurrentContext, form: Form) -> Response:
     if person is None:
         if wants_json:
             return JSONResponse({"error": reason}, 401 if reason != "busy" else 429)
-        query = urlencode({"reason": reason, "next": auth.local_path(form.get("next", "/"))})
-        return RedirectResponse(f"/login?{query}", 303)
+        return auth.sign_in_first(of, form.get("next", "/"), reason)
     if not wants_json:
         return auth.signed_in_response(of, person, form.get("next", "/"))
     token = auth.open_session(of, person)

@@ -14,8 +14,26 @@ def test_wrong_name_and_wrong_password_look_the_same(clinic: Clinic) -> None:
         clinic.browser.post("/login", data=form, follow_redirects=False)
         for form in ({"username": "doctor", "password": "wrong"}, {"username": "nobody", "password": "wrong"}, {})
     ]
-    assert {(a.status_code, a.headers["location"]) for a in answers} == {(303, "/login?reason=failed&next=%2F")}
-    assert all("set-cookie" not in a.headers for a in answers)
+    assert {(a.status_code, a.headers["location"]) for a in answers} == {(303, "/login?reason=failed")}
+    assert all("feldsher_session" not in a.headers["set-cookie"] for a in answers)
+
+
+def test_wanted_page_travels_sealed_and_never_in_an_address(clinic: Clinic) -> None:
+    path = f"/patient/{clinic.patients[0]}"
+    answer = clinic.browser.get(path, headers={"accept": "text/html"}, follow_redirects=False)
+    assert answer.headers["location"] == "/login"
+    assert clinic.patients[0] not in str(answer.headers)
+    assert f'value="{path}"' in clinic.browser.get("/login").text
+    form = {"username": "doctor", "password": "wrong", "next": path}
+    answer = clinic.browser.post("/login", data=form, follow_redirects=False)
+    assert clinic.patients[0] not in str(answer.headers)
+    form["password"] = clinic.password("doctor")
+    answer = clinic.browser.post("/login", data=form, follow_redirects=False)
+    assert answer.headers["location"] == path
+    assert "feldsher_next" not in clinic.browser.cookies
+    clinic.sign_out()
+    clinic.browser.cookies.set("feldsher_next", "forged", path="/login")
+    assert 'name="next" value="/"' in clinic.browser.get("/login").text
 
 
 def test_account_is_locked_and_opens_again(clinic: Clinic) -> None:

@@ -62,7 +62,8 @@ class PageRoute(APIRoute):
 def _sign_in_first(request: Request) -> Response:
     if "hx-request" in request.headers:
         return Response(status_code=401, headers=page_headers())
-    return RedirectResponse("/login?reason=expired" if auth.COOKIE in request.cookies else "/login", 303)
+    reason = "expired" if auth.COOKIE in request.cookies else ""
+    return auth.sign_in_first(context(request), request.url.path if request.method == "GET" else "/", reason)
 
 
 def _refuse(request: Request, status: int) -> Response:
@@ -111,7 +112,7 @@ def login(request: Request, of: CurrentContext, who: OptionalPrincipal) -> Respo
     """Show the sign-in form; `reason` says why it is shown again."""
     page = Page(request, of, None)
     reason = request.query_params.get("reason", "")
-    target = auth.local_path(request.query_params.get("next", "/"))
+    target = auth.wanted(of, request)
     if who is not None and not reason:
         return RedirectResponse(target, 303)
     wrong = page.words.say(_REASONS[reason]) if reason in _REASONS else ""
