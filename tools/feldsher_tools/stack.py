@@ -173,6 +173,8 @@ class Stack:
         for process in (self.ingest, self.worker, self.api):
             process.start()
         self.api.wait_ready(self._api_answers, timeout_s=60)
+        for process in (self.ingest, self.worker):
+            process.wait_ready(lambda it=process: it.running)  # says why one has ended
         self.say("starting the virtual cardiograph and cuff …")
         port = self.simulator.start(self.dbus.address)
         self.gateway_config.write_text(
