@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from feldsher_cloud_api.ca import CertificateAuthority
+from feldsher_tools.mosquitto import Mosquitto
 from feldsher_tools.place import free_port
-from feldsher_tools.services import Broker
+from feldsher_tools.services import Broker, reload_command
 
 NAME = "village-7"
 
@@ -67,12 +69,12 @@ class Technician:
             if "cannot be reached" not in done.stderr or time.monotonic() > deadline:
                 return done
 
-    def status(self) -> dict[str, Any]:
-        """Return the gateway's status once it is connected."""
+    def status(self, *, connected: bool = True) -> dict[str, Any]:
+        """Return the gateway's status once it is connected (or is no longer)."""
         deadline = time.monotonic() + 60
         while True:
             done = self.edge("status", "--json")
-            if done.returncode == 0 and json.loads(done.stdout)["connection"]["connected"]:
+            if done.returncode == 0 and json.loads(done.stdout)["connection"]["connected"] == connected:
                 return json.loads(done.stdout)
             if time.monotonic() > deadline:
                 raise TimeoutError(done.stdout + done.stderr)
@@ -100,3 +102,21 @@ def test_a_gateway_is_added_claimed_and_connects_and_its_claim_is_good_once(tech
         assert (used.returncode, "unknown, used or over" in used.stderr) == (2, True)
     key = technician.gateway / "identity" / "key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.slow
+def test_a_revoked_gateway_is_thrown_off_while_it_runs(
+    tmp_path: Path, own_mosquitto: Mosquitto, authority: CertificateAuthority, database: str
+) -> None:
+    technician = Technician(tmp_path, Broker(own_mosquitto.url, authority), database)
+    claim = technician.cloud("gateway", "add", NAME).stdout.strip()
+    with technician.running("feldsher_cloud_api", "serve", "--tls", "--port", str(technician.port)):
+        assert technician.claim(claim).returncode == 0
+    with technician.running("feldsher_edge", "run", "--config", str(technician.config)):
+        technician.status()
+        half = technician.cloud("gateway", "revoke", NAME)
+        assert (half.returncode, "FELDSHER_BROKER_RELOAD is not set" in half.stderr) == (1, True)
+        technician.environment["FELDSHER_BROKER_RELOAD"] = reload_command(own_mosquitto.process.pid_file)
+        done = technician.cloud("gateway", "revoke", NAME)
+        assert (done.returncode, done.stderr) == (0, "")
+        technician.status(connected=False)
