@@ -352,6 +352,20 @@ def test_every_page_is_readable(clinic: Any, ecg: UUID, browse: Open, width: int
             assert page.get_attribute("html", "lang") == locale[:2]
 
 
+def test_on_a_phone_the_chart_covers_no_words_and_no_table_is_cut(clinic: Any, browse: Open) -> None:
+    clinic.pressure()
+    page = browse("anna", width=390, height=844)
+    page.goto("/me")
+    page.wait_for_selector(".u-legend")
+    legend, words = (page.locator(s).bounding_box() for s in ("#trend .u-legend", "#trend ~ p"))
+    assert legend is not None
+    assert words is not None
+    assert legend["y"] + legend["height"] <= words["y"]
+    cut = "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert page.locator(".scroll").count() >= 2
+    assert page.evaluate(cut) == 0
+
+
 def test_a_printed_ecg_is_one_sheet_of_paper_and_its_words(ecg: UUID, browse: Open) -> None:
     page = browse("doctor")
     page.goto(f"/ecg/{ecg}/print")

@@ -28,9 +28,10 @@ function moment(seconds) {
   return new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short", timeZone: data.zone }).format(seconds * 1000);
 }
 
+const size = () => ({ width: box.clientWidth, height: box.clientWidth < 480 ? 200 : 260 });
 const axis = { stroke: "#4a5763", grid: { stroke: "#dfe5ea", width: 1 }, ticks: { stroke: "#c5cdd5" } };
 const options = {
-  width: box.clientWidth, height: box.clientHeight - 40,
+  ...size(),
   tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), data.zone),
   fmtDate: () => (date) => {
     const day = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" }).format(date);
@@ -48,4 +49,4 @@ const options = {
 };
 
 const plot = new window.uPlot(options, [data.at, data.systolic, data.diastolic, data.pulse], box);
-new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: box.clientHeight - 40 })).observe(box);
+new ResizeObserver(() => plot.setSize(size())).observe(box);
