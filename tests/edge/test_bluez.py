@@ -11,12 +11,15 @@ from decimal import Decimal
 import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
+from dbus_fast import Message, MessageType
+from dbus_fast.aio import MessageBus
 from feldsher_edge.ble.agent import keep_registered
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.devices.cuff import MEASUREMENT, SERVICE, BleCuff
 from feldsher_edge.simulate import bluez
 from feldsher_edge.simulate.air import Air, host
 from feldsher_edge.simulate.bluez import VirtualBluez
+from feldsher_edge.simulate.bluez_device import ADAPTER_PATH
 from feldsher_edge.simulate.cuff import VirtualCuff
 from feldsher_edge.simulate.sink import Kept
 from feldsher_tools.dbus import DBus
@@ -130,3 +133,24 @@ async def test_the_driver_outlives_the_daemon(dbus: DBus, monkeypatch: pytest.Mo
             await until(lambda: cuff.queue == [] and cuff.connection is None, 40)  # noqa: B023 - awaited in the loop
             await bluetoothd.stop()
     assert [one.readings[0].values[0].value for one in kept.sets] == [120, 130]
+
+
+async def test_the_scan_of_a_gateway_that_was_killed_ends(daemon: tuple[VirtualBluez, VirtualCuff], dbus: DBus):
+    async def start_discovery(bus: MessageBus) -> Message:
+        call = Message(
+            destination="org.bluez", path=ADAPTER_PATH, interface="org.bluez.Adapter1", member="StartDiscovery"
+        )
+        answer = await bus.call(call)
+        assert answer is not None
+        return answer
+
+    killed = await MessageBus(bus_address=dbus.address).connect()
+    assert (await start_discovery(killed)).message_type is MessageType.METHOD_RETURN
+    assert (await start_discovery(killed)).error_name == "org.bluez.Error.InProgress"
+    killed.disconnect()
+    await killed.wait_for_disconnect()
+    fresh = await MessageBus(bus_address=dbus.address).connect()
+    await until(lambda: not daemon[0].scanner, 5)
+    assert (await start_discovery(fresh)).message_type is MessageType.METHOD_RETURN
+    fresh.disconnect()
+    await fresh.wait_for_disconnect()

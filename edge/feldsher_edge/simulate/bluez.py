@@ -7,6 +7,7 @@ daemon itself at the next connection (`bluez_device.py`).
 """
 
 # No `from __future__ import annotations` here: dbus-fast reads the annotations and takes the text "None" for an error.
+import asyncio
 from typing import Annotated
 
 from bumble.device import Advertisement, Device
@@ -34,6 +35,8 @@ class VirtualBluez:
         self.agent_owner = ""
         # Who asked for which characteristic's notifications: D-Bus name by object path.
         self.listeners: dict[str, str] = {}
+        # Who scans: D-Bus name.
+        self.scanner = ""
         self._adapter = Adapter(self)
 
     async def start(self) -> None:
@@ -67,12 +70,17 @@ class VirtualBluez:
             self.listeners[message.path or ""] = message.sender
         elif message.member == "RequestDefaultAgent" and message.sender:
             self.agent_owner = message.sender
+        elif message.member == "StartDiscovery" and message.sender and not self._adapter.Discovering:
+            self.scanner = message.sender
         elif message.member == "StopNotify":
             self.listeners.pop(message.path or "", None)
         elif message.member == "NameOwnerChanged" and not message.body[2]:
             self.listeners = {path: name for path, name in self.listeners.items() if name != message.body[0]}
             if message.body[0] == self.agent_owner:
                 self.agent = None
+            if message.body[0] == self.scanner:
+                self.scanner = ""
+                self._adapter.abandon()
 
     def _heard(self, advertisement: Advertisement) -> None:
         address = advertisement.address.to_string(False)
@@ -109,6 +117,7 @@ class Adapter(ServiceInterface):
         self._daemon = daemon
         self._powered = True
         self._discovering = False
+        self._ending: asyncio.Future[None] | None = None
 
     @dbus_property(access=_READ)
     def Address(self) -> DBusStr:  # noqa: N802 - D-Bus names, here and below
@@ -147,6 +156,9 @@ class Adapter(ServiceInterface):
             raise DBusError("org.bluez.Error.NotReady", "Resource Not Ready")
         if self._discovering:
             raise DBusError("org.bluez.Error.InProgress", "Operation already in progress")
+        if self._ending is not None:
+            await self._ending
+            self._ending = None
         await self._daemon.host.start_scanning(active=True, filter_duplicates=False)
         self._changed(True)
 
@@ -162,6 +174,12 @@ class Adapter(ServiceInterface):
     async def RemoveDevice(self, device: DBusObjectPath) -> None:  # noqa: N802
         """Forget a device and its bond."""
         await self._daemon.remove(device)
+
+    def abandon(self) -> None:
+        """End the scan of a client that has left the bus, as the real daemon does."""
+        if self._discovering:
+            self._changed(False)
+            self._ending = asyncio.ensure_future(self._daemon.host.stop_scanning())
 
     def _changed(self, discovering: bool) -> None:
         self._discovering = discovering
