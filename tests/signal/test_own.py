@@ -70,7 +70,7 @@ def test_the_layout_is_frozen() -> None:
         ("uv_per_bit", [1.0], "uv_per_bit: 2 finite"),
         ("uv_per_bit", [1.0, 0.0], "uv_per_bit: 2 finite"),
         ("baseline", [1], "baseline: 2 or none"),
-        ("n", 4, "samples: 24 bytes where 2 leads of 4 samples need 32"),
+        ("n", 4, "samples: the frame announces 24 bytes where 32 are needed"),
         ("n", -1, "shape: 2 leads of -1"),
         ("n", 10**9, "shape: 2 leads of 1000000000"),
         ("codec", "flac", "codec: 'flac' is not known"),
