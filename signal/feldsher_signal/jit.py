@@ -1,14 +1,17 @@
 """The one door to Numba: every kernel of the package is declared here with one signature, cached, without the GIL.
 
 A kernel is compiled on `warm()` (or at the first call of the interpretation), never at import. Its compiled form is
-cached in a folder named by the digest of all sources with kernels, because Numba's own check misses a change in a
-file that a kernel only calls into. With NUMBA_DISABLE_JIT=1 kernels stay plain Python.
+cached in a folder named by its module and the digest of that module's source and of all of this package's that it
+imports, because Numba's own check misses a change in a file that a kernel only calls into. NUMBA_CACHE_DIR says where
+these folders are made. With NUMBA_DISABLE_JIT=1 kernels stay plain Python.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -30,14 +33,25 @@ _lock = threading.Lock()
 _warmed = False
 
 
-def _digest() -> str:
-    """Return a short digest of the sources that hold kernels: a changed one never meets a stale compiled kernel."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        source = path.read_bytes()
-        if b"feldsher_signal.jit" in source:
-            digest.update(source)
-    return digest.hexdigest()[:16]
+def _imported(source: str) -> set[str]:
+    """Return the names of this package's modules that a source imports."""
+    names = set(re.findall(r"^from feldsher_signal\.(\w+) import", source, re.MULTILINE))
+    for listed in re.findall(r"^from feldsher_signal import (\([^)]*\)|.*)$", source, re.MULTILINE):
+        names.update(re.findall(r"\w+", listed))
+    return names
+
+
+@functools.cache
+def _digest(module: str) -> str:
+    """Return a short digest of a module's source and of the sources it imports: a changed one meets no stale kernel."""
+    sources: dict[str, str] = {}
+    waiting = {module}
+    while waiting:
+        name = waiting.pop()
+        path = Path(__file__).with_name(f"{name}.py")
+        sources[name] = path.read_text("utf-8") if path.exists() else ""
+        waiting |= _imported(sources[name]) - sources.keys()
+    return hashlib.sha256("".join(sources[name] for name in sorted(sources)).encode()).hexdigest()[:16]
 
 
 def _private(folder: Path) -> bool:
@@ -52,32 +66,39 @@ def _private(folder: Path) -> bool:
 
 
 def _bases() -> list[Path]:
-    """Return where compiled kernels may live, best first: beside the source, the user's cache, the temporary folder."""
+    """Return where compiled kernels may live, best first: as told, beside the source, the user's cache, temporary."""
     user = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")  # noqa: PTH111, PTH118
     shared = Path(tempfile.gettempdir()) / f"feldsher-{os.getuid()}"
-    return [Path(__file__).parent / "__pycache__", Path(user) / "feldsher", shared]
+    told = os.environ.get("NUMBA_CACHE_DIR")
+    return [*([Path(told)] if told else []), Path(__file__).parent / "__pycache__", Path(user) / "feldsher", shared]
 
 
-def cache_folder() -> Path:
-    """Return the folder of the compiled kernels of exactly these sources, made if need be; old ones are pruned."""
-    name = f"kernels-{_digest()}"
+@functools.cache
+def cache_folder(module: str) -> Path:
+    """Return the folder of a module's compiled kernels, of just its sources, made if need be; old ones are pruned."""
+    name = f"kernels-{module}-{_digest(module)}"
     for base in _bases():
         folder = base / name
         if _private(folder):
-            old = sorted((p for p in base.glob("kernels-*") if p != folder), key=lambda p: p.stat().st_mtime)
-            for stale in old[: -(_KEPT_CACHES - 1)]:
+            older = (p for p in base.glob(f"kernels-{module}-*") if p != folder)
+            for stale in sorted(older, key=lambda p: p.stat().st_mtime)[: -(_KEPT_CACHES - 1)]:
                 shutil.rmtree(stale, ignore_errors=True)
             return folder
     return Path(tempfile.mkdtemp(prefix="feldsher-kernels-"))
 
 
-if not DISABLED and "NUMBA_CACHE_DIR" not in os.environ:
-    os.environ["NUMBA_CACHE_DIR"] = str(cache_folder())
-
 if not DISABLED:
     import numba  # pyright: ignore[reportMissingTypeStubs]
 
     _njit = cast("Callable[..., Callable[[Callable[..., Any]], Any]]", numba.njit)
+    _settings: Any = numba.config  # pyright: ignore[reportPrivateImportUsage]
+
+
+def _dispatcher(function: Callable[..., Any], *, fastmath: set[str] | bool = False) -> Any:
+    """Return Numba's dispatcher of a function, its cache in the folder of the function's module."""
+    module = function.__module__.rpartition(".")[2]
+    _settings.CACHE_DIR = str(cache_folder(module))
+    return _njit(cache=True, nogil=True, fastmath=fastmath)(function)
 
 
 def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -86,7 +107,7 @@ def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[P, R]], 
     def declare(function: Callable[P, R]) -> Callable[P, R]:
         if DISABLED:
             return function
-        dispatcher = _njit(cache=True, nogil=True, fastmath=_SAFE_FASTMATH if fast else False)(function)
+        dispatcher = _dispatcher(function, fastmath=_SAFE_FASTMATH if fast else False)
         _entries.append((dispatcher, signature))
         return cast("Callable[P, R]", dispatcher)
 
@@ -97,7 +118,7 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
     """Declare a kernel that only other kernels call: it is compiled into them and not loaded on its own."""
     if DISABLED:
         return function
-    return cast("Callable[P, R]", _njit(cache=True, nogil=True)(function))
+    return cast("Callable[P, R]", _dispatcher(function))
 
 
 def warm() -> int:

@@ -56,21 +56,49 @@ def test_cache_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     closed = tmp_path / "a_file"
     closed.write_text("no folder can be made below a file")
     monkeypatch.setattr(jit, "_bases", lambda: [closed, tmp_path / "home"])
-    folder = jit.cache_folder()
+    jit.cache_folder.cache_clear()
+    folder = jit.cache_folder("qrs")
     assert folder.parent == tmp_path / "home"
     assert folder.stat().st_mode & 0o777 == 0o700
     folder.chmod(0o777)
     # What others may write to is never loaded: it would be their code.
-    assert tmp_path / "home" not in jit.cache_folder().parents
+    jit.cache_folder.cache_clear()
+    assert tmp_path / "home" not in jit.cache_folder("qrs").parents
+    jit.cache_folder.cache_clear()
 
 
 def test_old_caches_are_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jit, "_bases", lambda: [tmp_path])
     for age in range(6):
-        old = tmp_path / f"kernels-{age}"
+        old = tmp_path / f"kernels-qrs-{age}"
         old.mkdir()
         os.utime(old, (age, age))
-    jit.cache_folder()
+    other = tmp_path / "kernels-beats-0"
+    other.mkdir()
+    jit.cache_folder.cache_clear()
+    jit.cache_folder("qrs")
+    jit.cache_folder.cache_clear()
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert len(left) == 4
-    assert {"kernels-3", "kernels-4", "kernels-5"} <= set(left)
+    assert len(left) == 5
+    assert {"kernels-qrs-3", "kernels-qrs-4", "kernels-qrs-5", "kernels-beats-0"} <= set(left)
+
+
+def test_a_change_in_what_a_module_imports_changes_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, source in (
+        ("upper", "from feldsher_signal.lower import thing\n"),
+        ("lower", "from feldsher_signal import base, jit\n"),
+        ("base", "LIMIT = 1\n"),
+        ("other", "LIMIT = 1\n"),
+    ):
+        (tmp_path / f"{name}.py").write_text(source)
+    monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
+
+    def digest(name: str) -> str:
+        jit._digest.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        return jit._digest(name)  # pyright: ignore[reportPrivateUsage]
+
+    before = {name: digest(name) for name in ("upper", "lower", "other")}
+    (tmp_path / "base.py").write_text("LIMIT = 2\n")
+    after = {name: digest(name) for name in before}
+    assert [before[name] != after[name] for name in before] == [True, True, False]
+    jit._digest.cache_clear()  # pyright: ignore[reportPrivateUsage]
