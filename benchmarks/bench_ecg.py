@@ -1,7 +1,8 @@
-"""Speed of the ECG engine on synthetic patients, beside passes over memory measured in the same run.
+"""Speed of the ECG engine on synthetic patients, beside other engines and passes over memory measured in the same run.
 
 CPU milliseconds (the machine may be shared): least of several. Every stage is given with its ratio to a copy of the
-same samples in memory, the least that any pass can take. `python benchmarks/accuracy.py` measures accuracy.
+same samples in memory, the least that any pass can take. sleepecg and neurokit2 run in an environment of their own
+(`./run bench ecg` makes it; FELDSHER_PEERS names its Python). `python benchmarks/accuracy.py` measures accuracy.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from feldsher_signal import draw, qrs, synth
@@ -61,6 +64,20 @@ def _start() -> dict[str, float]:
     }
 
 
+def _peers(one: NDArray[np.float32], twelve: NDArray[np.float32]) -> dict[str, float | str]:
+    """Return what the other engines take for the same signals, or say on standard error that they are not there."""
+    python = os.environ.get("FELDSHER_PEERS")
+    if python is None:
+        sys.stderr.write("peers: ABSENT, ./run bench ecg makes their environment\n")
+        return {}
+    with tempfile.TemporaryDirectory() as place:
+        signals = Path(place) / "signals.npz"
+        np.savez(signals, one=one[0], one_fs=360.0, twelve=twelve, twelve_fs=500)
+        command = [python, str(Path(__file__).with_name("peers.py")), str(signals)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 def main() -> None:
     """Measure and print a table, or one JSON line with --json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -79,16 +96,22 @@ def main() -> None:
         "full_30min_one_lead_ms": (least(lambda: interpret(long, channel=1), 3), one),
         "svg_ms": (least(lambda: draw.svg(short, result), 5), twelve),
     }
-    out: dict[str, float] = {}
+    out: dict[str, float | str] = {}
     for name, (ms, x) in times.items():
         limit = _copy(x)
         out[name] = round(ms, 3)
         out[f"{name[:-3]}_times_copy"] = round(ms / limit, 1)
         out[f"{name[:-3]}_ns_per_sample"] = round(1e6 * ms / x.size, 2)
-    out |= _start()
+    out |= _start() | _peers(one, twelve)
+    for ratio, ours, theirs in (
+        ("sleepecg_times", "qrs_30min_ms", "sleepecg_30min_ms"),
+        ("neurokit2_times", "full_12lead_ms", "neurokit2_12lead_ms"),
+    ):
+        if theirs in out:
+            out[ratio] = round(float(out[theirs]) / float(out[ours]), 2)
     if not options.json:
         for name, value in out.items():
-            print(f"{name:36s} {value:12.3f}")
+            print(f"{name:36s} {value if isinstance(value, str) else format(value, '.3f'):>12s}")
     print(json.dumps(out))
 
 

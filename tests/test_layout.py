@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 SHELVES = ("signal", "edge", "ingest", "cloud_api", "ehr_core", "tools")
 TESTS = ("tests", "hardware_tests", "benchmarks")
 LOCK = (ROOT / "requirements.lock").read_text()
+PEERS_LOCK = (ROOT / "requirements-peers.lock").read_text()
 # joined here, so that this file itself names no host
 REGISTRIES = [
     f"{name}.{top}"
@@ -98,31 +99,43 @@ def test_the_map_names_every_module_and_nothing_else() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == [], "docs/map.md names what is not there"
 
 
-def test_every_requirement_of_the_lock_has_hashes_and_no_address() -> None:
-    entries = re.split(r"\n(?=[a-zA-Z0-9])", LOCK.split("\n", 2)[2])
-    assert len(entries) > 50
+@pytest.mark.parametrize("lock", [LOCK, PEERS_LOCK], ids=["product", "peers"])
+def test_every_requirement_of_the_lock_has_hashes_and_no_address(lock: str) -> None:
+    entries = re.split(r"\n(?=[a-zA-Z0-9])", lock.split("\n", 2)[2])
+    assert len(entries) > 40
     assert [entry.splitlines()[0] for entry in entries if "--hash=sha256:" not in entry] == []
-    assert not re.search(r"https?:|file:|--(?:extra-)?index-url|--find-links", LOCK)
+    assert not re.search(r"https?:|file:|--(?:extra-)?index-url|--find-links", lock)
 
 
-def pinned() -> dict[str, list[str]]:
+def pinned(lock: str) -> dict[str, list[str]]:
     versions: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)", LOCK, flags=re.MULTILINE):
+    for name, version in re.findall(r"^([\w.-]+)(?:\[[^\]]*\])?==([^\s;]+)", lock, flags=re.MULTILINE):
         versions.setdefault(canonicalize_name(name), []).append(version)
     return versions
 
 
-def test_the_lock_matches_pyproject() -> None:
+def asked(group: str) -> list[str]:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    asked: list[str] = list(project["project"]["dependencies"])
+    out = [*project["project"]["dependencies"], *project["dependency-groups"][group]]
     for extra in project["project"]["optional-dependencies"].values():
-        asked += extra
-    asked += project["dependency-groups"]["dev"]
-    versions = pinned()
-    for requirement in map(Requirement, asked):
+        out += extra if group == "dev" else []
+    return out
+
+
+@pytest.mark.parametrize(("lock", "group"), [(LOCK, "dev"), (PEERS_LOCK, "peers")], ids=["product", "peers"])
+def test_the_lock_matches_pyproject(lock: str, group: str) -> None:
+    versions = pinned(lock)
+    for requirement in map(Requirement, asked(group)):
         found = versions.get(canonicalize_name(requirement.name), [])
-        assert found, f"{requirement.name} is not in requirements.lock: lock again"
+        assert found, f"{requirement.name} is not in the lock: lock again"
         assert all(requirement.specifier.contains(version) for version in found), requirement.name
+
+
+def test_peers_run_on_the_products_own_versions() -> None:
+    product, peers = pinned(LOCK), pinned(PEERS_LOCK)
+    assert {name: peers[name] for name in peers.keys() & product.keys()} == {
+        name: product[name] for name in peers.keys() & product.keys()
+    }
 
 
 def test_the_lock_names_nothing_that_nobody_asked_for() -> None:
