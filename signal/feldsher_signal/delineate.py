@@ -39,6 +39,8 @@ P_ON_SHIFT_S, P_OFF_SHIFT_S, P_GAP_S, P_LEAST_UV = 0.0, -0.009, 0.010, 12.0
 P_REACH_S, P_REACH_RR = 0.36, 0.62
 """A P wave is sought no further before R: PR intervals beyond 300 ms are rare, and the T wave before is near."""
 T_REACH_S, T_REACH_RR = 0.70, 0.66
+NEAR_S = 2.0
+"""A beat's neighbours further away than this count as being there: its marks depend on no sample beyond."""
 
 
 @inner
@@ -244,12 +246,13 @@ def _p_lead(
         out[P_OFF] = max(blend(end, every[P_OFF], P_OWN), peak)
 
 
-@kernel("void(f8[:,::1], f8[::1], i8[::1], f8, f8, b1, i8, i8[:,:,::1], f8[::1])", fast=True)
+@kernel("void(f8[:,::1], f8[:,::1], i8[::1], i8, i8, f8, b1, i8, i8[:,:,::1], f8[::1])", fast=True)
 def mark(
     c: NDArray[np.float64],
     weight: NDArray[np.float64],
     r: NDArray[np.int64],
-    usual_rr: float,
+    earlier: int,
+    later: int,
     fs: float,
     averaged: bool,
     t_end: int,
@@ -258,23 +261,26 @@ def mark(
 ) -> None:
     """Write (beats, leads + 1, 9) marks in samples, ABSENT where a wave is not there; the last row of leads is global.
 
-    `c`: prefix sums (leads, n + 1) of µV without gaps; `weight`: 0 for a lead not to be judged; `r`: where the beats
-    are; `averaged`: a median beat, marked more finely; `t_end`: where
-    the T wave before the first beat ends; `p_size`: each P wave's size in µV.
+    `c`: prefix sums (leads, n + 1) of µV without gaps; `weight` (beats, leads): 0 for a lead not to be judged; `r`:
+    where the beats are; `earlier`, `later`: where those before the first and after the last are; `averaged`: a median
+    beat, marked more finely; `t_end`: where the T wave before the first beat ends; `p_size`: each P wave's size in µV.
+
+    A beat's marks depend on nothing further than NEAR_S from its R and on where the T wave before it ends, and on c
+    by its differences only: a stream marks a piece of a recording as the whole would be (stream.py).
     """
-    beats, n = r.shape[0], c.shape[1] - 1
+    beats, n, near = r.shape[0], c.shape[1] - 1, int(NEAR_S * fs)
     g = np.zeros(n + 1)
     for k in range(beats):
-        before = r[k - 1] if k > 0 else r[k] - int(usual_rr)
-        after = r[k + 1] if k + 1 < beats else r[k] + int(usual_rr)
+        before = max(r[k - 1] if k > 0 else earlier, r[k] - near)
+        after = min(r[k + 1] if k + 1 < beats else later, r[k] + near)
         out[k] = ABSENT
         p_size[k] = 0.0
-        if not _qrs(c, weight, r[k], before, after, fs, averaged, g, out[k]):
+        if not _qrs(c, weight[k], r[k], before, after, fs, averaged, g, out[k]):
             out[k] = ABSENT
             continue
         on, off = int(out[k, c.shape[0], QRS_ON]), int(out[k, c.shape[0], QRS_OFF])
-        p_size[k] = _p(c, weight, r[k], before, t_end, on, fs, g, out[k])
-        t_end = _t(c, weight, r[k], after, on, off, fs, averaged, g, out[k])
+        p_size[k] = _p(c, weight[k], r[k], before, t_end, on, fs, g, out[k])
+        t_end = _t(c, weight[k], r[k], after, on, off, fs, averaged, g, out[k])
 
 
 def delineate(
@@ -286,8 +292,13 @@ def delineate(
     averaged: bool = False,
     t_end: int = 0,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return marks (beats, leads + 1, 9) and the size of each P wave in µV; `rr`: the usual interval in samples."""
+    """Return marks (beats, leads + 1, 9) and the size of each P wave in µV.
+
+    `lead_on`: (leads) or (beats, leads); `rr`: the interval before the first beat and after the last, in samples.
+    """
     out = np.full((r.shape[0], c.shape[0] + 1, len(POINTS)), ABSENT, np.int64)
     size = np.zeros(r.shape[0])
-    mark(c, lead_on.astype(np.float64), r, rr, fs, averaged, t_end, out, size)
+    weight = np.ascontiguousarray(np.broadcast_to(lead_on, (r.shape[0], c.shape[0])), np.float64)
+    if r.shape[0]:
+        mark(c, weight, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, averaged, t_end, out, size)
     return out, size

@@ -24,11 +24,12 @@ def _stretch(
     step: int,
     out: NDArray[np.float64],
 ) -> None:
-    """Write the stretch before `on` of every usable lead in means over `step` samples, each lead without its trend."""
+    """Write the stretch before `on` of every lead in means over `step` samples, less its trend; 0 for a lead not on."""
     points = (back - gap) // step
-    at = 0
     for lead in range(c.shape[0]):
+        at = lead * points
         if weight[lead] <= 0:
+            out[at : at + points] = 0.0
             continue
         first = on - gap - points * step
         total, moment = 0.0, 0.0
@@ -41,10 +42,9 @@ def _stretch(
         tilt = moment * 12.0 / (points * (points * points - 1.0)) if points > 1 else 0.0
         for i in range(points):
             out[at + i] -= total / points + tilt * (i - 0.5 * (points - 1))
-        at += points
 
 
-@kernel("void(f8[:,::1], f8[::1], i8[::1], b1[::1], i8, i8, i8, f8[:,::1], f8[::1])", fast=True)
+@kernel("void(f8[:,::1], f8[:,::1], i8[::1], b1[::1], i8, i8, i8, f8[:,::1], f8[::1])", fast=True)
 def likeness(
     c: NDArray[np.float64],
     weight: NDArray[np.float64],
@@ -58,12 +58,13 @@ def likeness(
 ) -> None:
     """Write each beat's correlation with the mean of its fit neighbours' stretches before the QRS (0 without any).
 
-    `on`: QRS onsets; `fit`: beats late enough after the one before to have their P wave clear of its T wave.
+    `weight` (beats, leads): 0 for a lead not to be judged; `on`: QRS onsets; `fit`: beats late enough after the one
+    before to have their P wave clear of its T wave.
     """
     beats, length = on.shape[0], stretches.shape[1]
     for k in range(beats):
         if on[k] >= back:
-            _stretch(c, weight, on[k], back, gap, step, stretches[k])
+            _stretch(c, weight[k], on[k], back, gap, step, stretches[k])
     mean = np.empty(length)
     for k in range(beats):
         mean[:] = 0.0
@@ -82,13 +83,17 @@ def likeness(
 def p_likeness(
     c: NDArray[np.float64], fs: float, on: NDArray[np.int64], fit: NDArray[np.bool_], lead_on: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return −1 … 1 for each beat: how well the 260 ms before its QRS repeat in its neighbours."""
+    """Return −1 … 1 for each beat: how well the 260 ms before its QRS repeat in its neighbours.
+
+    `lead_on`: (leads) or (beats, leads).
+    """
     out = np.zeros(on.shape[0])
     step = max(round(STEP_S * fs), 1)
     back, gap = round(REACH_S * fs), round(GAP_S * fs)
-    stretches = np.zeros((on.shape[0], int(lead_on.sum()) * ((back - gap) // step)))
+    stretches = np.zeros((on.shape[0], c.shape[0] * ((back - gap) // step)))
     if on.shape[0] > 1 and stretches.shape[1] > 2:
-        likeness(c, lead_on.astype(np.float64), on, fit, back, gap, step, stretches, out)
+        weight = np.ascontiguousarray(np.broadcast_to(lead_on, (on.shape[0], c.shape[0])), np.float64)
+        likeness(c, weight, on, fit, back, gap, step, stretches, out)
     return out
 
 
