@@ -105,6 +105,60 @@ class Measurements(msgspec.Struct, frozen=True):
     axis_t: float | None = None
 
 
+class LeadMatrix(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One lead of the median beat, the measurement matrix of IEC 60601-2-25; 0 where there is no such wave.
+
+    Amplitudes in µV against the QRS onset (P against its own), Q and S negative; durations and times in ms; areas in
+    µV·s; `p2`, `t2` (P′, T′): the phase opposite to the main one; `p_end`: depth × duration of P's last negative phase,
+    µV·s (terminal force); `peak_ms`, `rpt_ms`: QRS onset to the first R, to R′ where there is one (intrinsicoid
+    deflection); `slur_ms`: QRS onset to a slope of 40 % of the steepest (delta wave); `d20`, `d40`: amplitude so many
+    ms after QRS onset; `notch`: a second peak on R's way down (J wave); `j`: QRS end, `st20` …: so many ms after;
+    `st_slope`: J + 20 to J + 80 ms in mV/s; `t_half_ms`: T's width at half its height; `u`: what stands out after T.
+    """
+
+    p: float = 0.0
+    p_ms: float = 0.0
+    p2: float = 0.0
+    p2_ms: float = 0.0
+    p_area: float = 0.0
+    p_end: float = 0.0
+    q: float = 0.0
+    q_ms: float = 0.0
+    r: float = 0.0
+    r_ms: float = 0.0
+    s: float = 0.0
+    s_ms: float = 0.0
+    r2: float = 0.0
+    r2_ms: float = 0.0
+    s2: float = 0.0
+    s2_ms: float = 0.0
+    peak_ms: float = 0.0
+    rpt_ms: float = 0.0
+    slur_ms: float = 0.0
+    d20: float = 0.0
+    d40: float = 0.0
+    notch: float = 0.0
+    qrs_area: float = 0.0
+    j: float = 0.0
+    st20: float = 0.0
+    st40: float = 0.0
+    st60: float = 0.0
+    st80: float = 0.0
+    st_slope: float = 0.0
+    t: float = 0.0
+    t_ms: float = 0.0
+    t2: float = 0.0
+    t2_ms: float = 0.0
+    t_half_ms: float = 0.0
+    t_area: float = 0.0
+    u: float = 0.0
+
+    @property
+    def peak_to_peak(self) -> float:
+        """The QRS from its lowest to its highest point, µV."""
+        return max(self.r, self.r2, 0.0) - min(self.q, self.s, self.s2, 0.0)
+
+
 class Statement(msgspec.Struct, frozen=True):
     """One finding with its reasons: the numbers that caused it and the source of the rule.
 
@@ -118,11 +172,11 @@ class Statement(msgspec.Struct, frozen=True):
     critical: bool = False
 
 
-class Interpretation(msgspec.Struct, frozen=True):
+class Interpretation(msgspec.Struct, frozen=True, omit_defaults=True):
     """A proposal: everything an engine says of one recording, unconfirmed until a doctor signs.
 
     `engine`: name and version; `fs`: samples per second; `samples`: per lead; `scores`: 0 to 1 for every code that the
-    engine judges, stated or not, and the superclasses NORM, MI, STTC, CD, HYP.
+    engine judges, stated or not, and the superclasses NORM, MI, STTC, CD, HYP; `matrix`: the usable leads.
     """
 
     engine: str
@@ -137,3 +191,4 @@ class Interpretation(msgspec.Struct, frozen=True):
     statements: tuple[Statement, ...]
     scores: dict[str, float]
     conclusion: str
+    matrix: dict[str, LeadMatrix] = {}

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from feldsher_ehr_core.ecg import BeatKind, Measurements, Quality, Subject
+from feldsher_ehr_core.ecg import BeatKind, LeadMatrix, Measurements, Quality, Subject
 from numpy.typing import NDArray
-
-from feldsher_signal.measure import LeadMatrix
 
 Certainty = Literal["definite", "probable", "possible"]
 

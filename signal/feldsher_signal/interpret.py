@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, Quality, Subject, Wave
+from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, LeadMatrix, Quality, Subject, Wave
 from numpy.typing import NDArray
 
-from feldsher_signal import beats, contour, criteria, delineate, jit, measure, median, presence, qrs, quality, rhythm
+from feldsher_signal import (
+    beats,
+    contour,
+    criteria,
+    delineate,
+    jit,
+    matrix,
+    measure,
+    median,
+    presence,
+    qrs,
+    quality,
+    rhythm,
+)
 from feldsher_signal.findings import Findings
 from feldsher_signal.record import Recording
 
@@ -124,7 +137,7 @@ def _measure(
     every = np.full((1, len(recording.leads) + 1, len(delineate.POINTS)), delineate.ABSENT, np.int64)
     normal = np.array([kind == "N" for kind in t.kinds], np.bool_) & t.usual
     chosen = np.flatnonzero(normal if normal.any() else t.usual)
-    matrix: dict[str, measure.LeadMatrix] = {}
+    found: dict[str, LeadMatrix] = {}
     p_there = bool(chosen.size) and float((t.marks[chosen, -1, delineate.P_PEAK] >= 0).mean()) >= 0.5
     if chosen.size:
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
@@ -134,17 +147,15 @@ def _measure(
         )
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
-        for k, lead in enumerate(recording.leads):
-            if usable[k]:
-                matrix[lead] = measure.lead_matrix(middle.x[k], every[0, k], every[0, -1], fs)
-    measured = measure.measurements(every[0, -1], matrix, measure.mean_rate(t.r, fs), fs)
+        found = matrix.lead_matrices(middle.x, every[0], usable, recording.leads, fs)
+    measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs), fs)
     alike = float(t.usual.mean()) if t.usual.size else 1.0
     p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
     silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all")
     if len(recording.leads) == 1:
         silent = tuple((s.start, s.end) for s in said.segments)
     return Findings(
-        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, matrix, silent, alike
+        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, found, silent, alike
     )
 
 
@@ -179,4 +190,5 @@ def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Inter
         statements=stated,
         scores=criteria.scores(found),
         conclusion=criteria.conclusion(stated, said.usable),
+        matrix=dict(f.matrix),
     )

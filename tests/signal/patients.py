@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+import msgspec
 import numpy as np
-from feldsher_ehr_core.ecg import BeatKind, Interpretation, LeadQuality, Measurements, Quality, Sex, Subject
+from feldsher_ehr_core.ecg import BeatKind, Interpretation, LeadMatrix, LeadQuality, Measurements, Quality, Sex, Subject
 from feldsher_signal import synth
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.interpret import interpret
-from feldsher_signal.measure import LeadMatrix
 from feldsher_signal.record import Recording
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -65,6 +65,11 @@ def verdict(found: list[Verdict], code: str) -> Verdict:
     """Return the verdict of one code."""
     (only,) = (v for v in found if v.code == code)
     return only
+
+
+def changed(lead: str, **values: float) -> LeadMatrix:
+    """Return a healthy heart's matrix of one lead with some of its numbers changed."""
+    return msgspec.structs.replace(HEALTHY[lead], **values)
 
 
 def _healthy(r: float, s: float, t: float, p: float = 80.0, q: float = -30.0) -> LeadMatrix:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from feldsher_ehr_core.ecg import Measurements
 from feldsher_signal import conduction
-from patients import HEALTHY, codes, findings, interpreted, verdict
+from patients import changed, codes, findings, interpreted, verdict
 
 
 def measured(pr: float | None = 160.0, qrs: float = 90.0, axis: float | None = 50.0) -> Measurements:
@@ -35,9 +33,9 @@ def test_axis(axis: float | None, code: str) -> None:
 
 def test_bundle_branch_blocks_need_width() -> None:
     right = {
-        "V1": replace(HEALTHY["V1"], r=150, s=-300, r2=700, peak_ms=80),
-        "I": replace(HEALTHY["I"], s=-200, s_ms=60),
-        "V6": replace(HEALTHY["V6"], s=-300, s_ms=60),
+        "V1": changed("V1", r=150, s=-300, r2=700, peak_ms=80),
+        "I": changed("I", s=-200, s_ms=60),
+        "V6": changed("V6", s=-300, s_ms=60),
     }
     assert verdict(conduction.judge(findings(right, measured(qrs=140))), "CRBBB").stated
     assert verdict(conduction.judge(findings(right, measured(qrs=108))), "IRBBB").stated

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from feldsher_ehr_core.ecg import LeadMatrix
 from feldsher_signal import infarct
-from feldsher_signal.measure import LeadMatrix
-from patients import HEALTHY, findings, verdict
+from patients import HEALTHY, changed, findings, verdict
 
 
 def q(depth: float, ms: float, *leads: str, r: float | None = None) -> dict[str, LeadMatrix]:
-    return {
-        lead: replace(HEALTHY[lead], q=-depth, q_ms=ms, r=HEALTHY[lead].r if r is None else r, s=0.0) for lead in leads
-    }
+    return {lead: changed(lead, q=-depth, q_ms=ms, r=HEALTHY[lead].r if r is None else r, s=0.0) for lead in leads}
 
 
 def test_healthy() -> None:

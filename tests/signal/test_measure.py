@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from feldsher_signal import delineate, measure
+from feldsher_signal import measure
 from hypothesis import given
 from hypothesis import strategies as st
 from patients import interpreted
@@ -41,42 +41,6 @@ def test_axis_may_be_indeterminate() -> None:
     assert measure.axis(30, -40, 100) is None
     assert measure.axis(None, 500, 100) is None
     assert measure.axis(500, None, 100) is None
-
-
-def complex_of(*pieces: tuple[float, int]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Return a median beat at 1000/s: 100 ms of rest, half sine waves (µV, ms), 300 ms of rest."""
-    parts = [np.zeros(100)]
-    parts += [height * np.sin(np.pi * (np.arange(width) + 0.5) / width) for height, width in pieces]
-    return np.concatenate([*parts, np.zeros(300)]).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    ("pieces", "expected"),
-    [
-        (((-100, 20), (1000, 40), (-300, 30)), {"q": -100, "r": 1000, "s": -300, "q_ms": 20, "r_ms": 40, "s_ms": 30}),
-        (((200, 20), (-700, 40), (500, 40)), {"r": 200, "s": -700, "r2": 500, "q": 0}),
-        (((-900, 60),), {"q": -900, "r": 0, "q_ms": 60}),
-        (((700, 40), (-20, 20)), {"r": 700, "s": 0, "peak_ms": 20}),
-        (((800, 30), (-400, 30), (300, 20), (-200, 20)), {"s": -400, "r2": 300, "s2": -200}),
-    ],
-)
-def test_waves_are_named(pieces: tuple[tuple[float, int], ...], expected: dict[str, float]) -> None:
-    x = complex_of(*pieces)
-    every = np.full(9, delineate.ABSENT)
-    every[delineate.QRS_ON], every[delineate.QRS_OFF] = 99, 100 + sum(width for _, width in pieces)
-    found = measure.lead_matrix(x, every, every, 1000.0)
-    for name, value in expected.items():
-        assert getattr(found, name) == pytest.approx(value, abs=max(abs(value) * 0.03, 2)), name
-
-
-def test_st_points() -> None:
-    x = complex_of((1000, 80))
-    x[180:] = np.linspace(150, 150 + 320, 300)
-    every = np.full(9, delineate.ABSENT)
-    every[delineate.QRS_ON], every[delineate.QRS_OFF] = 100, 180
-    found = measure.lead_matrix(x, every, every, 1000.0)
-    for name, after in (("st20", 20), ("st40", 40), ("st60", 60), ("st80", 80)):
-        assert getattr(found, name) == pytest.approx(150 + 320 * after / 299, abs=12)
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-from feldsher_ehr_core.ecg import Measurements, Sex, Subject
+from feldsher_ehr_core.ecg import LeadMatrix, Measurements, Sex, Subject
 from feldsher_signal import repolarisation
-from feldsher_signal.measure import LeadMatrix
-from patients import HEALTHY, codes, findings, interpreted, verdict
+from patients import changed, codes, findings, interpreted, verdict
 
 
 def shifted(**st: float) -> dict[str, LeadMatrix]:
-    return {lead: replace(HEALTHY[lead], j=v, st20=v, st40=v, st60=v, st80=v) for lead, v in st.items()}
+    return {lead: changed(lead, j=v, st20=v, st40=v, st60=v, st80=v) for lead, v in st.items()}
 
 
 def with_qtc(qtc: float, qrs: float = 90.0) -> Measurements:
@@ -54,18 +51,16 @@ def test_infarction_is_alarmed_with_a_reciprocal_depression() -> None:
 
 def test_depression_must_not_rise() -> None:
     assert verdict(repolarisation.judge(findings(shifted(V5=-80.0, V6=-80.0))), "STD_").stated
-    rising = {
-        lead: replace(HEALTHY[lead], j=-80.0, st20=-40.0, st40=0.0, st60=40.0, st80=80.0) for lead in ("V5", "V6")
-    }
+    rising = {lead: changed(lead, j=-80.0, st20=-40.0, st40=0.0, st60=40.0, st80=80.0) for lead in ("V5", "V6")}
     assert not verdict(repolarisation.judge(findings(rising)), "STD_").stated
 
 
 def test_t_waves() -> None:
-    inverted = {lead: replace(HEALTHY[lead], t=-180.0) for lead in ("V4", "V5", "V6")}
+    inverted = {lead: changed(lead, t=-180.0) for lead in ("V4", "V5", "V6")}
     found = verdict(repolarisation.judge(findings(inverted)), "INVT")
     assert found.stated
     assert len(found.because) == 3
-    flat = {lead: replace(HEALTHY[lead], t=30.0) for lead in ("I", "V5", "V6")}
+    flat = {lead: changed(lead, t=30.0) for lead in ("I", "V5", "V6")}
     assert verdict(repolarisation.judge(findings(flat)), "NDT").stated
 
 

@@ -6,14 +6,13 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from feldsher_ehr_core.ecg import Sex, Subject
+from feldsher_ehr_core.ecg import LeadMatrix, Sex, Subject
 from feldsher_signal import voltage
-from feldsher_signal.measure import LeadMatrix
-from patients import HEALTHY, codes, findings, interpreted, verdict
+from patients import HEALTHY, changed, codes, findings, interpreted, verdict
 
 
 def tall(**amplitudes: float) -> dict[str, LeadMatrix]:
-    return {lead: replace(HEALTHY[lead], **{"s" if value < 0 else "r": value}) for lead, value in amplitudes.items()}
+    return {lead: changed(lead, **{"s" if value < 0 else "r": value}) for lead, value in amplitudes.items()}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +32,7 @@ def test_cornell(sex: Sex, stated: bool) -> None:
 def test_strain_makes_it_hypertrophy() -> None:
     strained = {
         **tall(V1=-1500.0, V5=3000.0),
-        "V6": replace(HEALTHY["V6"], r=2500, t=-200, st60=-120, j=-100),
+        "V6": changed("V6", r=2500, t=-200, st60=-120, j=-100),
     }
     found = voltage.judge(findings(strained))
     assert verdict(found, "LVH").stated
@@ -45,13 +44,15 @@ def test_a_child_is_not_judged() -> None:
 
 
 def test_low_voltage() -> None:
-    small = {lead: replace(m, r=min(m.r, 220.0), s=max(m.s, -200.0), q=max(m.q, -200.0)) for lead, m in HEALTHY.items()}
+    small = {
+        lead: changed(lead, r=min(m.r, 220.0), s=max(m.s, -200.0), q=max(m.q, -200.0)) for lead, m in HEALTHY.items()
+    }
     assert verdict(voltage.judge(findings(small)), "LVOLT").stated
     assert not verdict(voltage.judge(findings()), "LVOLT").stated
 
 
 def test_right_ventricle_and_atria() -> None:
-    f = findings({"V1": replace(HEALTHY["V1"], r=1200, s=-200, p=200.0)})
+    f = findings({"V1": changed("V1", r=1200, s=-200, p=200.0)})
     axis = msgspec.structs.replace(f.measured, axis_qrs=120.0)
     right = replace(f, measured=axis)
     assert verdict(voltage.judge(right), "RVH").stated
