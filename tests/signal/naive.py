@@ -77,11 +77,23 @@ def rail_share(x: Samples, middle: float, run: int, limit: float) -> float:
     return sum(len(row) for row in rows if len(row) >= run and abs(row[0] - middle) > limit) / len(x)
 
 
-def median_of_beats(x: NDArray[np.float32], r: Sequence[int], before: int, length: int, level: float) -> list[float]:
-    """Return the median over beats of each sample of one lead, less a constant level; samples outside are left out."""
+def median_of_beats(
+    x: Samples, r: Sequence[int], level_at: Sequence[Sequence[int]], half: int, before: int, length: int
+) -> list[float]:
+    """Return the median over beats of each sample of one lead, each beat less the line through its two levels."""
+
+    def level(at: int) -> float:
+        near = [float(v) for v in x[max(at - half, 0) : at + half + 1] if not math.isnan(v)]
+        return statistics.fmean(near) if near else 0.0
+
     out: list[float] = []
     for i in range(length):
-        values = [float(x[at - before + i]) - level for at in r if 0 <= at - before + i < len(x)]
+        values: list[float] = []
+        for at, (first, last) in zip(r, level_at, strict=True):
+            j = at - before + i
+            if 0 <= j < len(x) and not math.isnan(x[j]):
+                part = min(max((j - first) / max(last - first, 1), -1.0), 1.0)
+                values.append(float(x[j]) - (level(first) + part * (level(last) - level(first))))
         out.append(statistics.median(values) if values else 0.0)
     return out
 

@@ -10,16 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-@given(st.integers(1, 9), st.integers(0, 50))
-@settings(max_examples=30)
+@given(st.integers(1, 19), st.integers(0, 50))
+@settings(max_examples=40)
 def test_middle(beats: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.integers(-500, 500, (1, 400)).astype(np.float32)
+    x = rng.integers(-500, 500, (2, 400)).astype(np.float32)
+    x[:, rng.random(400) < 0.1] = np.nan
     r = np.sort(rng.integers(0, 400, beats))
-    out = np.zeros((1, 60), np.float32)
-    at = np.stack([r, r + 10], axis=1)
-    median.middle(x, r, np.ascontiguousarray(at), np.full((1, beats, 2), 25, np.float32), 20, out)
-    np.testing.assert_allclose(out[0], naive.median_of_beats(x[0], r.tolist(), 20, 60, 25.0), atol=1e-3)
+    at = np.stack([r - 5, r + rng.integers(-5, 60, beats)], axis=1).clip(0, 399)
+    out = np.full((2, 60), 7, np.float32)
+    median.middle(x, r, np.ascontiguousarray(at), 3, 20, out)
+    for lead in range(2):
+        expected = naive.median_of_beats(x[lead], r.tolist(), at.tolist(), 3, 20, 60)
+        np.testing.assert_allclose(out[lead], expected, atol=1e-3)
+
+
+@given(st.integers(1, 70), st.integers(0, 50))
+@settings(max_examples=30)
+def test_columns_are_sorted(beats: int, seed: int) -> None:
+    rows = np.random.default_rng(seed).integers(-9, 9, (beats, 3)).astype(np.int32)
+    expected = np.sort(rows, axis=0)
+    median.arrange(rows)
+    np.testing.assert_array_equal(rows, expected)
 
 
 def test_noise_and_drift_go_and_the_beat_stays() -> None:
