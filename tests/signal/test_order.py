@@ -1,0 +1,33 @@
+"""Medians and percentiles against NumPy's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from feldsher_signal import order
+from hypothesis import given
+from hypothesis import strategies as st
+
+rows = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=40)
+
+
+@given(rows, st.floats(0, 100))
+def test_percentile_is_numpys(row: list[float], percent: float) -> None:
+    values = np.array(row)
+    assert order.percentile(values, percent) == pytest.approx(float(np.percentile(values, percent)), abs=1e-6)
+
+
+@given(rows)
+def test_median_is_numpys(row: list[float]) -> None:
+    assert order.median(np.array(row)) == pytest.approx(float(np.median(row)), abs=1e-9)
+
+
+def test_nothing_and_nan_have_none() -> None:
+    assert math.isnan(order.median(np.empty(0)))
+    assert math.isnan(order.median(np.array([1.0, math.nan, 2.0])))
+
+
+def test_integers_are_rows_too() -> None:
+    assert order.median(np.array([4, 1, 3, 2])) == 2.5
