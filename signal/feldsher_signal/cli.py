@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,9 @@ import msgspec
 import typer
 from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
 
+from feldsher_signal import picture
+from feldsher_signal.draw_page import GAINS, SPEEDS
+from feldsher_signal.draw_sheet import Sheet
 from feldsher_signal.formats import FormatError, read
 from feldsher_signal.record import Recording
 
@@ -29,11 +33,21 @@ def interpret(
     svg: Annotated[
         Path | None, typer.Option(help="Write ECG paper here (a folder when there are several files).")
     ] = None,
+    pdf: Annotated[Path | None, typer.Option(help="The same as PDF.")] = None,
+    png: Annotated[Path | None, typer.Option(help="The same as PNG (needs the extra `pictures`).")] = None,
+    layout: Annotated[str, typer.Option(help="3x4 (with rhythm strip), 6x2, 12x1 or single (one lead, a minute).")] = (
+        "3x4"
+    ),
+    speed: Annotated[int, typer.Option(help="25 or 50 mm/s.")] = 25,
+    gain: Annotated[int, typer.Option(help="5, 10 or 20 mm/mV.")] = 10,
+    marks: Annotated[bool, typer.Option("--marks", help="Show the found P, QRS and T waves and intervals.")] = False,
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
     sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
 ) -> None:
     """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done)."""
     subject = Subject(age=age, sex=_sex(sex))
+    pictures: dict[picture.Kind, Path | None] = {"svg": svg, "pdf": pdf, "png": png}
+    draw = _drawing(layout, speed, gain, marks)
     failed = False
     for path in files:
         try:
@@ -47,8 +61,8 @@ def interpret(
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             _show(path, result)
-        if svg is not None:
-            failed |= not _drawn(recording, result, svg / f"{path.stem}.svg" if len(files) > 1 else svg)
+        wanted = {k: out / f"{path.stem}.{k}" if len(files) > 1 else out for k, out in pictures.items() if out}
+        failed |= bool(wanted) and not _drawn(draw(recording, result), wanted)
     if failed:
         raise typer.Exit(_UNREADABLE)
 
@@ -56,6 +70,7 @@ def interpret(
 @main.command()
 def warm() -> None:
     """Compile every kernel into the cache, so that no request waits for it."""
+    from feldsher_signal import draw_trace as _  # noqa: F401, PLC0415 - its kernels too
     from feldsher_signal import interpret as engine  # noqa: PLC0415 - loads Numba
 
     start = time.perf_counter()
@@ -113,17 +128,36 @@ def _show(path: Path, result: Interpretation) -> None:
     console.print(result.conclusion)
 
 
-def _drawn(recording: Recording, result: Interpretation, out: Path) -> bool:
-    """Write the ECG paper as SVG; say why on standard error and return False where that fails."""
-    from feldsher_signal import draw  # noqa: PLC0415 - only when a picture is wanted
+def _drawing(layout: str, speed: int, gain: int, marks: bool) -> Callable[[Recording, Interpretation], Sheet]:
+    """Return what lays ECG paper out as the options say; a bad one is refused by name."""
+    if layout not in picture.LAYOUTS:
+        raise typer.BadParameter(f"{layout!r} is not one of {', '.join(picture.LAYOUTS)}", param_hint="--layout")
+    if speed not in SPEEDS:
+        raise typer.BadParameter(f"{speed} is not 25 or 50", param_hint="--speed")
+    if gain not in GAINS:
+        raise typer.BadParameter(f"{gain} is not 5, 10 or 20", param_hint="--gain")
 
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(draw.svg(recording, result), encoding="utf-8")
-    except OSError as error:
-        sys.stderr.write(f"--svg: {out}: {error.strerror}\n")
-        return False
-    return True
+    def drawing(recording: Recording, result: Interpretation) -> Sheet:
+        from feldsher_signal import draw  # noqa: PLC0415 - only when a picture is wanted
+
+        return draw.paper(recording, result, layout=picture.LAYOUTS[layout], speed=speed, gain=gain, marks=marks)
+
+    return drawing
+
+
+def _drawn(sheet: Sheet, wanted: Mapping[picture.Kind, Path]) -> bool:
+    """Write a sheet's pictures; say why on standard error and return False where one fails."""
+    good = True
+    for kind, out in wanted.items():
+        try:
+            data = picture.encoded(sheet, kind)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(data)
+        except (OSError, picture.PictureError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            sys.stderr.write(f"--{kind}: {out}: {reason}\n")
+            good = False
+    return good
 
 
 if __name__ == "__main__":
