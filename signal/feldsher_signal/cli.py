@@ -61,7 +61,9 @@ def interpret(
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             _show(path, result)
-        wanted = {k: out / f"{path.stem}.{k}" if len(files) > 1 else out for k, out in pictures.items() if out}
+        wanted: dict[picture.Kind, Path] = {
+            k: out / f"{path.stem}.{k}" if len(files) > 1 else out for k, out in pictures.items() if out
+        }
         failed |= bool(wanted) and not _drawn(draw(recording, result), wanted)
     if failed:
         raise typer.Exit(_UNREADABLE)

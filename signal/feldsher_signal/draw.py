@@ -100,8 +100,9 @@ def paper(
 
 def _traces(page: Page, recording: Recording, *, steady: bool) -> tuple[Page, list[Trace]]:
     """Return the lines of every cell, and the page with room for the tall ones."""
-    from feldsher_signal import draw_trace  # noqa: PLC0415 - loads Numba only when something is drawn
+    from feldsher_signal import draw_trace, jit  # noqa: PLC0415 - loads Numba only when something is drawn
 
+    jit.warm()
     first, stop = min(cell.start for cell in page.cells), max(cell.stop for cell in page.cells)
     shown: NDArray[np.float32] = replace(recording, samples=recording.samples[:, first:stop]).microvolts()
     if steady:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from feldsher_ehr_core.ecg import Interpretation, Wave
 
@@ -28,15 +28,16 @@ def marks(page: Page, leads: tuple[str, ...], found: Interpretation) -> list[Box
     by_lead: dict[str, list[Wave]] = defaultdict(list)
     for wave in found.waves:
         by_lead[wave.lead].append(wave)
-    strips = {k for k, cell in enumerate(page.cells) if sum(c.row == cell.row for c in page.cells) == 1}
-    strip = max(strips, default=-1) if len(leads) > 1 else -1
+    rows, of_lead = Counter(cell.row for cell in page.cells), Counter(cell.lead for cell in page.cells)
+    whole = [k for k, cell in enumerate(page.cells) if rows[cell.row] == 1]
+    numbered = whole if len(of_lead) == 1 else whole[-1:]
     out: list[Box | Path | Text] = []
     for k, cell in enumerate(page.cells):
-        together = k == strip and "global" in by_lead
-        waves = by_lead["global" if together else leads[cell.lead]]
-        out += _bands(page, cell, waves)
-        if k in strips:
-            out += _beats(page, cell, found, by_lead["global"] or waves, numbers=together or len(leads) == 1)
+        # A lead that is on the page twice is a rhythm strip the second time.
+        together = k in numbered and len(of_lead) > 1 and of_lead[cell.lead] > 1
+        out += _bands(page, cell, by_lead["global" if together else leads[cell.lead]])
+        if k in numbered:
+            out += _beats(page, cell, found, by_lead["global"])
     return out
 
 
@@ -64,17 +65,14 @@ def _bands(page: Page, cell: Cell, waves: list[Wave]) -> list[Box | Path | Text]
     return out
 
 
-def _beats(
-    page: Page, cell: Cell, found: Interpretation, waves: list[Wave], *, numbers: bool
-) -> list[Box | Path | Text]:
+def _beats(page: Page, cell: Cell, found: Interpretation, waves: list[Wave]) -> list[Box | Path | Text]:
     """Return below a row each beat's class, the interval to the next, and its PR, QRS and QT."""
     out: list[Box | Path | Text] = []
     shown = [(k, beat) for k, beat in enumerate(found.beats) if cell.start <= beat.r < cell.stop]
     of = {wave.beat: wave for wave in waves}
     y = page.row(cell.row) + (_TOP + _TALL) * page.pitch + 6.2
-    out.append(Text(page.left + 1, y, "RR ms", 1.9, rim=PAPER))
-    if numbers:
-        out.append(Text(page.left + 1, y + 3.4, "PR·QRS·QT", 1.9, rim=PAPER))
+    for at, words in ((y, "RR ms"), (y + 3.4, "PR·QRS·QT")):
+        out.append(Text(page.left + 1, at, words, 1.9, rim=PAPER))
     for (k, beat), following in zip(shown, [*shown[1:], None], strict=True):
         x = page.x(cell, beat.r)
         out.append(Text(x, y, beat.kind, 2.8, True, _KINDS[beat.kind], "middle", PAPER))
@@ -84,7 +82,7 @@ def _beats(
         if gap >= 9:
             rr = 1000 * (following[1].r - beat.r) / page.fs
             out.append(Text(x + gap / 2, y, f"{rr:.0f}", _SMALL, False, INK, "middle", PAPER))
-        if numbers and gap >= _ROOM and k in of and x > page.left + _NAMED:
+        if gap >= _ROOM and k in of and x > page.left + _NAMED:
             out.append(Text(x, y + 3.4, _intervals(of[k], page.fs), 2.0, False, INK, "middle", PAPER))
     return out
 

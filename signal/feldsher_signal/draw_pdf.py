@@ -183,7 +183,8 @@ def _meaning(used: dict[int, str]) -> str:
     """Return the map from glyphs to characters, without which words could be seen but not searched."""
     head = (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap"
-        " /CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def /CMapName /Adobe-Identity-UCS def /CMapType 2 def"
+        " /CIDSystemInfo <</Registry (Adobe) /Ordering (UCS) /Supplement 0>> def"
+        " /CMapName /Adobe-Identity-UCS def /CMapType 2 def"
         " 1 begincodespacerange <0000> <FFFF> endcodespacerange\n"
     )
     rows = [f"<{glyph:04x}> <{character.encode('utf-16-be').hex()}>" for glyph, character in sorted(used.items())]

@@ -124,7 +124,7 @@ def _put(value: int, out: NDArray[np.uint8], at: int) -> int:
 
 @kernel("i8(i4[:,::1], b1, u1[::1])")
 def words(points: NDArray[np.int32], pdf: bool, out: NDArray[np.uint8]) -> int:
-    """Write points as SVG path data ("M0 5l5-2 …", relative) or PDF operators ("0 5 m 5 3 l "); return how many bytes."""
+    """Write points as SVG path data ("M0 5l5-2 …", relative) or PDF operators ("0 5 m 5 3 l "); return bytes."""
     at, n = 0, points.shape[0]
     for i in range(n):
         begins = points[i, 2] == _MOVE

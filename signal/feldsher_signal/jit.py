@@ -30,7 +30,7 @@ _SAFE_FASTMATH = {"contract", "reassoc", "nsz"}
 _KEPT_CACHES = 4
 _entries: list[tuple[Any, str]] = []
 _lock = threading.Lock()
-_warmed = False
+_warmed = 0
 
 
 def _imported(source: str) -> set[str]:
@@ -122,14 +122,13 @@ def inner(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def warm() -> int:
-    """Compile (or load) every declared kernel once, then forbid further signatures; return how many there are."""
-    global _warmed  # noqa: PLW0603 - a process is warm or it is not
+    """Compile (or load) every kernel declared so far once, forbid it further signatures; return how many there are."""
+    global _warmed  # noqa: PLW0603 - a process has what it has
     with _lock:
-        if not _warmed:
-            for dispatcher, signature in _entries:
-                dispatcher.compile(signature)
-                dispatcher.disable_compile()
-            _warmed = True
+        for dispatcher, signature in _entries[_warmed:]:
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+            _warmed += 1
     return len(_entries)
 
 

@@ -81,6 +81,24 @@ def test_svg_of_one_and_of_many(record: Path, tmp_path: Path) -> None:
     assert (tmp_path / "many" / "p.svg").exists()
 
 
+def test_pictures_of_every_kind_and_layout(record: Path, tmp_path: Path) -> None:
+    svg, pdf = tmp_path / "a.svg", tmp_path / "a.pdf"
+    looks = ["--layout", "12x1", "--speed", 50, "--gain", 5, "--marks"]
+    assert run(record, "--json", "--svg", svg, "--pdf", pdf, *looks).exit_code == 0
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert svg.read_text().count("scale(0.01)") == 12
+    assert "50 mm/s · 5 mm/mV" in svg.read_text()
+    assert "RR ms" in svg.read_text()
+
+
+@pytest.mark.parametrize("option", [("--layout", "4x3"), ("--speed", 30), ("--gain", 7)])
+def test_a_look_that_does_not_exist_is_refused_by_name(record: Path, option: tuple[str, object]) -> None:
+    done = run(record, "--json", *option)
+    assert done.exit_code == 2
+    assert option[0] in done.stderr
+    assert not done.stdout
+
+
 def test_a_picture_that_cannot_be_written_costs_neither_result_nor_other_files(record: Path) -> None:
     done = run(record, record, "--json", "--svg", record / "below-a-file")
     assert done.exit_code == 2

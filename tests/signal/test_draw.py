@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import msgspec
+import naive_draw_trace as naive
 import numpy as np
 import pytest
 from feldsher_ehr_core.ecg import (
@@ -18,8 +19,8 @@ from feldsher_ehr_core.ecg import (
     Statement,
 )
 from feldsher_signal import draw, synth
+from feldsher_signal.draw_sheet import Path, Text, Trace
 from feldsher_signal.record import Recording
-from numpy.typing import NDArray
 
 NS = "{http://www.w3.org/2000/svg}"
 RECORDING = synth.ecg(synth.PRESETS["normal"])[0]
@@ -50,19 +51,6 @@ def _texts(svg: str) -> list[str]:
     return [element.text or "" for element in ET.fromstring(svg).iter(f"{NS}text")]  # noqa: S314 (our own)
 
 
-def _points(data: str) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Oracle: the unbroken stretches of a path as absolute points."""
-    out: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
-    for run in data.split("M")[1:]:
-        start, _, steps = run.replace("h0", "l").partition("l")
-        numbers = [int(each) for each in re.findall(r"-?\d+", steps)]
-        first = [int(each) for each in start.split()]
-        x = np.cumsum(np.array([first[0], *numbers[0::2]]))
-        y = np.cumsum(np.array([first[1], *numbers[1::2]]))
-        out.append((x, y))
-    return out
-
-
 def test_the_page_is_in_true_millimetres() -> None:
     root = ET.fromstring(draw.svg(RECORDING))  # noqa: S314
     width, height = root.attrib["width"], root.attrib["height"]
@@ -85,19 +73,36 @@ def test_layouts(layout: draw.Layout, traces: int) -> None:
 
 def test_cells_are_consecutive_in_time() -> None:
     svg = draw.svg(RECORDING, steady=False)
-    paths = re.findall(r'translate\(([\d.]+) ([\d.]+)\) scale\(0.01\)" d="([^"]*)"', svg)
+    paths = re.findall(r'translate\(([\d.]+) ([\d.]+)\) scale\(0.01\)"[^>]* d="([^"]*)"', svg)
     microvolts = RECORDING.microvolts()
     for column in range(4):
         x, _, data = paths[column]
-        assert float(x) == 10 + 62.5 * column
+        assert float(x) == 7 + 10 + 62.5 * column
         lead = RECORDING.leads.index(("I", "aVR", "V1", "V4")[column])
-        (_, y) = _points(data)[0]
-        assert abs(int(y[0]) + int(microvolts[lead, 1250 * column])) <= 1
+        _, y = naive.svg_runs(data)[0][0]
+        assert abs(y + int(microvolts[lead, 1250 * column])) <= 1
 
 
-def test_calibration_pulse_is_one_millivolt_by_a_fifth_of_a_second() -> None:
-    for gain in draw.GAINS:
-        assert f"h1.5v-{gain}h5v{gain}h1.5" in draw.svg(RECORDING, gain=gain)
+def test_a_later_start_is_drawn_from_there_and_said() -> None:
+    long = Recording(("II",), 100.0, np.arange(6000, dtype=np.int32)[None, :] % 997, (1.0,))
+    sheet = draw.paper(long, start=20.0, steady=False)
+    (trace,) = (item for item in sheet.all() if isinstance(item, Trace))
+    assert -int(trace.corners[0, 1]) == 2000 % 997
+    assert any("20 to 30 of 60 s" in item.words for item in sheet.all() if isinstance(item, Text))
+    with pytest.raises(ValueError, match="start: 60 s"):
+        draw.paper(long, start=60.0)
+
+
+@pytest.mark.parametrize("gain", draw.GAINS)
+@pytest.mark.parametrize("speed", draw.SPEEDS)
+def test_calibration_pulse_is_one_millivolt_by_a_fifth_of_a_second(speed: int, gain: int) -> None:
+    pulse = next(
+        item for item in draw.paper(RECORDING, speed=speed, gain=gain).all() if isinstance(item, Path) and not item.dash
+    )
+    for line in pulse.lines:
+        heights, places = sorted({y for _, y in line}), [x for x, y in line if y == min(y for _, y in line)]
+        assert heights[1] - heights[0] == gain
+        assert places[1] - places[0] == pytest.approx(0.2 * speed)
 
 
 def test_unconfirmed_is_stamped_unless_confirmed() -> None:
@@ -106,7 +111,7 @@ def test_unconfirmed_is_stamped_unless_confirmed() -> None:
     assert "needs physician over-read" in unsigned
     signed = draw.svg(RECORDING, confirmed="Dr <A>, 2026-11-23")
     assert "UNCONFIRMED" not in signed
-    assert "Confirmed: Dr <A>, 2026-11-23" in _texts(signed)
+    assert _texts(signed)[1:3] == ["Confirmed", "Dr <A>, 2026-11-23"]
 
 
 def test_numbers_statements_and_reasons_are_there_and_escaped() -> None:
