@@ -50,18 +50,23 @@ def _rail(x: NDArray[np.float32], a: int, b: int, middle: float, run: int) -> in
 def _rough(x: NDArray[np.float32], a: int, b: int, piece: int, half: int) -> float:
     """Return the median over pieces of the RMS of x about its moving mean."""
     pieces = max((b - a) // piece, 1)
-    found = np.empty(pieces)
+    found, part = np.empty(pieces), 1.0 / (2 * half + 1)
     for k in range(pieces):
-        lo, hi = a + k * piece, min(a + (k + 1) * piece, b)
-        total, count = 0.0, 0
-        for i in range(max(lo, a + half), min(hi, b - half)):
-            mean = 0.0
-            for j in range(i - half, i + half + 1):
-                mean += x[j]
-            d = x[i] - mean / (2 * half + 1)
-            if not math.isnan(d):
+        lo, hi = max(a + k * piece, a + half), min(a + (k + 1) * piece, b, b - half)
+        total, count, mean, gone = 0.0, 0, 0.0, True
+        for i in range(lo, hi):
+            # The running sum begins anew where a missing sample has spoilt it.
+            if gone:
+                mean = 0.0
+                for j in range(i - half, i + half):
+                    mean += x[j]
+            mean += x[i + half]
+            gone = math.isnan(mean)
+            if not gone:
+                d = x[i] - mean * part
                 total += d * d
                 count += 1
+                mean -= x[i - half]
         found[k] = math.sqrt(total / count) if count else 0.0
     ordered = np.sort(found)
     return ordered[pieces // 2]
