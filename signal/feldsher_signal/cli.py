@@ -15,7 +15,7 @@ from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
 from feldsher_signal import picture
 from feldsher_signal.draw_page import GAINS, SPEEDS
 from feldsher_signal.draw_sheet import Sheet
-from feldsher_signal.formats import FormatError, read
+from feldsher_signal.formats import FormatError, load
 from feldsher_signal.record import Recording
 
 main = typer.Typer(
@@ -27,7 +27,7 @@ _UNREADABLE = 2
 
 @main.command()
 def interpret(
-    files: Annotated[list[Path], typer.Argument(help="WFDB headers (.hea, .dat, .mat) or feldsher records.")],
+    files: Annotated[list[Path], typer.Argument(help="Recordings in any format of docs/formats.md.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,
     channel: Annotated[str | None, typer.Option(help="Interpret one lead alone: its name or its index from 0.")] = None,
     svg: Annotated[
@@ -44,7 +44,10 @@ def interpret(
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
     sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
 ) -> None:
-    """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done)."""
+    """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done).
+
+    Age and sex are those that the file says, unless the options say others.
+    """
     subject = Subject(age=age, sex=_sex(sex))
     pictures: dict[picture.Kind, Path | None] = {"svg": svg, "pdf": pdf, "png": png}
     draw = _drawing(layout, speed, gain, marks)
@@ -94,10 +97,16 @@ def _interpret(path: Path, channel: str | None, subject: Subject) -> tuple[Recor
     """Return the recording in `path` (the chosen lead alone) and its interpretation."""
     from feldsher_signal import interpret as engine  # noqa: PLC0415 - loads Numba only when a file is there to judge
 
-    recording = read(path)
+    held = load(path)
+    recording = held.recording
     if channel is not None:
         recording = recording.only(_row(recording, channel))
-    return recording, engine.interpret(recording, subject)
+    known = msgspec.structs.replace(
+        held.subject,
+        age=held.subject.age if subject.age is None else subject.age,
+        sex=held.subject.sex if subject.sex == "unknown" else subject.sex,
+    )
+    return recording, engine.interpret(recording, known)
 
 
 def _row(recording: Recording, channel: str) -> int:

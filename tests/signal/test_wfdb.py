@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feldsher_signal.formats import FormatError, read, wfdb
+from feldsher_signal.formats import FormatError, load, read, wfdb
 from feldsher_signal.record import MISSING
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -97,6 +97,45 @@ def test_signals_that_are_not_volts_are_left_out(tmp_path: Path) -> None:
         read(path)
 
 
+def test_skew_is_undone_and_still_in_the_checksum(tmp_path: Path) -> None:
+    content = np.array([[1, 9], [2, 10], [3, 11], [4, 12]], "<i2").tobytes()
+    path = _record(tmp_path, "r 2 500 4\na.dat 16:1 1000 16 0 1 10 0 I\na.dat 16 1000 16 0 9 42 0 II\n", a=content)
+    assert read(path).samples.tolist() == [[2, 3, 4, int(MISSING)], [9, 10, 11, 12]]
+    path.write_text(path.read_text().replace("500 4", "500 3"))
+    assert read(path).samples.tolist() == [[2, 3, 4], [9, 10, 11]]
+
+
+def test_signals_at_another_rate_are_left_out_by_name(tmp_path: Path) -> None:
+    content = np.array([1, 2, 10, 20, 7, 3, 4, 30, 40, 8], "<i2").tobytes()
+    path = _record(
+        tmp_path,
+        "r 3 100 2\na.dat 16x2 200 16 0 1 0 0 I\na.dat 16x2 200 16 0 1 0 0 II\na.dat 16 1 16 0 1 0 0 P\n",
+        a=content,
+    )
+    held = load(path)
+    assert held.recording.samples.tolist() == [[1, 2, 3, 4], [10, 20, 30, 40]]
+    assert (held.recording.fs, held.left_out) == (200.0, ("P",))
+
+
+@pytest.mark.parametrize(
+    ("comments", "age", "sex"),
+    [
+        ("# 69 M 1085 1629 x1\n# Aldomet, Inderal\n", 69, "male"),
+        ("#Age: 30  Sex: F\n", 30, "female"),
+        ("#<age>: 51\n#<sex>: F\n#<diagnoses>:\n", 51, "female"),
+        ("# Age: NaN\n# Sex: Male\n", None, "male"),
+        ("# age: 300\n# sex: unknown\n", None, "unknown"),
+        ("# Jane Doe, 44 years, a patient of sex: and age\n", None, "unknown"),
+        ("", None, "unknown"),
+    ],
+)
+def test_age_and_sex_of_the_comments_and_nothing_else(tmp_path: Path, comments: str, age: int | None, sex: str) -> None:
+    path = _record(tmp_path, "r 1\na.dat 16\n" + comments, a=b"\1\0")
+    held = load(path)
+    assert (held.subject.age, held.subject.sex) == (age, sex)
+    assert "Jane" not in repr(held)
+
+
 GOOD = "r 1 500 2\na.dat 16 1000/mV 16 0 1 3 0 II\n"
 
 
@@ -107,14 +146,21 @@ GOOD = "r 1 500 2\na.dat 16 1000/mV 16 0 1 3 0 II\n"
         ("r\n", "line 1, number of signals"),
         ("r x\n", "line 1, number of signals"),
         ("r 0\n", "line 1, number of signals: 0 is not between"),
-        ("r/2 1 500 2\n", "several segments"),
+        ("r/2 1 500 2\n", "line 1: 2 segments are announced, 0 described"),
+        ("r/x 1 500 2\n", "line 1, record name: 'r' has no number of segments"),
+        ("r/1 1 500 2\ns\n", "line 2, segment"),
+        ("r 300 500 2\n", "line 1, number of signals: 300 is not between"),
+        ("r 256 500 999999999\n", "line 1, number of samples: 999999999 are more than is read"),
         ("r 1 fast 2\n", "line 1, sampling frequency"),
         ("r 1 0 2\n", "line 1, sampling frequency"),
         ("r 1 500 many\n", "line 1, number of samples"),
         ("r 2 500 2\na.dat 16\n", "line 2: 2 signals are announced, 1 described"),
-        (GOOD.replace(" 16 1000", " 310 1000"), "line 2, format: 310 is not read"),
+        (GOOD.replace(" 16 1000", " 516 1000"), "line 2, format: 516 is not read"),
+        (GOOD.replace(" 16 1000", " 0 1000"), "line 2, format: 0 is not read"),
+        (GOOD.replace("a.dat 16 1000", "~ 0 1000"), "format: a record without segments"),
+        (GOOD.replace("1000/mV", "1e-90/mV"), "signal 'II', gain: 1e[+]93 µV per unit is no resolution"),
         (GOOD.replace(" 16 1000", " x 1000"), "line 2, format"),
-        (GOOD.replace(" 16 1000", " 16:3 1000"), "line 2, skew"),
+        (GOOD.replace(" 16 1000", " 16:999999 1000"), "line 2, skew"),
         (GOOD.replace(" 16 1000", " 16x0 1000"), "line 2, samples per frame"),
         (GOOD.replace("1000/mV", "big"), "line 2, gain: 'big'"),
         (GOOD.replace(" 3 0 II", " x 0 II"), "line 2, checksum"),

@@ -1,38 +1,39 @@
-"""Cardiographs' and hospitals' formats, through ecgdatakit: SCP-ECG, HL7 aECG, DICOM, EDF, GE MUSE and Philips XML.
+"""Cardiographs' and hospitals' formats, through ecgdatakit: SCP-ECG, HL7 aECG, DICOM, GE MUSE and Philips XML.
 
-Only waveform, lead names, sampling rate and scale come through this door: names, identifiers, dates, diagnoses and
-comments of a file never leave this module. What ecgdatakit is unsure of is refused rather than guessed: a wrong
-checksum, a lead without a unit, leads of different length, limb leads that contradict Einthoven's law. Formats never
-tested against a sample (tests/signal/test_foreign.py) are refused by name.
+Only waveform, lead names, sampling rate, scale, filters and the person's age, sex and pacemaker come through this door:
+names, identifiers, dates, diagnoses and comments of a file never leave this module. What ecgdatakit is unsure of is
+refused rather than guessed: a wrong checksum, a lead without a unit, leads of different length, limb leads that
+contradict Einthoven's law. Before ecgdatakit sees a file, what it claims is checked (scp_guard.py, xml_guard.py …).
+Formats never tested against a sample (tests/signal/test_foreign.py) are refused by name.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal.formats import lead
+from feldsher_signal.formats import content, dicom_guard, lead, scp_guard, source, xml_guard
+from feldsher_signal.formats.content import Content, Filters
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import MISSING, Recording
 
 if TYPE_CHECKING:
     from ecgdatakit import ECGRecord, Lead
 
-_MAX_BYTES = 256 << 20
-_PARSERS = {
-    "SCPECGParser": "SCP-ECG",
-    "HL7aECGParser": "HL7 aECG",
-    "DICOMWaveformParser": "DICOM",
-    "EDFParser": "EDF",
-    "GEMuseXMLParser": "GE MUSE XML",
-    "SierraXMLParser": "Philips Sierra XML",
+_PARSERS: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "SCPECGParser": ("SCP-ECG", scp_guard.checked),
+    "HL7aECGParser": ("HL7 aECG", xml_guard.checked),
+    "DICOMWaveformParser": ("DICOM", dicom_guard.checked),
+    "GEMuseXMLParser": ("GE MUSE XML", xml_guard.checked),
+    "SierraXMLParser": ("Philips Sierra XML", xml_guard.checked),
 }
 _MICROVOLTS = {"uv": 1.0, "µv": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}
-# The lowest code of a 16-bit file is what cardiographs write where there is no signal (EDF of AliveCor: the padding).
+# The lowest code of 16 bits is what cardiographs write where there is no signal.
 _INVALID = -32768.0
 _CALIBRATION_UV = 1000.0
 # Limb leads computed by the device differ by rounding; wrongly decoded ones by far more.
@@ -40,62 +41,78 @@ _EINTHOVEN_UV = 60.0
 
 
 def read(path: str | Path) -> Recording:
-    """Return the recording of a foreign file, told by its content; FormatError names the field or what is missing."""
+    """Return the recording alone, as `load` does."""
+    return load(path).recording
+
+
+def load(path: str | Path) -> Content:
+    """Return what a foreign file says, told by its content; FormatError names the field or what is missing."""
     path = Path(path)
-    record = _parse(path)
+    record, name = _parse(path)
     if not record.leads:
         raise FormatError(path, "leads", "the file holds no electrocardiogram")
     if len({(each.sampling_rate, len(each.samples)) for each in record.leads}) > 1:
         raise FormatError(path, "leads", "leads of different length or sampling rate are not read")
-    fs = float(record.leads[0].sampling_rate)
-    if not fs > 0:
-        raise FormatError(path, "sampling rate", f"{fs} is not one")
+    if any(each.annotations.get("sample_skew_ms") for each in record.leads):
+        raise FormatError(path, "leads", "skewed leads are not read")
+    fs = source.checked_fs(path, "sampling rate", _rate(record))
+    source.checked_size(path, "leads", len(record.leads), len(record.leads[0].samples))
     scale = tuple(_scale(path, each) for each in record.leads)
     samples = np.stack([_whole(path, each) for each in record.leads])
     samples = samples[:, : _without_calibration(samples, scale)]
     if not samples.size:
         raise FormatError(path, "samples", "the file holds none")
-    baseline = tuple(round(-each.offset / each.resolution) for each in record.leads)
+    baseline = tuple(_zero(path, each) for each in record.leads)
     recording = lead.twelve(Recording(lead.names(each.label for each in record.leads), fs, samples, scale, baseline))
     _einthoven(path, recording)
-    return recording
+    person, said = record.patient, record.recording.acquisition.filters
+    filters = Filters(content.hertz(said.highpass), content.hertz(said.lowpass), content.hertz(said.notch))
+    return Content(recording, content.subject(person.age, person.sex, person.has_pacemaker), filters, name)
 
 
-def _parse(path: Path) -> ECGRecord:
+def _parse(path: Path) -> tuple[ECGRecord, str]:
     try:
         from ecgdatakit import ChecksumWarning, ECGDataKitError, FileParser  # noqa: PLC0415 (an optional extra)
     except ImportError:
         raise FormatError(path, "format", "is not WFDB or .fecg; others need `pip install feldsher[formats]`") from None
-    name = _detect(path)
+    name, guard = _detect(path)
+    guard(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", ChecksumWarning)
-            return FileParser.parse(path, auto_scale=False)
-    except (ECGDataKitError, ChecksumWarning, ImportError, OSError) as error:
+            return FileParser.parse(path, auto_scale=False), name
+    except (ECGDataKitError, ChecksumWarning, ImportError, OSError, ArithmeticError, MemoryError) as error:
         # What a decoder stumbled over may be a name: of foreign causes only the kind is told.
         what = str(error) if error.__cause__ is None else f"cannot be decoded ({type(error.__cause__).__name__})"
         raise FormatError(path, name, what) from None
 
 
-def _detect(path: Path) -> str:
-    """Return the name of the file's format; FormatError where it is none of ours."""
+def _detect(path: Path) -> tuple[str, Callable[[Path], object]]:
+    """Return the name of the file's format and what checks it first; FormatError where it is none of ours."""
     from ecgdatakit import FileParser  # noqa: PLC0415 (an optional extra)
 
+    source.start(path, 1)
     try:
-        size = path.stat().st_size
         detected = FileParser.detect_format(path)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         found = cast("dict[str, object] | None", detected)
-    except OSError as error:
-        raise FormatError(path, "file", error.strerror or str(error)) from error
-    if size > _MAX_BYTES:
-        raise FormatError(path, f"byte {_MAX_BYTES}", "no cardiogram is this long")
+    except (OSError, ValueError, RecursionError) as error:
+        raise FormatError(path, "byte 0", f"no format can be told ({type(error).__name__})") from None
     if found is None:
         raise FormatError(path, "byte 0", "no format known here")
-    name = _PARSERS.get(str(found["parser"]))
-    if name is None:
+    known = _PARSERS.get(str(found["parser"]))
+    if known is None:
         raise FormatError(path, "format", f"{found['name']} is not read: it was never tested on a sample")
-    return name
+    return known
+
+
+def _rate(record: ECGRecord) -> float:
+    """Return the samples per second; of DICOM as written, ecgdatakit rounds it."""
+    said = cast("dict[str, list[dict[str, float]]]", record.raw_metadata)  # pyright: ignore[reportUnknownMemberType]
+    groups = said.get("multiplex_groups") or []
+    rounded = float(record.leads[0].sampling_rate)
+    exact = [float(group["sampling_frequency"]) for group in groups]
+    return next((rate for rate in exact if round(rate) == rounded), rounded)
 
 
 def _scale(path: Path, each: Lead) -> float:
@@ -103,7 +120,15 @@ def _scale(path: Path, each: Lead) -> float:
     unit = _MICROVOLTS.get(each.resolution_unit.strip().lower())
     if unit is None or not np.isfinite(each.resolution) or each.resolution == 0:
         raise FormatError(path, f"lead {each.label!r}", f"has no scale in volts ({each.resolution_unit!r})")
-    return each.resolution * unit
+    return source.checked_scale(path, f"lead {each.label!r}", each.resolution * unit)
+
+
+def _zero(path: Path, each: Lead) -> int:
+    """Return the unit that means 0 µV."""
+    zero = -each.offset / each.resolution
+    if not abs(zero) < 1 << 30:
+        raise FormatError(path, f"lead {each.label!r}", "its baseline is far from its samples")
+    return round(zero)
 
 
 def _whole(path: Path, each: Lead) -> NDArray[np.int32]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,7 +11,15 @@ from feldsher_ehr_core.ecg import STANDARD_LEADS
 from feldsher_signal.record import MISSING, Recording
 
 _DERIVED = ("III", "aVR", "aVL", "aVF")
-_STANDARD = {name.lower(): name for name in STANDARD_LEADS}
+_OTHER = ("V7", "V8", "V9", "V3R", "V4R", "V5R", "V6R", "X", "Y", "Z", "-aVR", "MLII")
+KNOWN = (*STANDARD_LEADS, *_OTHER)
+"""The leads that have a standard name."""
+_STANDARD = {name.lower(): name for name in KNOWN}
+# EDF+ ("ECG V1"), cardiographs ("Lead I", "EKG II") and ISO/IEEE 11073-10102 ("MDC_ECG_LEAD_AVR").
+_PREFIX = re.compile(r"(?:mdc_ecg_lead_|e[ck]g[\s_-]*lead[\s_-]+|e[ck]g[\s_-]+|lead[\s_-]+)(?=\S)", re.IGNORECASE)
+_HEART = re.compile(r"(?:e[ck]g|lead|ml)", re.IGNORECASE)
+# The standard texts of EDF for signals in volts that are no electrocardiogram.
+_NOT_HEART = re.compile(r"(?:eeg|eog|emg|erg|meg|mcg|ep|nc|resp|ppg|pleth|abp|art|cvp)\b", re.IGNORECASE)
 
 
 def names(written: Iterable[str]) -> tuple[str, ...]:
@@ -20,8 +29,7 @@ def names(written: Iterable[str]) -> tuple[str, ...]:
     """
     out: list[str] = []
     for position, raw in enumerate(written):
-        stripped = raw.strip()
-        name = _STANDARD.get(stripped.lower(), stripped) or f"ch{position + 1}"
+        name = standard(raw) or f"ch{position + 1}"
         count = 1
         unique = name
         while unique in out:
@@ -29,6 +37,20 @@ def names(written: Iterable[str]) -> tuple[str, ...]:
             unique = f"{name}#{count}"
         out.append(unique)
     return tuple(out)
+
+
+def standard(written: str) -> str:
+    """Return a lead's name in its standard spelling ("MDC_ECG_LEAD_AVR": "aVR"), any other as it is."""
+    stripped = " ".join("".join(letter if letter.isprintable() else " " for letter in written).split())
+    short = _PREFIX.sub("", stripped, count=1) if _PREFIX.match(stripped) else stripped
+    return _STANDARD.get(short.lower(), stripped)
+
+
+def cardiac(written: Iterable[str]) -> list[bool]:
+    """Return which signals in volts are the electrocardiogram: those named so, else all not named otherwise."""
+    labels = [label.strip() for label in written]
+    named = [standard(label).lower() in _STANDARD or _HEART.match(label) is not None for label in labels]
+    return named if any(named) else [_NOT_HEART.match(label) is None for label in labels]
 
 
 def twelve(recording: Recording) -> Recording:
