@@ -18,11 +18,18 @@ BeatKind = Literal["N", "S", "V", "F", "Q"]
 
 Sex = Literal["male", "female", "unknown"]
 
+Severity = Literal["normal", "note", "borderline", "abnormal", "urgent"]
+"""How much a statement weighs; an alarm is the statement's own `critical`."""
+
+
+YEAR_DAYS = 365.25
+
 
 class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     """What an interpretation may know of a person: never who they are.
 
-    `age` in years; what depends on a missing age or sex is withheld, and that is said.
+    `age` in years, `age_days` in days where it is known so finely (small children); what depends on a missing age or
+    sex is withheld, and that is said.
     """
 
     age: int | None = None
@@ -30,6 +37,20 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     pacemaker: bool | None = None
     pregnant: bool | None = None
     qt_drugs: bool | None = None
+    age_days: int | None = None
+
+    @property
+    def days(self) -> int | None:
+        """The age in days: as given, or that of the birthday; None for an infant whose age is given in years."""
+        if self.age_days is not None:
+            return self.age_days
+        return int(self.age * YEAR_DAYS) if self.age else None
+
+    def whole(self) -> Subject:
+        """Return the subject with the age in years that follows from one in days alone."""
+        if self.age is not None or self.age_days is None:
+            return self
+        return msgspec.structs.replace(self, age=int(self.age_days / YEAR_DAYS))
 
 
 class LeadQuality(msgspec.Struct, frozen=True):
@@ -172,11 +193,24 @@ class Statement(msgspec.Struct, frozen=True):
     critical: bool = False
 
 
+class About(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What stands behind a statement's code: its kind, its weight, the source of its rule.
+
+    `rule_only`: fewer than 20 recordings with it were there to test the rule, so its score is graded, not calibrated.
+    """
+
+    category: str
+    severity: Severity
+    source: str
+    rule_only: bool = False
+
+
 class Interpretation(msgspec.Struct, frozen=True, omit_defaults=True):
     """A proposal: everything an engine says of one recording, unconfirmed until a doctor signs.
 
     `engine`: name and version; `fs`: samples per second; `samples`: per lead; `scores`: 0 to 1 for every code that the
-    engine judges, stated or not, and the superclasses NORM, MI, STTC, CD, HYP; `matrix`: the usable leads.
+    engine judges, stated or not, and the superclasses NORM, MI, STTC, CD, HYP; `matrix`: the usable leads;
+    `minnesota`: Minnesota codes such as `7-2-1`; `about`: by code of each statement.
     """
 
     engine: str
@@ -192,3 +226,30 @@ class Interpretation(msgspec.Struct, frozen=True, omit_defaults=True):
     scores: dict[str, float]
     conclusion: str
     matrix: dict[str, LeadMatrix] = {}
+    minnesota: tuple[str, ...] = ()
+    about: dict[str, About] = {}
+
+
+class Change(msgspec.Struct, frozen=True):
+    """A measurement that changed by more than repeated recordings of an unchanged heart do (`limit`)."""
+
+    what: str
+    before: float | None
+    after: float | None
+    limit: float
+    source: str
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A recording beside an earlier one: statements new, resolved and kept (codes), measurements changed.
+
+    `critical`: something new is alarmed; `notes`: what limits the comparison.
+    """
+
+    new: tuple[str, ...]
+    resolved: tuple[str, ...]
+    kept: tuple[str, ...]
+    changed: tuple[Change, ...]
+    critical: bool
+    notes: tuple[str, ...]
+    conclusion: str

@@ -6,49 +6,41 @@ from dataclasses import replace
 
 from feldsher_ehr_core.ecg import Statement
 
-from feldsher_signal import conduction, infarct, repolarisation, rhythm, signs, voltage
+from feldsher_signal import (
+    atria,
+    conduction,
+    electrolytes,
+    elevation,
+    infarct,
+    qt,
+    repolarisation,
+    reversal,
+    rhythm,
+    sgarbossa,
+    signs,
+    voltage,
+)
+from feldsher_signal.conflicts import settle
 from feldsher_signal.findings import Findings, Verdict, both, either, grade
+from feldsher_signal.paediatric import is_child
 from feldsher_signal.registry import FIRST, LAST, REGISTRY, SUPERCLASSES
 
-_FORM = ("LVH", "VCLVH", "IMI", "ASMI", "AMI", "ALMI", "LMI", "QWAVE", "STE_", "STEMI", "STD_", "INVT", "NDT", "IVCD")
-"""What only normally conducted beats can show: statements of form, from voltage, Q waves, ST and T."""
-SUPPRESSED: dict[str, tuple[str, ...]] = {
-    "CLBBB": _FORM,
-    "CRBBB": ("STEMI", "INVT", "NDT", "RVH", "IVCD"),
-    "IVCD": ("STEMI", "STD_"),
-    "PACE": _FORM,
-    "LVH": ("STEMI", "STD_", "INVT", "ISC_"),
-    "VCLVH": ("STEMI",),
-    "AFIB": ("1AVB", "LAO/LAE", "RAO/RAE", "WPW"),
-    "VTAC": ("SR", "SBRAD", "STACH"),
-    "LAFB": ("LAD",),
-    "LPFB": ("RAD", "LMI"),
-    "WPW": ("IMI", "ASMI", "AMI", "ALMI", "LMI", "QWAVE", "IVCD", "CLBBB", "ILBBB"),
-}
-"""What a statement takes away from others, because it explains what they would be stated from: AHA/ACCF/HRS 2009 parts
-III–VI (no hypertrophy by voltage and no infarct by Q in left bundle branch block, secondary ST–T changes)."""
-DISORDERED = ("VFIB", "WCT")
-"""Without organised complexes, or without knowing where they come from, nothing is said of their form."""
-REVERSED_HIDES = (
-    "LAD",
-    "RAD",
-    "XAD",
-    "LAFB",
-    "LPFB",
-    "IMI",
-    "LMI",
-    "QWAVE",
-    "STE_",
-    "STEMI",
-    "INVT",
-    "STD_",
-    "RVH",
-    "ISC_",
+RULES = (
+    signs,
+    reversal,
+    rhythm,
+    conduction,
+    voltage,
+    atria,
+    qt,
+    elevation,
+    repolarisation,
+    sgarbossa,
+    electrolytes,
+    infarct,
 )
-"""Not stated when limb electrodes seem to be in each other's place."""
-KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE"))
-"""What is still said when complexes are disordered."""
-BENIGN = frozenset(("SR", "SARRH", *LAST))
+"""Each judges the findings by itself; conflicts are settled afterwards."""
+BENIGN = frozenset((*(c for c, e in REGISTRY.items() if e.severity in ("normal", "note")), *LAST))
 """Statements beside which an ECG is still normal."""
 ATHLETE = 50.0
 """A sinus rate of 50 and more is read as normal: normal limits of resting rate, Mason 2007 and Spodick 1992 (50–90)."""
@@ -56,37 +48,26 @@ ATHLETE = 50.0
 
 def verdicts(f: Findings) -> list[Verdict]:
     """Return every rule's verdict, conflicts settled."""
-    found = [*signs.judge(f), *rhythm.judge(f), *conduction.judge(f), *voltage.judge(f)]
-    found += [*repolarisation.judge(f), *infarct.judge(f)]
-    found = _settle(found)
-    found.append(_ischaemia(found))
+    found = [v for rules in RULES for v in rules.judge(f)]
+    found = settle(found)
+    found = _ischaemia(found)
     found.append(_normal(f, found))
     return found
 
 
-def _settle(found: list[Verdict]) -> list[Verdict]:
-    """Take back what other statements explain, and lower its score."""
-    hidden: dict[str, str] = {}
-    for v in found:
-        if v.stated:
-            for code in SUPPRESSED.get(v.code, ()):
-                hidden.setdefault(code, v.code)
-            if v.code in ("REVARM", "REVLEG"):
-                hidden |= dict.fromkeys(REVERSED_HIDES, v.code)
-            if v.code in DISORDERED:
-                hidden |= dict.fromkeys((c for c in REGISTRY if c not in KEPT and c != v.code), v.code)
-    return [replace(v, stated=False, critical=False, score=0.4 * v.score) if v.code in hidden else v for v in found]
-
-
-def _ischaemia(found: list[Verdict]) -> Verdict:
+def _ischaemia(found: list[Verdict]) -> list[Verdict]:
+    """Return ischaemia: of the territory that shows it best, or of none where depression and inversion lie apart."""
     by = {v.code: v for v in found}
     down, inverted = by.get("STD_"), by.get("INVT")
-    score = either([0.7 * v.score for v in (down, inverted) if v is not None])
-    if down is None or inverted is None:
-        return Verdict("ISC_", score)
+    places = [by[code] for code in repolarisation.TERRITORIES if code in by]
+    best = max(places, key=lambda v: v.score, default=None)
+    if down is None or inverted is None or best is None:
+        return found
     together = down.stated and inverted.stated
-    score = max(score, both(down.score, inverted.score))
-    return Verdict("ISC_", score, together, (*down.because, *inverted.because), "possible")
+    score = max(either([0.7 * down.score, 0.7 * inverted.score]), both(down.score, inverted.score))
+    local = together and best.score >= 0.5
+    whole = Verdict("ISC_", score, together and not local, (*down.because, *inverted.because), "possible")
+    return [*(replace(v, stated=True) if local and v is best else v for v in found), whole]
 
 
 def _normal(f: Findings, found: list[Verdict]) -> Verdict:
@@ -101,6 +82,8 @@ def _normal(f: Findings, found: list[Verdict]) -> Verdict:
     calm = f.measured.rate is not None and f.measured.rate >= ATHLETE
     sinus = any(v.code == "SR" or (v.code == "SBRAD" and calm) for v in found if v.stated)
     stated = f.twelve and sinus and not any(v.stated and v.code != "SBRAD" for v in others)
+    # A child's rate, intervals, axis and voltage are judged by tables where they hold.
+    stated = stated and (f.limits is not None or not is_child(f.subject))
     because = (f"sinus rhythm of {ATHLETE:.0f}–100/min, no rule of another statement met",)
     return Verdict("NORM", left if f.r.shape[0] >= 3 else 0.0, stated, because, "probable")
 
@@ -134,11 +117,18 @@ def statements(found: list[Verdict]) -> tuple[Statement, ...]:
     )
 
 
+def _words(s: Statement) -> str:
+    """Return a statement as a sentence; what was not judged is named."""
+    if s.code in ("PEDNA", "AGESEX"):
+        return f"{s.text}: {', '.join(s.because[1:])}"
+    return f"{s.text}{'' if s.certainty == 'definite' else f' ({s.certainty})'}"
+
+
 def conclusion(said: tuple[Statement, ...], quality_usable: bool) -> str:
     """Return one paragraph: the statements as sentences; always unconfirmed until a doctor signs."""
     if not quality_usable:
         return "Not interpretable: no usable lead. Unconfirmed."
-    words = [f"{s.text}{'' if s.certainty == 'definite' else f' ({s.certainty})'}" for s in said if s.code not in LAST]
+    words = [_words(s) for s in said if s.code != "PACENA"]
     return (". ".join(words) + ". " if words else "") + "Unconfirmed."
 
 

@@ -12,7 +12,12 @@ import numpy as np
 from feldsher_ehr_core.ecg import BeatKind, LeadMatrix, Measurements, Quality, Subject
 from numpy.typing import NDArray
 
+from feldsher_signal.paediatric import Limits, limits
+
 Certainty = Literal["definite", "probable", "possible"]
+
+
+_GRADES: tuple[Certainty, ...] = ("possible", "probable", "definite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,18 @@ class Findings:
     @property
     def p_share(self) -> float:
         """The share of normal beats with a P wave."""
-        usual = np.array([kind == "N" for kind in self.kinds], np.bool_)
-        return float(self.p_seen[usual].mean()) if usual.any() else 0.0
+        usual = [seen for kind, seen in zip(self.kinds, self.p_seen.tolist(), strict=True) if kind == "N"]
+        return sum(usual) / len(usual) if usual else 0.0
+
+    @property
+    def limits(self) -> Limits | None:
+        """The normal limits of a child's age; None for adults."""
+        return limits(self.subject)
+
+    @property
+    def aged(self) -> bool:
+        """Whether both age and sex are known."""
+        return self.subject.age is not None and self.subject.sex != "unknown"
 
     def has(self, *leads: str) -> bool:
         """Whether all of these leads were measured."""
@@ -80,6 +95,14 @@ def both(*scores: float) -> float:
 def either(scores: Iterable[float]) -> float:
     """Return the score of any: the strongest, 0 of none."""
     return max(scores, default=0.0)
+
+
+def judged(
+    code: str, score: float, because: tuple[str, ...], at_most: Certainty = "definite", critical: bool = False
+) -> Verdict:
+    """Return the verdict that a score of 0.5 and more states, its certainty from the score (0.65, 0.85), capped."""
+    place = min(2 if score > 0.85 else 1 if score > 0.65 else 0, _GRADES.index(at_most))
+    return Verdict(code, score, score >= 0.5, because, _GRADES[place], critical and score >= 0.5)
 
 
 def mv(uv: float) -> str:

@@ -17,9 +17,11 @@ from feldsher_signal import (
     matrix,
     measure,
     median,
+    minnesota,
     presence,
     qrs,
     quality,
+    registry,
     rhythm,
 )
 from feldsher_signal.findings import Findings
@@ -55,7 +57,7 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
         raise ValueError(f"fs: {recording.fs:g} samples per second is outside {FS_RANGE[0]:g} to {FS_RANGE[1]:g}")
     if not recording.leads or recording.n < 1:
         raise ValueError("samples: the recording is empty")
-    subject = subject or Subject()
+    subject = (subject or Subject()).whole()
     x = recording.microvolts()
     seen = quality.look(x, recording.fs)
     said = quality.report(seen, recording.leads, recording.n)
@@ -191,4 +193,6 @@ def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Inter
         scores=criteria.scores(found),
         conclusion=criteria.conclusion(stated, said.usable),
         matrix=dict(f.matrix),
+        minnesota=minnesota.codes(f, found),
+        about={s.code: registry.about(s.code) for s in stated},
     )

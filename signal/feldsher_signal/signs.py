@@ -1,8 +1,9 @@
-"""What is said before any finding: leads off, noise, electrodes in each other's place; and what was not judged."""
+"""What is said before any finding: leads off and noise; and what was not judged."""
 
 from __future__ import annotations
 
-from feldsher_signal.findings import Findings, Verdict, both, grade
+from feldsher_signal.findings import Findings, Verdict
+from feldsher_signal.paediatric import is_child, unjudged
 
 SPIKE_FS = 1000.0
 """Pacing spikes of 0.1–2 ms need 1000 samples a second and more: IEC 60601-2-25."""
@@ -10,7 +11,7 @@ SPIKE_FS = 1000.0
 
 def judge(f: Findings) -> list[Verdict]:
     """Return the verdicts on the recording itself."""
-    return [*_quality(f), *_reversal(f), *_unjudged(f)]
+    return [*_quality(f), *_unjudged(f)]
 
 
 def _quality(f: Findings) -> list[Verdict]:
@@ -31,37 +32,36 @@ def _quality(f: Findings) -> list[Verdict]:
     return out
 
 
-def _reversal(f: Findings) -> list[Verdict]:
-    """Arms: I is upside down while V6 is not (else dextrocardia); right arm and leg: I, II and III are."""
-    if not f.has("I", "II", "III", "aVR", "V5", "V6"):
-        return []
-    one, two, three, avr, v6 = (f.matrix[name] for name in ("I", "II", "III", "aVR", "V6"))
-    p_known = f.p_share > 0.5
-    down = both(
-        grade(one.qrs_area, 0.0, -3.0), grade(one.p if p_known else one.t, -20.0, -8.0), grade(one.t, 0.0, -30.0)
-    )
-    up = both(
-        grade(avr.qrs_area, 0.0, 3.0), grade(v6.qrs_area, 0.0, 3.0), grade(avr.p if p_known else avr.t, 0.0, 10.0)
-    )
-    leg = both(down, grade(two.qrs_area, 0.0, -3.0), grade(two.p, -20.0, -8.0), grade(three.qrs_area, 0.0, -3.0))
-    arm = both(down, up, 1 - leg)
-    text = (f"I: P {one.p:.0f} µV, QRS area {one.qrs_area:.1f} µVs, T {one.t:.0f} µV", f"aVR: P {avr.p:.0f} µV")
-    return [
-        Verdict("REVARM", arm, arm > 0.5, text, "possible"),
-        Verdict("REVLEG", both(leg, up), both(leg, up) > 0.5, text, "possible"),
-    ]
-
-
 def _unjudged(f: Findings) -> list[Verdict]:
     out: list[Verdict] = []
     if f.subject.pacemaker and f.measured.qrs is not None and f.measured.qrs >= 120:
         out.append(Verdict("PACE", 0.9, True, ("pacemaker known", f"QRS {f.measured.qrs:.0f} ms"), "probable"))
     if f.fs < SPIKE_FS:
         out.append(Verdict("PACENA", 1.0, True, (f"{f.fs:g} samples per second",), "definite"))
-    if f.subject.age is not None and f.subject.age < 18:
-        out.append(Verdict("PEDNA", 1.0, True, (f"age {f.subject.age}",), "definite"))
-    if f.has("V1", "V2") and (f.subject.age is None or f.subject.sex == "unknown"):
-        unknown = [n for n, gone in (("age", f.subject.age is None), ("sex", f.subject.sex == "unknown")) if gone]
-        text = ("ST elevation in V2–V3", "left ventricular voltage", "QTc limit")
-        out.append(Verdict("AGESEX", 1.0, True, (f"{' and '.join(unknown)} not given", *text), "definite"))
+    young = unjudged(f.subject)
+    if young:
+        days = f.subject.age_days
+        age = f"age {f.subject.age} y" if days is None else f"age {days} days"
+        out.append(Verdict("PEDNA", 1.0, True, (age, *young), "definite"))
+    gone = withheld(f)
+    if gone:
+        unknown = " and ".join(
+            n for n, lost in (("age", f.subject.age is None), ("sex", f.subject.sex == "unknown")) if lost
+        )
+        out.append(Verdict("AGESEX", 1.0, True, (f"{unknown} not given", *gone), "definite"))
     return out
+
+
+def withheld(f: Findings) -> tuple[str, ...]:
+    """Return what is not judged, or judged only roughly, because the age or the sex was not given."""
+    age, sex = f.subject.age is None, f.subject.sex == "unknown"
+    if is_child(f.subject):
+        return ("limits of one sex (the wider of both are taken)",) if sex else ()
+    parts = (
+        (age and f.r.shape[0] > 0, "limits of children (an adult's are taken)"),
+        (age and f.has("V1", "V5", "V6"), "Sokolow-Lyon"),
+        (sex and f.has("aVL", "V3"), "Cornell, Peguero-Lo Presti"),
+        ((age or sex) and (f.has("V2") or f.has("V3")), "ST elevation in V2–V3"),
+        (sex and f.measured.qt is not None, "limit of QTc"),
+    )
+    return tuple(words for lost, words in parts if lost)

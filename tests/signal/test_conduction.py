@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from feldsher_ehr_core.ecg import Measurements
 from feldsher_signal import conduction
-from patients import changed, codes, findings, interpreted, verdict
+from patients import HEALTHY, changed, codes, findings, interpreted, verdict
 
 
 def measured(pr: float | None = 160.0, qrs: float = 90.0, axis: float | None = 50.0) -> Measurements:
@@ -43,6 +43,41 @@ def test_bundle_branch_blocks_need_width() -> None:
     plain = conduction.judge(findings(measured=measured(qrs=140)))
     assert verdict(plain, "IVCD").stated
     assert not verdict(plain, "CRBBB").stated
+
+
+def test_incomplete_blocks_are_narrower() -> None:
+    right = {
+        "V1": changed("V1", r=150, s=-300, r2=700, peak_ms=16, rpt_ms=80),
+        "I": changed("I", s=-200, s_ms=60),
+    }
+    for qrs, code, certainty in ((112, "IRBBB", "definite"), (103, "IRBBB", "possible"), (121, "CRBBB", None)):
+        found = [v for v in conduction.judge(findings(right, measured(qrs=qrs))) if v.stated and "RBBB" in v.code]
+        assert [v.code for v in found] == [code]
+        assert certainty in (None, found[0].certainty)
+
+
+@pytest.mark.parametrize(("qrs", "certainty"), [(125.0, "probable"), (142.0, "definite")])
+def test_strict_left_bundle_branch_block(qrs: float, certainty: str) -> None:
+    left = {
+        "V1": changed("V1", r=50.0, s=-1500.0),
+        **{x: changed(x, q=0.0, s=0.0, peak_ms=75.0, qrs_area=60.0) for x in ("I", "V5", "V6")},
+    }
+    found = verdict(conduction.judge(findings(left, measured(qrs=qrs))), "CLBBB")
+    assert (found.stated, found.certainty) == (True, certainty)
+
+
+@pytest.mark.parametrize(
+    ("pr", "qrs", "slur", "stated"),
+    [(100, 124, 48, True), (100, 124, 20, False), (100, 90, 48, False), (160, 124, 48, False)],
+)
+def test_preexcitation_needs_all_three(pr: float, qrs: float, slur: float, stated: bool) -> None:
+    slow = {x: changed(x, slur_ms=slur) for x in HEALTHY}
+    assert verdict(conduction.judge(findings(slow, measured(pr=pr, qrs=qrs))), "WPW").stated == stated
+
+
+def test_short_pr_and_indeterminate_axis_are_notes() -> None:
+    found = conduction.judge(findings(measured=measured(pr=110.0, axis=None)))
+    assert {v.code for v in found if v.stated} == {"SHPR", "AXIND"}
 
 
 @pytest.mark.parametrize(

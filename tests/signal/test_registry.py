@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from feldsher_ehr_core.ecg import Severity
 from feldsher_signal import registry
+from feldsher_tools import statements
 from patients import interpreted
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "signal" / "feldsher_signal"
 
 
-def rows() -> dict[str, list[str]]:
-    """Return the table of docs/statements.md by code."""
-    text = (ROOT / "docs" / "statements.md").read_text(encoding="utf-8")
-    cells = [
-        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
-    ]
-    return {row[0].strip("`"): row[1:] for row in cells}
-
-
 def test_page_and_registry_agree() -> None:
-    expected = {
-        code: [entry.text, entry.origin, entry.superclass or "–", entry.rule, entry.source]
-        for code, entry in registry.REGISTRY.items()
-    }
-    assert rows() == expected
+    text = statements.PAGE.read_text(encoding="utf-8")
+    assert statements.page(text) == text
+
+
+def test_weights_and_counts() -> None:
+    assert registry.about("NORM").severity == "normal"
+    assert not registry.about("NORM").rule_only
+    assert registry.about("WPW").rule_only
+    assert registry.about("STEMI").severity == "urgent"
+    assert set(registry.positives()) <= set(registry.REGISTRY) | {"AFLT"}
+    assert {e.severity for e in registry.REGISTRY.values()} <= set(get_args(Severity))
 
 
 def test_every_emitted_code_is_registered() -> None:
     emitted: set[str] = set()
     for path in SOURCE.glob("*.py"):
-        emitted |= set(re.findall(r'(?:Verdict|_stated)\(\s*"([^"]+)"', path.read_text(encoding="utf-8")))
+        emitted |= set(re.findall(r'(?:Verdict|judged|_partly)\(\s*"([^"]+)"', path.read_text(encoding="utf-8")))
     assert len(emitted) > 40
     assert emitted <= set(registry.REGISTRY)
 

@@ -10,9 +10,25 @@ from feldsher_signal import signs
 from patients import codes, findings, interpreted, verdict
 
 
-def test_missing_age_and_sex_are_named() -> None:
-    found = verdict(signs.judge(findings(subject=Subject())), "AGESEX")
-    assert found.because[0] == "age and sex not given"
+@pytest.mark.parametrize(
+    ("subject", "first", "named"),
+    [
+        (Subject(), "age and sex not given", "limit of QTc"),
+        (Subject(50), "sex not given", "Cornell, Peguero-Lo Presti"),
+        (Subject(None, "male"), "age not given", "Sokolow-Lyon"),
+        (Subject(9), "sex not given", "limits of one sex (the wider of both are taken)"),
+    ],
+)
+def test_what_is_withheld_is_named(subject: Subject, first: str, named: str) -> None:
+    found = verdict(signs.judge(findings(subject=subject)), "AGESEX")
+    assert found.because[0] == first
+    assert named in found.because
+
+
+def test_one_lead_withholds_too() -> None:
+    f = findings(subject=Subject(50))
+    one = replace(f, matrix={"II": f.matrix["II"]}, leads=("II",))
+    assert verdict(signs.judge(one), "AGESEX").because == ("sex not given", "limit of QTc")
     assert "AGESEX" not in [v.code for v in signs.judge(findings())]
 
 

@@ -1,0 +1,82 @@
+"""Which statement takes others away, because it explains what they would be stated from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from feldsher_signal.findings import Verdict
+from feldsher_signal.registry import FIRST, LAST, REGISTRY
+from feldsher_signal.repolarisation import TERRITORIES
+
+_PHASE = ("MIACUTE", "MIRECENT", "MIOLD")
+_Q_WAVES = ("IMI", "ILMI", "IPMI", "ASMI", "AMI", "ALMI", "LMI", "PMI", "QWAVE", *_PHASE)
+_ISCHAEMIA = ("ISC_", *TERRITORIES)
+_STT = ("STD_", "STSPREAD", "STPOST", "INVT", "NDT", *_ISCHAEMIA)
+_OCCLUSION = ("STEMI", "DEWINTER", "STPOST")
+_RAISED = ("STE_", "EARLY", "PERI", "BRUG1")
+_BLOOD = ("HYPOK", "HYPOCA", "HYPERCA")
+_CHAMBERS = ("LVH", "VCLVH", "RVH", "BVH")
+_FORM = (*_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", *_RAISED, *_STT, *_OCCLUSION, "IVCD", *_BLOOD)
+"""What only normally conducted beats can show: statements of form, from voltage, Q waves, ST and T."""
+SUPPRESSED: dict[str, tuple[str, ...]] = {
+    "CLBBB": _FORM,
+    "CRBBB": (*_OCCLUSION, "INVT", "NDT", "RVH", "BVH", "IVCD", "PMI", "IPMI", "BRUG1", "EARLY", "ISCAN", "ISCAS"),
+    "IVCD": (*_OCCLUSION, "STD_", "EARLY", "PERI"),
+    "PACE": _FORM,
+    "LVH": (*_OCCLUSION, *_STT, "EARLY", "PERI", "PRWP"),
+    "VCLVH": ("STEMI", "STPOST", "PRWP"),
+    "RVH": ("STPOST", "PMI", "IPMI"),
+    "BVH": ("LVH", "VCLVH", "RVH"),
+    "AFIB": ("1AVB", "SHPR", "LAO/LAE", "RAO/RAE", "WPW"),
+    "AFLT": ("1AVB", "SHPR", "LAO/LAE", "RAO/RAE", "WPW"),
+    "VTAC": ("SR", "SBRAD", "STACH"),
+    "LAFB": ("LAD", "PRWP"),
+    "LPFB": ("RAD", "LMI"),
+    "WPW": (*_Q_WAVES, *_STT, "IVCD", "CLBBB", "ILBBB", "SHPR", "PRWP", "LVH", "VCLVH"),
+    "PERI": ("STEMI", "STE_", "EARLY"),
+    "EARLY": ("STE_",),
+    "BRUG1": ("STE_", "STEMI", "IRBBB"),
+    "STEMI": _PHASE,
+    "DEWINTER": ("HYPERK",),
+    "ILMI": ("IMI", "LMI", "ALMI"),
+    "IPMI": ("IMI", "PMI"),
+    "ASMI": ("AMI",),
+    "STSPREAD": ("STD_", *_ISCHAEMIA),
+}
+"""AHA/ACCF/HRS 2009 parts III–VI: no hypertrophy by voltage and no infarct by Q in left bundle branch block, secondary
+ST–T changes; a statement of two walls or chambers takes the place of those of one."""
+DISORDERED = ("VFIB", "WCT")
+"""Without organised complexes, or without knowing where they come from, nothing is said of their form."""
+KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE"))
+"""What is still said when complexes are disordered."""
+_LIMB = ("LAD", "RAD", "XAD", "AXIND", "LAFB", "LPFB", "IMI", "ILMI", "IPMI", "LMI", "QWAVE", *_PHASE, "S1Q3T3")
+_CHEST = ("ASMI", "AMI", "ALMI", "PMI", "QWAVE", *_PHASE, "PRWP", "IRBBB")
+_SHARED = (*_RAISED, *_STT, *_OCCLUSION, "RVH", "BVH")
+HIDES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("REVARM", "REVLEG", "REVFLAT", "DEXTRO"), (*_LIMB, *_SHARED, "LVOLT", "LAO/LAE", "RAO/RAE")),
+    "REVLEFT": ("LAD", "IMI", "ILMI", "IPMI", "LAFB"),
+    "REVCHEST": (*_CHEST, *_SHARED),
+}
+"""Not stated when limb or chest electrodes seem to be in each other's place."""
+BLOCKED = ("CLBBB", "PACE", "VPACE")
+"""Beside which alone Sgarbossa's criteria are stated."""
+
+
+def hidden(found: list[Verdict]) -> set[str]:
+    """Return the codes that others take away; what is itself taken away hides nothing."""
+    stated = [v.code for v in found if v.stated]
+    out: set[str] = set() if any(code in BLOCKED for code in stated) else {"SGARB"}
+    for code in DISORDERED:
+        if code in stated:
+            out |= {c for c in REGISTRY if c not in KEPT and c != code}
+    for hides in (HIDES, SUPPRESSED):
+        for code in stated:
+            if code not in out:
+                out.update(hides.get(code, ()))
+    return out
+
+
+def settle(found: list[Verdict]) -> list[Verdict]:
+    """Return the verdicts, those that others explain taken back and their score lowered."""
+    gone = hidden(found)
+    return [replace(v, stated=False, critical=False, score=0.4 * v.score) if v.code in gone else v for v in found]

@@ -1,0 +1,60 @@
+"""What takes what away, and that nothing unknown is named."""
+
+from __future__ import annotations
+
+import pytest
+from feldsher_signal import conflicts
+from feldsher_signal.findings import Verdict
+from feldsher_signal.registry import REGISTRY
+from patients import codes, interpreted
+
+ELSEWHERE = {"AFLT", "VPACE", "2AVB", "3AVB"}
+"""Codes of rhythm that may be registered beside this file's."""
+
+
+def stated(*found: str) -> list[str]:
+    return [v.code for v in conflicts.settle([Verdict(code, 1.0, True) for code in found]) if v.stated]
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        (("CLBBB", "LVH", "IMI", "STE_"), ["CLBBB"]),
+        (("CRBBB", "IMI", "STE_", "INVT"), ["CRBBB", "IMI", "STE_"]),
+        (("LAFB", "LAD"), ["LAFB"]),
+        (("ILMI", "IMI", "LMI"), ["ILMI"]),
+        (("REVARM", "IMI", "CRBBB"), ["REVARM", "CRBBB"]),
+        (("REVCHEST", "ASMI", "LAD"), ["REVCHEST", "LAD"]),
+        (("VFIB", "LVH", "NOISE"), ["VFIB", "NOISE"]),
+        (("PERI", "STEMI", "STE_"), ["PERI"]),
+        (("STEMI", "STE_", "MIOLD"), ["STEMI", "STE_"]),
+    ],
+)
+def test_what_is_left(found: tuple[str, ...], left: list[str]) -> None:
+    assert stated(*found) == left
+
+
+def test_what_is_itself_taken_away_hides_nothing() -> None:
+    # Left bundle branch block takes hypertrophy away, which then takes no infarction alarm with it.
+    assert "QWAVE" not in stated("CLBBB", "LVH", "QWAVE")
+    assert stated("PACE", "LVH", "LAD") == ["PACE", "LAD"]
+
+
+def test_scores_are_lowered_with_the_statement() -> None:
+    (gone,) = (v for v in conflicts.settle([Verdict("LAFB", 1.0, True), Verdict("LAD", 0.9, True)]) if v.code == "LAD")
+    assert (gone.stated, gone.score) == (False, pytest.approx(0.36))
+
+
+def test_left_bundle_branch_block_takes_voltage_and_infarct_away() -> None:
+    found = codes(interpreted("lbbb")[2])
+    assert "CLBBB" in found
+    assert not found & set(conflicts.SUPPRESSED["CLBBB"])
+
+
+def test_every_code_named_is_registered() -> None:
+    known = set(REGISTRY) | ELSEWHERE
+    for table in (conflicts.SUPPRESSED, conflicts.HIDES):
+        for code, others in table.items():
+            assert code in known
+            assert set(others) <= known
+    assert known >= {*conflicts.KEPT, *conflicts.BLOCKED}
