@@ -1,10 +1,11 @@
-"""The ECG command line: interpret files, warm the kernels."""
+"""The ECG command line: interpret files, convert them, warm the kernels."""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,40 @@ def interpret(
         failed |= bool(wanted) and not _drawn(draw(recording, result), wanted)
     if failed:
         raise typer.Exit(_UNREADABLE)
+
+
+@main.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A recording in any format of docs/formats.md.")],
+    target: Annotated[Path, typer.Argument(help="The file to write: .hea .edf .scp .xml .dcm .csv .fecg")],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="wfdb, wfdb-16, wfdb-212, edf, scp, aecg, dicom, csv or fecg; else by the suffix."
+        ),
+    ] = None,
+    keep_subject: Annotated[
+        bool, typer.Option("--keep-subject", help="Write age and sex, where the file says.")
+    ] = False,
+    when: Annotated[datetime | None, typer.Option(help="Write this time of recording; otherwise none is.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write SOURCE as TARGET in another format, read it back and say how exactly it was kept.
+
+    Pseudonymous: no name, identifier, date or free text passes. Exit code 2 with the reason where it cannot be done.
+    """
+    from feldsher_signal.formats import convert as converter  # noqa: PLC0415 - interpretation needs no writers
+
+    try:
+        done = converter.convert(source, target, to, keep_subject, when, force)
+    except (FormatError, ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise typer.Exit(_UNREADABLE) from None
+    seconds, exact = done.recording.n / done.recording.fs, done.largest_uv == 0
+    kept = "exact" if exact else f"rounded by up to {done.largest_uv:.2g} µV"
+    left_out = f"; left out: {', '.join(done.left_out)}" if done.left_out else ""
+    leads = f"{len(done.recording.leads)} leads, {seconds:.1f} s at {done.recording.fs:g}/s"
+    typer.echo(f"{target}: {done.format}, {leads}, {kept}{left_out}")
 
 
 @main.command()

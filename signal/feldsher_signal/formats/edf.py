@@ -271,7 +271,7 @@ def _mark(onset: float, text: str, fs: float) -> marks.Mark:
     return marks.Mark(at, text) if len(text) == 1 else marks.Mark(at, "+", text=text)
 
 
-def dumps(held: Content) -> bytes:
+def dumps(held: Content, when: datetime.datetime | None = None) -> bytes:
     """Return the recording as EDF+ with its marks as annotations; ValueError where 16 bits or whole records do not do.
 
     Missing samples, and what fills up the last record, are the code -32768 (physically the range's lowest value).
@@ -300,6 +300,8 @@ def dumps(held: Content) -> bytes:
     written = edfio.Edf(
         signals,
         patient=edfio.Patient(sex=sex, additional=() if age is None else (f"Age_{age}",)),
+        recording=edfio.Recording(startdate=when.date() if when else None),
+        starttime=when.time().replace(microsecond=0) if when else None,
         data_record_duration=seconds,
         annotations=notes,
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,11 +107,13 @@ def _detect(path: Path) -> tuple[str, Callable[[Path], object]]:
 
 
 def _rate(record: ECGRecord) -> float:
-    """Return the samples per second; of DICOM as written, ecgdatakit rounds it."""
-    said = cast("dict[str, list[dict[str, float]]]", record.raw_metadata)  # pyright: ignore[reportUnknownMemberType]
-    groups = said.get("multiplex_groups") or []
+    """Return the samples per second; of DICOM and aECG as written, ecgdatakit rounds it."""
+    said = cast("dict[str, Any]", record.raw_metadata)  # pyright: ignore[reportUnknownMemberType]
     rounded = float(record.leads[0].sampling_rate)
-    exact = [float(group["sampling_frequency"]) for group in groups]
+    exact = [float(group["sampling_frequency"]) for group in said.get("multiplex_groups") or ()]
+    # The inverse of an interval in decimals: its noise in the last digits is not meant.
+    times = cast("dict[str, float]", said.get("rhythm_time") or {})
+    exact.append(round(times.get("sampling_rate_exact", rounded), 6))
     return next((rate for rate in exact if round(rate) == rounded), rounded)
 
 

@@ -49,6 +49,11 @@ def pack16(samples: NDArray[np.int32]) -> bytes:
     return samples.astype("<i2").tobytes()
 
 
+def pack32(samples: NDArray[np.int32]) -> bytes:
+    """Return samples as format 32."""
+    return samples.astype("<i4").tobytes()
+
+
 def pack212(samples: NDArray[np.int32]) -> bytes:
     """Return samples between -2048 and 2047 as format 212: pairs of 12-bit two's complement in three bytes."""
     padded = np.zeros(samples.size + samples.size % 2, np.int32)
