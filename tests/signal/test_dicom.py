@@ -24,7 +24,7 @@ TWELVE = Content(
 
 
 def test_attributes() -> None:
-    from pydicom import dcmread  # noqa: PLC0415 - an optional extra
+    from pydicom import dcmread  # noqa: PLC0415  # pyright: ignore[reportUnknownVariableType]
 
     raw = dicom.dumps(TWELVE, datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC))
     file = dcmread(io.BytesIO(raw))

@@ -64,7 +64,8 @@ def test_structure() -> None:
     assert sections[3][:2] == bytes([3, 0x04 | 3 << 3])
     assert [struct.unpack_from("<IIB", sections[3], 2 + 9 * k) for k in range(3)] == [(1, 3, 1), (1, 3, 64), (1, 3, 0)]
     assert struct.unpack_from("<HHBB", sections[6]) == (5000, 2000, 2, 0)
-    tags, at = {}, 0
+    tags: dict[int, bytes] = {}
+    at = 0
     while sections[1][at] != 255:
         tag, length = struct.unpack_from("<BH", sections[1], at)
         tags[tag] = sections[1][at + 3 : at + 3 + length]
@@ -128,7 +129,6 @@ def test_twelve_leads_of_ten_seconds_by_another_reader(tmp_path: Path) -> None:
         record = FileParser.parse(path)
     assert [lead.label for lead in record.leads] == list(STANDARD_LEADS)
     assert np.allclose([lead.samples for lead in record.leads], samples * 0.0025)
-    assert record.raw_metadata["checksum_valid"] is True
     assert record.patient.last_name == ""
 
 
