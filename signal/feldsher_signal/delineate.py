@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from feldsher_signal.contour import Row, blend, bump, centre, crest, foot, highest, mean, project, quiet, slope, walk
 from feldsher_signal.jit import inner, kernel
+from feldsher_signal.twave import t_wave
 
 P_ON, P_PEAK, P_OFF, QRS_ON, R, QRS_OFF, T_ON, T_PEAK, T_OFF = range(9)
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
@@ -27,18 +28,15 @@ ABSENT = -1
 SLOPE_S, RUN_S, NOISE_TIMES = 0.016, 0.0144, 1.545
 ON_PART, OFF_PART, LEAD_ON_PART, LEAD_OFF_PART = 0.036, 0.037, 0.167, 0.272
 QRS_ON_SHIFT_S, QRS_OFF_SHIFT_S, QRS_OWN = -0.007, 0.002, 0.473
-FINE_S, FINE_PART, FINE_T_OFF_SHIFT_S = 0.008, 0.04, 0.008
+FINE_S, FINE_PART = 0.008, 0.04
 """The same for a median beat, whose noise is low: a shorter slope blurs its edges less. Single beats are marked as wide
 as ludb's experts mark them (a QRS of 97 ms in one lead); over PTB-XL's normal median beats these give 89 ± 10 ms."""
 POSITIVE = 6.4
 """The R mark is the upright wave unless the other is so many times larger."""
-T_HALF_S, T_SLOPE_S, T_ON_PART, T_OFF_PART, T_OWN = 0.034, 0.0255, 0.611, 0.291, 0.648
-T_ON_SHIFT_S, T_OFF_SHIFT_S, T_GAP_S, T_LEAST_UV = -0.028, -0.002, 0.05, 20.0
 P_HALF_S, P_SLOPE_S, P_ON_PART, P_OFF_PART, P_OWN = 0.036, 0.028, 0.403, 0.486, 0.649
 P_ON_SHIFT_S, P_OFF_SHIFT_S, P_GAP_S, P_LEAST_UV = 0.0, -0.009, 0.010, 12.0
 P_REACH_S, P_REACH_RR = 0.36, 0.62
 """A P wave is sought no further before R: PR intervals beyond 300 ms are rare, and the T wave before is near."""
-T_REACH_S, T_REACH_RR = 0.70, 0.66
 NEAR_S = 2.0
 """A beat's neighbours further away than this count as being there: its marks depend on no sample beyond."""
 
@@ -121,71 +119,6 @@ def _qrs(
 
 
 @inner
-def _t(
-    c: NDArray[np.float64],
-    weight: Row,
-    r: int,
-    after: int,
-    on: int,
-    off: int,
-    fs: float,
-    averaged: bool,
-    g: Row,
-    out: NDArray[np.int64],
-) -> int:
-    """Write the T wave after one QRS in every lead and globally; return where it ends, or the QRS where absent."""
-    leads, n = c.shape[0], c.shape[1] - 1
-    w, s, smooth = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
-    rr, first = after - r, off + int(T_GAP_S * fs)
-    last = min(r + int(min(T_REACH_RR * rr, T_REACH_S * fs)), n - w - 1)
-    if last - first < int(0.05 * fs):
-        return off
-    at, _ = centre(c, weight, first, last, w, off, n)
-    if at < 0:
-        return off
-    lo, hi = off, min(last + int(0.16 * fs), r + int(0.85 * rr), n - 1)
-    size = project(c, weight, at, w, off, n, lo, hi, g)
-    if size < T_LEAST_UV or hi - at < s:
-        return off
-    part, half = g[: n + 1], int(0.06 * fs)
-    peak = crest(
-        part, max(at - half, lo + 1), min(at + half, hi), smooth, 1.0, max(at - 2 * w, lo), min(at + 2 * w, hi - 1)
-    )
-    start, stop = max(lo + s, peak - int(0.26 * fs)), min(hi - s, peak + int(0.24 * fs))
-    if not start < peak < stop:
-        return off
-    every = out[leads]
-    every[T_ON] = foot(part, peak, start, s, T_ON_PART, 1.0) + round(T_ON_SHIFT_S * fs)
-    every[T_ON] = max(every[T_ON], off)
-    every[T_OFF] = foot(part, peak, stop, s, T_OFF_PART, 1.0) + round(
-        (FINE_T_OFF_SHIFT_S if averaged else T_OFF_SHIFT_S) * fs
-    )
-    every[T_PEAK] = peak
-    for lead in range(leads):
-        if weight[lead] > 0:
-            _t_lead(c[lead], every, off, fs, out[lead])
-    return int(every[T_OFF])
-
-
-@inner
-def _t_lead(c: Row, every: NDArray[np.int64], off: int, fs: float, out: NDArray[np.int64]) -> None:
-    """Write one lead's T wave near the global one."""
-    n, half = c.shape[0] - 1, int(0.05 * fs)
-    w, s, smooth = max(2, int(T_HALF_S * fs)), max(1, round(T_SLOPE_S * fs)), max(1, int(0.008 * fs))
-    sign = 1.0 if bump(c, every[T_PEAK], w, off, n) >= 0 else -1.0
-    a, b = max(every[T_PEAK] - half, every[T_ON] + 1), min(every[T_PEAK] + half, every[T_OFF])
-    peak = crest(c, a, b, smooth, sign, every[T_ON], every[T_OFF]) if b > a else int(every[T_PEAK])
-    start, stop = max(off, every[T_ON] - half), min(every[T_OFF] + half, n - s - 1)
-    out[T_PEAK] = peak
-    out[T_ON], out[T_OFF] = every[T_ON], every[T_OFF]
-    if start < peak < stop:
-        on = foot(c, peak, start, s, T_ON_PART, sign) + round(T_ON_SHIFT_S * fs)
-        end = foot(c, peak, stop, s, T_OFF_PART, sign) + round(T_OFF_SHIFT_S * fs)
-        out[T_ON] = min(max(blend(on, every[T_ON], T_OWN), off), peak)
-        out[T_OFF] = max(blend(end, every[T_OFF], T_OWN), peak)
-
-
-@inner
 def _p(
     c: NDArray[np.float64],
     weight: Row,
@@ -265,22 +198,31 @@ def mark(
     where the beats are; `earlier`, `later`: where those before the first and after the last are; `averaged`: a median
     beat, marked more finely; `t_end`: where the T wave before the first beat ends; `p_size`: each P wave's size in µV.
 
-    A beat's marks depend on nothing further than NEAR_S from its R and on where the T wave before it ends, and on c
-    by its differences only: a stream marks a piece of a recording as the whole would be (stream.py).
+    A beat's marks depend on the next beat's QRS, on nothing further than NEAR_S from its R or the next, on where the T
+    wave before it ends, and on c by its differences only: a stream marks a piece as the whole would be (stream.py).
     """
     beats, n, near = r.shape[0], c.shape[1] - 1, int(NEAR_S * fs)
     g = np.zeros(n + 1)
+    every, there = c.shape[0], np.zeros(beats, np.bool_)
     for k in range(beats):
         before = max(r[k - 1] if k > 0 else earlier, r[k] - near)
         after = min(r[k + 1] if k + 1 < beats else later, r[k] + near)
         out[k] = ABSENT
         p_size[k] = 0.0
-        if not _qrs(c, weight[k], r[k], before, after, fs, averaged, g, out[k]):
+        there[k] = _qrs(c, weight[k], r[k], before, after, fs, averaged, g, out[k])
+        if not there[k]:
             out[k] = ABSENT
+    for k in range(beats):
+        if not there[k]:
             continue
-        on, off = int(out[k, c.shape[0], QRS_ON]), int(out[k, c.shape[0], QRS_OFF])
+        before = max(r[k - 1] if k > 0 else earlier, r[k] - near)
+        after = min(r[k + 1] if k + 1 < beats else later, r[k] + near)
+        on, off = int(out[k, every, QRS_ON]), int(out[k, every, QRS_OFF])
+        limit = after - int(0.05 * fs)
+        if k + 1 < beats and there[k + 1]:
+            limit = min(limit, int(out[k + 1, every, QRS_ON]))
         p_size[k] = _p(c, weight[k], r[k], before, t_end, on, fs, g, out[k])
-        t_end = _t(c, weight[k], r[k], after, on, off, fs, averaged, g, out[k])
+        t_end = t_wave(c, weight[k], r[k], after, limit, off, fs, averaged, g, out[k])
 
 
 def delineate(
