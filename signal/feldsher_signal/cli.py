@@ -13,7 +13,7 @@ import msgspec
 import typer
 from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
 
-from feldsher_signal import picture
+from feldsher_signal import cli_compare, picture
 from feldsher_signal.draw_page import GAINS, SPEEDS
 from feldsher_signal.draw_sheet import Sheet
 from feldsher_signal.formats import FormatError, load
@@ -43,13 +43,14 @@ def interpret(
     gain: Annotated[int, typer.Option(help="5, 10 or 20 mm/mV.")] = 10,
     marks: Annotated[bool, typer.Option("--marks", help="Show the found P, QRS and T waves and intervals.")] = False,
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
+    age_days: Annotated[int | None, typer.Option(min=0, help="Age in days, for small children.")] = None,
     sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
 ) -> None:
     """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done).
 
     Age and sex are those that the file says, unless the options say others.
     """
-    subject = Subject(age=age, sex=_sex(sex))
+    subject = _subject(age, age_days, sex)
     pictures: dict[picture.Kind, Path | None] = {"svg": svg, "pdf": pdf, "png": png}
     draw = _drawing(layout, speed, gain, marks)
     failed = False
@@ -61,7 +62,8 @@ def interpret(
             failed = True
             continue
         if as_json:
-            line = {"file": str(path), **msgspec.to_builtins(result)}
+            # Every key is written, also where a value is as by default.
+            line = {"file": str(path)} | {key: getattr(result, key) for key in Interpretation.__struct_fields__}
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             _show(path, result)
@@ -128,6 +130,11 @@ def _sex(word: str | None) -> Sex:
     return known[word.lower()]
 
 
+def _subject(age: int | None, age_days: int | None, sex: str | None) -> Subject:
+    """Return the person whom the options describe."""
+    return Subject(age=age, sex=_sex(sex), age_days=age_days)
+
+
 def _interpret(path: Path, channel: str | None, subject: Subject) -> tuple[Recording, Interpretation]:
     """Return the recording in `path` (the chosen lead alone) and its interpretation."""
     from feldsher_signal import interpret as engine  # noqa: PLC0415 - loads Numba only when a file is there to judge
@@ -136,10 +143,12 @@ def _interpret(path: Path, channel: str | None, subject: Subject) -> tuple[Recor
     recording = held.recording
     if channel is not None:
         recording = recording.only(_row(recording, channel))
+    aged = held.subject if subject.age is None and subject.age_days is None else subject
     known = msgspec.structs.replace(
         held.subject,
-        age=held.subject.age if subject.age is None else subject.age,
+        age=aged.age,
         sex=held.subject.sex if subject.sex == "unknown" else subject.sex,
+        age_days=aged.age_days,
     )
     return recording, engine.interpret(recording, known)
 
@@ -205,6 +214,8 @@ def _drawn(sheet: Sheet, wanted: Mapping[picture.Kind, Path]) -> bool:
             good = False
     return good
 
+
+cli_compare.add(main, _interpret, _subject)
 
 if __name__ == "__main__":
     main()
