@@ -93,19 +93,23 @@ def scores(found: list[Verdict]) -> dict[str, float]:
     out: dict[str, float] = {}
     for v in found:
         out[v.code] = max(out.get(v.code, 0.0), v.score)
-    for superclass in SUPERCLASSES:
-        left = 1.0
-        for code, value in out.items():
-            if code in REGISTRY and REGISTRY[code].superclass == superclass:
-                left *= 1 - value
-        out[superclass] = out.get("NORM", 0.0) if superclass == "NORM" else 1 - left
+    left = dict.fromkeys(SUPERCLASSES, 1.0)
+    for code, value in out.items():
+        superclass = REGISTRY[code].superclass if code in REGISTRY else ""
+        if superclass:
+            left[superclass] *= 1 - value
+    for superclass, value in left.items():
+        # NORM is a statement too; a superclass that was learned keeps its score.
+        out.setdefault(superclass, 0.0 if superclass == "NORM" else 1 - value)
     return {code: round(min(max(value, 0.0), 1.0), 4) for code, value in sorted(out.items())}
 
 
+_ORDER = {code: k for k, code in enumerate(REGISTRY)}
+
+
 def _rank(v: Verdict) -> tuple[int, int]:
-    order = list(REGISTRY)
     place = 0 if v.code in FIRST else 3 if v.code in LAST else 1 if v.critical else 2
-    return place, order.index(v.code)
+    return place, _ORDER[v.code]
 
 
 def statements(found: list[Verdict]) -> tuple[Statement, ...]:

@@ -38,6 +38,9 @@ OPPOSITE = {
 """Where the mirror image of an elevation is sought: AHA/ACCF/HRS 2009 part VI (Wagner)."""
 
 
+_USUAL: dict[str, float] = dict.fromkeys((*FRONTAL, "V1", "V4", "V5", "V6"), ELEVATION_UV)
+
+
 def v2_v3_limit(age: int, sex: str) -> float:
     """Return the V2–V3 limit in µV: men ≥ 40 y 0.2 mV, men < 40 y 0.25 mV, women 0.15 mV."""
     if sex == "female":
@@ -49,26 +52,17 @@ def judge(f: Findings) -> list[Verdict]:
     """Return the verdicts on ST elevation; none without the chest leads."""
     if not f.twelve:
         return []
-    j = levels(f, "j")
+    j = f.st["j"]
     quiet = [*_pericarditis(f, j), *_early(f, j), *_brugada(f)]
     return [*_elevation(f, j, either(v.score for v in quiet if v.code != "BRUG1")), *quiet]
 
 
-def levels(f: Findings, point: str) -> dict[str, float]:
-    """Return a point of the ST segment by lead, −aVR included as a lead of its own."""
-    out = {lead: float(getattr(m, point)) for lead, m in f.matrix.items()}
-    if "aVR" in out:
-        out["-aVR"] = -out["aVR"]
-    return out
-
-
 def _limits(f: Findings) -> dict[str, float]:
     """Return the elevation limit of each lead that can be judged: V2 and V3 only in adults of known age and sex."""
-    limit: dict[str, float] = dict.fromkeys((*FRONTAL, *CHEST), ELEVATION_UV)
     if f.subject.age is None or not f.aged or is_child(f.subject):
-        return {lead: value for lead, value in limit.items() if lead not in ("V2", "V3")}
-    limit["V2"] = limit["V3"] = v2_v3_limit(f.subject.age, f.subject.sex)
-    return limit
+        return _USUAL
+    front = v2_v3_limit(f.subject.age, f.subject.sex)
+    return {**_USUAL, "V2": front, "V3": front}
 
 
 def mirrored(j: Mapping[str, float], st40: Mapping[str, float], leads: tuple[str, ...]) -> float:
@@ -78,7 +72,7 @@ def mirrored(j: Mapping[str, float], st40: Mapping[str, float], leads: tuple[str
 
 
 def _elevation(f: Findings, j: dict[str, float], benign: float) -> list[Verdict]:
-    limit, st40, st60 = _limits(f), levels(f, "st40"), levels(f, "st60")
+    limit, st40, st60 = _limits(f), f.st["st40"], f.st["st60"]
     ratio, leads = neighbours(j, limit)
     because = [f"J {mv(j[lead])} in {lead} (limit {mv(limit[lead])})" for lead in leads]
     if "V2" not in limit:

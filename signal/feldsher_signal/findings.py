@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ Certainty = Literal["definite", "probable", "possible"]
 _GRADES: tuple[Certainty, ...] = ("possible", "probable", "definite")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Findings:
     """One recording measured: R peaks in samples, classes, P evidence, median beat's matrix (µV, ms).
 
@@ -42,13 +43,13 @@ class Findings:
     silent: tuple[tuple[int, int], ...] = ()
     alike: float = 1.0
 
-    @property
+    @cached_property
     def p_share(self) -> float:
         """The share of normal beats with a P wave."""
         usual = [seen for kind, seen in zip(self.kinds, self.p_seen.tolist(), strict=True) if kind == "N"]
         return sum(usual) / len(usual) if usual else 0.0
 
-    @property
+    @cached_property
     def limits(self) -> Limits | None:
         """The normal limits of a child's age; None for adults."""
         return limits(self.subject)
@@ -62,13 +63,29 @@ class Findings:
         """Whether all of these leads were measured."""
         return all(lead in self.matrix for lead in leads)
 
-    @property
+    @cached_property
+    def st(self) -> dict[str, dict[str, float]]:
+        """The ST segment: points `j`, `st40`, `st60`, `st80` by lead in µV, −aVR included as a lead of its own."""
+        leads = [*self.matrix.items()]
+        out = {
+            "j": {lead: m.j for lead, m in leads},
+            "st40": {lead: m.st40 for lead, m in leads},
+            "st60": {lead: m.st60 for lead, m in leads},
+            "st80": {lead: m.st80 for lead, m in leads},
+        }
+        if "aVR" in self.matrix:
+            for point in out.values():
+                point["-aVR"] = -point["aVR"]
+        return out
+
+    @cached_property
     def twelve(self) -> bool:
         """Whether enough leads were measured to speak of a 12-lead recording."""
         return self.has("I", "II", "V1", "V2", "V3", "V4", "V5", "V6") and len(self.matrix) >= 10
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: eighty are made for each recording, and a frozen one costs three times as much to make.
+@dataclass(slots=True)
 class Verdict:
     """A rule's answer: `score` 0 … 1 (0.5 at the rule's limit), and whether it is stated."""
 
@@ -84,7 +101,10 @@ def grade(value: float | None, limit: float, width: float) -> float:
     """Return 0 … 1: 0.5 where `value` meets `limit`, rising over `width` (falling when it is negative); 0 for None."""
     if value is None:
         return 0.0
-    return 1.0 / (1.0 + math.exp(-min(max((value - limit) / width, -40.0), 40.0)))
+    z = (value - limit) / width
+    if z > 40.0:
+        return 1.0
+    return 1.0 / (1.0 + math.exp(-z)) if z > -40.0 else 0.0
 
 
 def both(*scores: float) -> float:
@@ -113,6 +133,7 @@ def mv(uv: float) -> str:
 FRONTAL = ("aVL", "I", "-aVR", "II", "aVF", "III")
 """The limb leads in anatomical (Cabrera) order: neighbours are contiguous, AHA/ACCF/HRS 2009 part VI (Wagner)."""
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
+PAIRS = (*itertools.pairwise(FRONTAL), *itertools.pairwise(CHEST))
 
 
 def neighbours(leads: Mapping[str, float], limit: Mapping[str, float]) -> tuple[float, tuple[str, ...]]:
@@ -121,11 +142,12 @@ def neighbours(leads: Mapping[str, float], limit: Mapping[str, float]) -> tuple[
     `leads`: a value for each lead, larger = more abnormal; `limit`: the value from which a lead counts.
     """
     strongest, passing = 0.0, set[str]()
-    for row in (FRONTAL, CHEST):
-        for a, b in itertools.pairwise(row):
-            if a in leads and b in leads and a in limit and b in limit:
-                pair = min(leads[a] / limit[a], leads[b] / limit[b])
-                strongest = max(strongest, pair)
-                if pair >= 1:
-                    passing |= {a, b}
-    return strongest, tuple(lead for row in (FRONTAL, CHEST) for lead in row if lead in passing)
+    parts = {lead: leads[lead] / limit[lead] for lead in leads if lead in limit}
+    for a, b in PAIRS:
+        if a in parts and b in parts:
+            pair = min(parts[a], parts[b])
+            if pair > strongest:
+                strongest = pair
+            if pair >= 1:
+                passing |= {a, b}
+    return strongest, tuple(lead for lead in (*FRONTAL, *CHEST) if lead in passing) if passing else ()

@@ -41,7 +41,7 @@ S1Q3_UV = 150.0
 def q_score(f: Findings, lead: str) -> float:
     """Return how far one lead's first negative deflection is pathological."""
     m = f.matrix[lead]
-    if m.q >= 0:
+    if m.q > -30:
         return 0.0
     # An r that is all but absent leaves a QS.
     qs = both(grade(m.r, 40.0, -12.0), grade(-m.q, 150.0, 40.0)) if lead != "V1" else 0.6 * grade(m.r, 40.0, -12.0)
@@ -63,7 +63,8 @@ def judge(f: Findings) -> list[Verdict]:
         best = max(found, key=lambda pair: found[pair])
         value = either([found[best], 0.9 * poor if code in ("ASMI", "AMI") else 0.0])
         sure = "probable" if found[best] > 0.75 else "possible"
-        out.append(Verdict(code, value, found[best] >= 0.5, _because(f, best), sure))
+        stated = found[best] >= 0.5
+        out.append(Verdict(code, value, stated, _because(f, best) if stated else (), sure))
     out.append(_posterior(f))
     out += _joined({v.code: v for v in out})
     seen = [v for v in out if v.stated]

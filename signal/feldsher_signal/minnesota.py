@@ -111,6 +111,8 @@ def _qs(m: LeadMatrix | None) -> bool:
 def _q(f: Findings, left_block: bool) -> set[str]:
     """Return the Q and QS codes of the three sites, the most severe of each."""
     m = f.matrix
+    if all(x.q > -100 for x in m.values()):
+        return set()
     lateral = [_of_q(m[x]) for x in ("I", "V6") if x in m]
     inferior = [_of_q(m["II"])] if "II" in m else []
     anterior = [_of_q(m[x]) for x in ("V2", "V3", "V4", "V5") if x in m]

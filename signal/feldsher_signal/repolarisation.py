@@ -6,7 +6,6 @@ ST limits: Fourth Universal Definition of Myocardial Infarction (Thygesen 2018),
 
 from __future__ import annotations
 
-from feldsher_signal.elevation import levels
 from feldsher_signal.findings import CHEST, FRONTAL, Findings, Verdict, both, either, grade, mv, neighbours
 from feldsher_signal.paediatric import is_child
 
@@ -40,7 +39,7 @@ def judge(f: Findings) -> list[Verdict]:
 
 def depths(f: Findings) -> dict[str, float]:
     """Return how deep ST lies in µV (positive) by lead, −aVR included: horizontal or downsloping, or left at J + 80."""
-    j, st40, st80 = levels(f, "j"), levels(f, "st40"), levels(f, "st80")
+    j, st40, st80 = f.st["j"], f.st["st40"], f.st["st80"]
     # Horizontal or downsloping: no higher 40 ms after J than at J (less a noise of 25 µV); else what is left at J + 80.
     return {
         lead: -max(j[lead], st40[lead]) if st40[lead] <= j[lead] + 25 else -max(st40[lead], st80[lead])
@@ -116,7 +115,12 @@ def _t_waves(f: Findings, inverted: dict[str, float]) -> list[Verdict]:
 def _territories(low: dict[str, float], inverted: dict[str, float]) -> list[Verdict]:
     """Return ischaemia by territory: ST depression with T inversion in two leads of it; stated in criteria.py."""
     shared = [x for x in low if x in inverted]
-    met = {x: both(grade(low[x], DEPRESSION_UV, 12.0), grade(inverted[x], INVERSION_UV, 30.0)) for x in shared}
+    # Most leads are far from either limit.
+    met = {
+        x: both(grade(low[x], DEPRESSION_UV, 12.0), grade(inverted[x], INVERSION_UV, 30.0))
+        for x in shared
+        if low[x] > 0 and inverted[x] > 0
+    }
     found: list[Verdict] = []
     for code, leads in TERRITORIES.items():
         here = sorted((met[x] for x in leads if x in met), reverse=True)

@@ -100,6 +100,8 @@ def _chest(f: Findings) -> list[Verdict]:
     if f.p_share > 0.5:
         rows.append([m.p_area for m in leads])
     now = sum(map(roughness, rows))
+    if now < 0.5 * ROUGH:
+        return [Verdict("REVCHEST", 0.0)]
     best, pair = now, (0, 0)
     for a, b in SWAPS:
         total = 0.0
