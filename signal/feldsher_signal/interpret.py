@@ -61,7 +61,7 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
     x = recording.microvolts()
     seen = quality.look(x, recording.fs)
     said = quality.report(seen, recording.leads, recording.n)
-    filled = _filled(x)
+    filled = quality.bridged(x)
     traced = _trace(filled, recording, seen)
     found = _measure(filled, recording, traced, said, seen, subject)
     return _write(recording, said, traced, found)
@@ -70,21 +70,6 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
 def warm() -> int:
     """Compile (or load) every kernel; return how many there are."""
     return jit.warm()
-
-
-def _filled(x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the leads with missing samples bridged by straight lines (0 where all are missing)."""
-    if not np.isnan(x).any():
-        return np.ascontiguousarray(x)
-    out = x.copy()
-    for row in out:
-        gone = np.isnan(row)
-        if gone.all():
-            row[:] = 0
-        elif gone.any():
-            where = np.arange(row.shape[0], dtype=np.float64)
-            row[gone] = np.interp(where[gone], where[~gone], row[~gone])
-    return out
 
 
 def _shown(leads: tuple[str, ...], seen: quality.Survey) -> int:

@@ -147,6 +147,21 @@ def look(x: NDArray[np.float32], fs: float) -> Survey:
     return Survey(bad, width, found[:, :, ROUGH])
 
 
+def bridged(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the leads with missing samples bridged by straight lines (0 where all are missing)."""
+    if not np.isnan(x).any():
+        return np.ascontiguousarray(x)
+    out = x.copy()
+    for row in out:
+        gone = np.isnan(row)
+        if gone.all():
+            row[:] = 0
+        elif gone.any():
+            where = np.arange(row.shape[0], dtype=np.float64)
+            row[gone] = np.interp(where[gone], where[~gone], row[~gone])
+    return out
+
+
 def _issues(bad: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(name for name, seen in zip(ISSUES, bad, strict=True) if seen)
 
