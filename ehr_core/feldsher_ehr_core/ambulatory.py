@@ -1,7 +1,7 @@
 """The words of a long (ambulatory) recording: beats by hour, rhythm, ectopy, pauses, heart rate variability.
 
-The structures are the contract of `./run ecg ambulatory --json`; a field is only ever added. Samples are of the original
-recording, times in seconds from its beginning, rates per minute, intervals in ms; what could not be measured is None.
+The structures are the contract of `./run ecg ambulatory --json`; a field is only ever added. Samples are of the
+original recording, times in seconds from its beginning, rates per minute, intervals in ms; None = not measurable.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class Hour(msgspec.Struct, frozen=True):
-    """One hour of the recording, from `start` s: rates are means over eight beats, at least and at most; AF in seconds."""
+    """One hour of the recording, from `start` s: least and greatest mean rate over eight beats; AF in seconds."""
 
     start: float
     judged_s: float
@@ -71,7 +71,7 @@ class Ectopy(msgspec.Struct, frozen=True):
 
 
 class Fibrillation(msgspec.Struct, frozen=True):
-    """Atrial fibrillation and flutter: part of the judged time, episodes, the longest in s, mean rate while it lasts."""
+    """Atrial fibrillation and flutter: part of the judged time, episodes, the longest (s), mean rate during it."""
 
     part: float = 0.0
     seconds: float = 0.0
@@ -105,8 +105,8 @@ class Variability(msgspec.Struct, frozen=True):
 class Ambulatory(msgspec.Struct, frozen=True):
     """A proposal: the report of a long recording, unconfirmed until a doctor signs.
 
-    `judged_s`: time in which at least one lead could be judged; `artefact_s`: the rest; `rate_min`, `rate_max`: least and
-    greatest mean over eight beats; `events`: what is worth a look, most urgent first, `events_left` more were found.
+    `judged_s`: time in which at least one lead could be judged; `artefact_s`: the rest; `rate_min`, `rate_max`: least
+    and greatest mean over eight beats; `events`: what is worth a look, most urgent first; `events_left` more there are.
     """
 
     engine: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,33 @@ class Whole:
     def take(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return µV (leads, stop − start), NaN where missing."""
         return replace(self.recording, samples=self.recording.samples[:, start:stop]).microvolts()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Integer samples (leads, n) of any kind, perhaps mapped from a file, as a source: only pieces of them are read.
+
+    `uv_per_bit`: microvolts per unit, one per lead; `missing`: the value of a sample that was not measured.
+    """
+
+    samples: NDArray[np.integer[Any]]
+    leads: tuple[str, ...]
+    fs: float
+    uv_per_bit: tuple[float, ...]
+    missing: int | None = None
+
+    @property
+    def n(self) -> int:
+        """Samples per lead."""
+        return int(self.samples.shape[1])
+
+    def take(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return µV (leads, stop − start), NaN where missing."""
+        piece = self.samples[:, start:stop]
+        out = piece.astype(np.float32) * np.array(self.uv_per_bit, np.float32)[:, None]
+        if self.missing is not None:
+            out[piece == self.missing] = np.nan
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +221,7 @@ def classes(
     change = medians(np.abs(np.diff(rr)), beats.USUAL_BEATS) / usual_rr[1:]
     restless = np.concatenate([change[:1], change[:1], change]) > beats.RESTLESS
     order = np.argsort(label, kind="stable")
-    edges = np.searchsorted(label[order], np.arange(like.shape[0] + 1))
+    edges = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=like.shape[0]))])
     of = [order[edges[g] : edges[g + 1]] for g in range(like.shape[0])]
     known = np.where(np.isnan(width), 90.0, width)
     usual = _prevailing(of, early, known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from feldsher_ehr_core.ambulatory import Ambulatory, Counts, Ectopy, Event, EventKind, Fibrillation, Hour
 from feldsher_ehr_core.ecg import RhythmSpan, Statement
@@ -33,8 +35,12 @@ def report(source: Source, engine: str) -> Ambulatory:
 
 def describe(found: Found, engine: str) -> Ambulatory:
     """Return the report of the beats that were found."""
-    row = Row(found.r, found.kinds, found.whole, found.fs)
     rhythm = long_rhythm.spans(found)
+    afib = _within(found, rhythm)
+    # Every interval of fibrillation is early or late: there is no supraventricular ectopy in it.
+    kinds = np.where(afib & (found.kinds == ord("S")), np.uint8(ord("N")), found.kinds)
+    found = replace(found, kinds=kinds)
+    row = Row(found.r, found.kinds, found.whole, found.fs)
     pauses, (first, rates) = episodes.pauses(row), episodes.eights(row)
     hours = _hours(found, row, rhythm, pauses, first, rates)
     fibrillation = _fibrillation(found, rhythm)
@@ -44,9 +50,6 @@ def describe(found: Found, engine: str) -> Ambulatory:
     extremes = _extremes(row, first, rates)
     flutter = [Event("fibrillation", s.start, s.end) for s in rhythm if s.code in _FIBRILLATION]
     events = sorted([*more_v, *more_s, *pauses, *flutter, *extremes], key=_urgency)
-    afib = np.zeros(found.r.shape[0], np.bool_)
-    for span in flutter:
-        afib[np.searchsorted(found.r, span.start) : np.searchsorted(found.r, span.end)] = True
     steady = hrv.normal_intervals(found.r, row.of("N") & ~afib, row.whole, found.fs)
     longest = max((_seconds(found, pause) for pause in pauses), default=None)
     said = _statements(found, fibrillation, ventricular, supraventricular, pauses, longest)
@@ -69,12 +72,21 @@ def describe(found: Found, engine: str) -> Ambulatory:
         supraventricular=supraventricular,
         pauses=len(pauses),
         longest_pause_s=longest,
-        events=tuple(events[:MOST_EVENTS]),
+        events=_kept(events),
         events_left=max(len(events) - MOST_EVENTS, 0),
         variability=hrv.variability(steady, found.r.shape[0]),
         statements=said,
         conclusion=_conclusion(said, judged),
     )
+
+
+def _within(found: Found, rhythm: tuple[RhythmSpan, ...]) -> NDArray[np.bool_]:
+    """Return which beats lie in fibrillation or flutter."""
+    out = np.zeros(found.r.shape[0], np.bool_)
+    for span in rhythm:
+        if span.code in _FIBRILLATION:
+            out[np.searchsorted(found.r, span.start) : np.searchsorted(found.r, span.end)] = True
+    return out
 
 
 def _seconds(found: Found, event: Event) -> float:
@@ -169,6 +181,15 @@ def _extremes(row: Row, first: NDArray[np.int64], rates: NDArray[np.float64]) ->
 def _urgency(event: Event) -> tuple[int, float]:
     """Return the order in which events are shown: by kind, the longest or fastest of a kind first."""
     return _URGENT.index(event.kind), -float(event.beats or event.end - event.start)
+
+
+def _kept(events: list[Event]) -> tuple[Event, ...]:
+    """Return the MOST_EVENTS most urgent events, the most urgent of every kind among them."""
+    if len(events) <= MOST_EVENTS:
+        return tuple(events)
+    best = {event.kind: event for event in reversed(events)}
+    last = [event for event in best.values() if event not in events[: MOST_EVENTS - len(best)]]
+    return (*events[: MOST_EVENTS - len(last)], *sorted(last, key=_urgency))
 
 
 def _fibrillation(found: Found, rhythm: tuple[RhythmSpan, ...]) -> Fibrillation:

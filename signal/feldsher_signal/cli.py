@@ -67,10 +67,45 @@ def interpret(
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             _show(path, result)
-        wanted: dict[picture.Kind, Path] = {
-            k: out / f"{path.stem}.{k}" if len(files) > 1 else out for k, out in pictures.items() if out
-        }
-        failed |= bool(wanted) and not _drawn(draw(recording, result), wanted)
+        failed |= not _drawn(lambda: draw(recording, result), pictures, path, len(files))  # noqa: B023 - called at once
+    if failed:
+        raise typer.Exit(_UNREADABLE)
+
+
+@main.command()
+def ambulatory(
+    files: Annotated[list[Path], typer.Argument(help="Long recordings in any format of docs/formats.md.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,
+    channel: Annotated[str | None, typer.Option(help="Look at one lead alone: its name or its index from 0.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option(help="Write the page here (a folder when there are several files).")
+    ] = None,
+    pdf: Annotated[Path | None, typer.Option(help="The same as PDF.")] = None,
+    png: Annotated[Path | None, typer.Option(help="The same as PNG (needs the extra `pictures`).")] = None,
+) -> None:
+    """Report on each long recording (24 h); exit code 2 when one could not be read or drawn."""
+    from feldsher_signal import ambulatory_report, ambulatory_text, draw_ambulatory  # noqa: PLC0415 - loads Numba
+    from feldsher_signal import interpret as engine  # noqa: PLC0415
+    from feldsher_signal.ambulatory import Whole, find  # noqa: PLC0415
+
+    pictures: dict[picture.Kind, Path | None] = {"svg": svg, "pdf": pdf, "png": png}
+    failed = False
+    for path in files:
+        try:
+            recording = load(path).recording
+            source = Whole(recording if channel is None else recording.only(_row(recording, channel)))
+            found = find(source)
+        except (FormatError, ValueError, OSError) as error:
+            sys.stderr.write(f"{error if str(path) in str(error) else f'{path}: {error}'}\n")
+            failed = True
+            continue
+        report = ambulatory_report.describe(found, engine.ENGINE)
+        if as_json:
+            line = {"file": str(path), **msgspec.to_builtins(report)}
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+        else:
+            sys.stdout.write(ambulatory_text.text(report) + "\n")
+        failed |= not _drawn(lambda: draw_ambulatory.page(report, found, source), pictures, path, len(files))  # noqa: B023
     if failed:
         raise typer.Exit(_UNREADABLE)
 
@@ -200,11 +235,15 @@ def _drawing(layout: str, speed: int, gain: int, marks: bool) -> Callable[[Recor
     return drawing
 
 
-def _drawn(sheet: Sheet, wanted: Mapping[picture.Kind, Path]) -> bool:
-    """Write a sheet's pictures; say why on standard error and return False where one fails."""
-    good = True
-    for kind, out in wanted.items():
+def _drawn(draw: Callable[[], Sheet], wanted: Mapping[picture.Kind, Path | None], path: Path, files: int) -> bool:
+    """Write the pictures of one of several files; say why on standard error and return False where one fails."""
+    good, sheet = True, None
+    for kind, told in wanted.items():
+        if told is None:
+            continue
+        out = told / f"{path.stem}.{kind}" if files > 1 else told
         try:
+            sheet = sheet or draw()
             data = picture.encoded(sheet, kind)
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(data)

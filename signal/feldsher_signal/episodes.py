@@ -20,7 +20,7 @@ _RATE_RANGE = (15.0, 350.0)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Beats in a row: R peaks (samples), classes (as bytes of "NSVFQ"), and which intervals between them were seen whole.
+    """Beats in a row: R peaks (samples), classes (bytes of "NSVFQ"), and which intervals were seen whole.
 
     `whole[k]`: the stretch from beat k to k + 1 could be judged.
     """
@@ -63,7 +63,7 @@ def run_rate(row: Row, first: NDArray[np.int64], length: NDArray[np.int64]) -> N
 
 
 def geminy(row: Row, kind: str, every: int) -> list[Event]:
-    """Return stretches in which every `every`-th beat is of a class, three times and more, and the others are normal."""
+    """Return stretches in which every `every`-th beat is of a class, three times and more, the others normal."""
     mine, normal = row.of(kind), row.of("N")
     n = mine.shape[0] - every
     if n < 1:

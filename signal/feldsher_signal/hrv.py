@@ -1,8 +1,8 @@
 """Heart rate variability in time and frequency: Task Force 1996 (Circulation 93:1043), on normal-to-normal intervals.
 
-Deviations: the spectrum of a five-minute segment is Lomb's and Scargle's (Clifford and Tarassenko 2005, IEEE Trans Biomed
-Eng 52:630: resampling an uneven series takes power from the high band), so nothing is interpolated; bands are given as
-means over the segments that are complete enough; intervals far from their surroundings are left out (below).
+Deviations: the spectrum of a five-minute segment is Lomb's and Scargle's (Clifford and Tarassenko 2005, IEEE Trans
+Biomed Eng 52:630: resampling an uneven series takes power from the high band), so nothing is interpolated; bands are
+given as means over the segments that are complete enough; intervals far from their surroundings are left out (below).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Intervals:
 
 
 def normal_intervals(r: NDArray[np.int64], normal: NDArray[np.bool_], whole: NDArray[np.bool_], fs: float) -> Intervals:
-    """Return the intervals between neighbouring normal beats that are whole (nothing unjudged between) and plausible."""
+    """Return the intervals between neighbouring normal beats that are plausible and hold nothing unjudged."""
     rr = np.diff(r) * (1000.0 / fs)
     good = normal[:-1] & normal[1:] & whole & (rr >= NN_MS[0]) & (rr <= NN_MS[1])
     kept = np.flatnonzero(good)
@@ -97,9 +97,8 @@ def _segments(found: Intervals, least: float) -> tuple[NDArray[np.int64], NDArra
     which = (found.at // SEGMENT_S).astype(np.int64)
     if not which.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    edges = np.searchsorted(which, np.arange(which[-1] + 2))
-    filled = np.add.reduceat(np.append(found.ms, 0.0), edges[:-1]) * (np.diff(edges) > 0) / 1000
-    good = filled >= least * SEGMENT_S
+    edges = np.concatenate([[0], np.cumsum(np.bincount(which))])
+    good = np.bincount(which, weights=found.ms / 1000) >= least * SEGMENT_S
     return edges[:-1][good], edges[1:][good]
 
 

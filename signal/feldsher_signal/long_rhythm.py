@@ -1,4 +1,4 @@
-"""The basic rhythm of a long recording, from window to window of thirty beats: the rules of rhythm.py for many beats."""
+"""The basic rhythm of a long recording, by windows of thirty beats: the rules of rhythm.py for many beats at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from feldsher_signal import presence, rhythm
 from feldsher_signal.ambulatory import Found
 from feldsher_signal.sliding import medians
-
-AF_CODE = "AFIB"
 
 
 def _windows(beats: int) -> NDArray[np.int64]:

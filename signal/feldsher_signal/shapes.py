@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal import contour, delineate
-from feldsher_signal.jit import kernel
+from feldsher_signal.jit import inner, kernel
 
 BEFORE_S, AFTER_S, STEP_S = 0.10, 0.16, 0.011
 """The piece of a beat whose shape is compared (as in beats.py), and what one number of it is the mean of."""
@@ -123,6 +123,17 @@ def gather(
                 total[g, lead, i] += x[lead, first + i]
 
 
+@inner
+def _level(x: NDArray[np.float32]) -> None:
+    """Take the slope out of a stretch without mean."""
+    n, moment = x.shape[0], 0.0
+    for i in range(n):
+        moment += x[i] * (i - 0.5 * (n - 1))
+    tilt = moment * 12.0 / (n * (n * n - 1.0))
+    for i in range(n):
+        x[i] -= tilt * (i - 0.5 * (n - 1))
+
+
 @kernel("void(f4[:,::1], b1[::1], i8, f4[::1])", fast=True)
 def repeats(shape: NDArray[np.float32], fit: NDArray[np.bool_], points: int, out: NDArray[np.float32]) -> None:
     """Write each beat's correlation with the sum of its fit neighbours' stretches, every lead's line taken out first.
@@ -130,15 +141,9 @@ def repeats(shape: NDArray[np.float32], fit: NDArray[np.bool_], points: int, out
     `shape` (beats, leads · points) is changed; a beat without neighbours or without a stretch gets 0.
     """
     beats, length = shape.shape
-    middle, spread = 0.5 * (points - 1), points * (points * points - 1.0) / 12.0
     for k in range(beats):
         for at in range(0, length, points):
-            moment = 0.0
-            for i in range(points):
-                moment += shape[k, at + i] * (i - middle)
-            tilt = moment / spread
-            for i in range(points):
-                shape[k, at + i] -= tilt * (i - middle)
+            _level(shape[k, at : at + points])
     total = np.zeros(length)
     for k in range(-NEIGHBOURS, beats):
         new, old = k + NEIGHBOURS, k - NEIGHBOURS - 1
@@ -178,7 +183,8 @@ class Groups:
     def add(self, x: NDArray[np.float32], lead_on: NDArray[np.bool_], r: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return each beat's group in µV x (leads, n) and learn from it."""
         shape = np.empty((r.shape[0], self.leaders.shape[1]), np.float32)
-        rows(x, lead_on, r, np.full(r.shape[0], round(BEFORE_S * self.fs)), self.step, shape)
+        before = np.zeros(r.shape[0], np.int64) + round(BEFORE_S * self.fs)
+        rows(x, lead_on, r, before, self.step, shape)
         label = np.empty(r.shape[0], np.int64)
         self.count = join(shape, self.leaders, self.size, self.count, label)
         gather(x, r, label, self.before, self.total, self.summed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from feldsher_ehr_core.ambulatory import Ambulatory
 from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal import cli, synth
 from typer.testing import CliRunner, Result
@@ -112,6 +113,21 @@ def test_summary_for_people(record: Path) -> None:
     assert "Normal ECG" in done.stdout
     assert "Unconfirmed" in done.stdout
     assert "QRS" in done.stdout
+
+
+def test_ambulatory_reports_as_text_json_and_page(record: Path, tmp_path: Path) -> None:
+    page = tmp_path / "day.svg"
+    done = CliRunner().invoke(cli.main, ["ambulatory", str(record), "--channel", "II", "--svg", str(page)])
+    assert done.exit_code == 0
+    assert "Beats and rate" in done.stdout
+    assert "UNCONFIRMED" in page.read_text()
+    done = CliRunner().invoke(cli.main, ["ambulatory", str(record), str(record.with_name("none.hea")), "--json"])
+    assert done.exit_code == 2
+    (line,) = done.stdout.splitlines()
+    found = json.loads(line)
+    assert list(found) == ["file", *Ambulatory.__struct_fields__]
+    assert found["beats"]["N"] >= 8
+    assert "none.hea" in done.stderr
 
 
 def test_warm() -> None:
