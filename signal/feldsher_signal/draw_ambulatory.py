@@ -178,7 +178,7 @@ def chosen(report: Ambulatory) -> list[Event]:
 
 
 def _strips(report: Ambulatory, source: Source) -> list[Item]:
-    """Return a strip of the first lead for each chosen event, the event in its middle, a long one from its beginning."""
+    """Return a strip of the first lead for each chosen event: in its middle, or from where a long one begins."""
     out: list[Item] = []
     seconds = (_INNER - 0.2) / _SPEED
     for k, event in enumerate(chosen(report)):
