@@ -18,11 +18,12 @@ import numpy as np
 from feldsher_signal import model
 from feldsher_signal.model import Linear, ModelFile, Provenance, Trees
 from numpy.typing import NDArray
-from scoring import auc
+from scoring import auc, reliability
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
-Fit = Callable[[Floats, Truth], ModelFile]
+Fit = Callable[[Floats, Truth, Floats], ModelFile]
+"""From rows, labels and the rows' weights to a model."""
 _UNSET = Provenance("", {}, 0, 0, 0, "", {})
 
 
@@ -36,13 +37,19 @@ def sklearn(part: str = "") -> Any:
         )
 
 
-def logistic(features: tuple[str, ...], c: float = 0.1, l1_ratio: float = 0.0, balanced: bool = False) -> Fit:
+def logistic(
+    features: tuple[str, ...],
+    c: float = 0.1,
+    l1_ratio: float = 0.0,
+    balanced: bool = False,
+    limit: float | None = None,
+) -> Fit:
     """Return a fit of a logistic regression on standardised features, a missing value standing at its feature's median.
 
-    `c`: inverse strength of the penalty; `l1_ratio`: 0 ridge … 1 lasso.
+    `c`: inverse strength of the penalty; `l1_ratio`: 0 ridge … 1 lasso; `limit`: standard deviations to hold values in.
     """
 
-    def fit(x: Floats, y: Truth) -> ModelFile:
+    def fit(x: Floats, y: Truth, weight: Floats) -> ModelFile:
         middle = np.array([np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else 0.0 for v in x.T])
         filled = np.where(np.isnan(x), middle, x)
         mean, scale = filled.mean(axis=0), filled.std(axis=0)
@@ -51,9 +58,10 @@ def logistic(features: tuple[str, ...], c: float = 0.1, l1_ratio: float = 0.0, b
         fitted = sklearn("linear_model").LogisticRegression(
             C=c, max_iter=5000, class_weight="balanced" if balanced else None, random_state=0, **solver
         )
-        fitted.fit((filled - mean) / scale, y)
-        columns = (_short(v) for v in (fitted.coef_[0], mean, scale, middle))
-        return ModelFile("logistic", features, float(fitted.intercept_[0]), (1.0, 0.0), _UNSET, Linear(*columns))
+        held = np.inf if limit is None else limit
+        fitted.fit(np.clip((filled - mean) / scale, -held, held), y, weight)
+        linear = Linear(_short(fitted.coef_[0]), _short(mean), _short(scale), _short(middle), limit)
+        return ModelFile("logistic", features, float(fitted.intercept_[0]), (1.0, 0.0), _UNSET, linear)
 
     return fit
 
@@ -61,11 +69,11 @@ def logistic(features: tuple[str, ...], c: float = 0.1, l1_ratio: float = 0.0, b
 def trees(features: tuple[str, ...], seed: int = 0, balanced: bool = False, **settings: Any) -> Fit:
     """Return a fit of gradient-boosted trees (HistGradientBoostingClassifier with `settings`), NaN allowed."""
 
-    def fit(x: Floats, y: Truth) -> ModelFile:
+    def fit(x: Floats, y: Truth, weight: Floats) -> ModelFile:
         fitted = sklearn("ensemble").HistGradientBoostingClassifier(
             random_state=seed, early_stopping=False, class_weight="balanced" if balanced else None, **settings
         )
-        fitted.fit(x, y)
+        fitted.fit(x, y, weight)
         rows: list[tuple[float, ...]] = []
         roots: list[int] = []
         for (predictor,) in fitted._predictors:
@@ -130,12 +138,22 @@ def folds(y: Truth, groups: NDArray[Any], n: int, seed: int) -> Iterator[tuple[N
     yield from maker.split(np.zeros(y.shape[0]), y, groups)
 
 
-def kept(fit: Fit, x: Floats, y: Truth, groups: NDArray[Any], n: int = 5, repeats: int = 5, seed: int = 1) -> Floats:
-    """Return the log-odds of every row by models that did not see its group: (repeats, rows)."""
+def kept(
+    fit: Fit,
+    x: Floats,
+    y: Truth,
+    groups: NDArray[Any],
+    n: int = 5,
+    repeats: int = 5,
+    seed: int = 1,
+    weight: Floats | None = None,
+) -> Floats:
+    """Return the log-odds of every row by models that did not see its group: (repeats, rows); weights only teach."""
+    taught = np.ones(y.shape[0]) if weight is None else weight
     out = np.full((repeats, y.shape[0]), math.nan)
     for k in range(repeats):
         for seen, unseen in folds(y, groups, n, seed + k):
-            out[k, unseen] = log_odds(fit(x[seen], y[seen]), x[unseen])
+            out[k, unseen] = log_odds(fit(x[seen], y[seen], taught[seen]), x[unseen])
     return out
 
 
@@ -164,22 +182,45 @@ def figures(z: Floats, y: Truth) -> dict[str, float]:
     return {key: round(float(v), 3) for key, v in rounded.items()}
 
 
+def calibrated(z: Floats, y: Truth, groups: NDArray[Any], n: int = 5, seed: int = 1) -> Floats:
+    """Return the probabilities of kept log-odds (repeats, rows), each calibrated on folds that it is not in."""
+    out = np.full(z.shape, math.nan)
+    for k, row in enumerate(z):
+        for seen, unseen in folds(y, groups, n, seed + k):
+            a, b = platt(row[seen], y[seen])
+            out[k, unseen] = 1 / (1 + np.exp(-np.clip(a * row[unseen] + b, -700, 700)))
+    return out
+
+
 def train(
-    fit: Fit, x: Floats, y: Truth, groups: NDArray[Any], made: Provenance, n: int = 5, repeats: int = 5, seed: int = 1
+    fit: Fit,
+    x: Floats,
+    y: Truth,
+    groups: NDArray[Any],
+    made: Provenance,
+    n: int = 5,
+    repeats: int = 5,
+    seed: int = 1,
+    weight: Floats | None = None,
 ) -> ModelFile:
     """Return the model of all rows with calibration and figures from cross-validation; `made` says script and data."""
-    z = kept(fit, x, y, groups, n, repeats, seed)
+    z = kept(fit, x, y, groups, n, repeats, seed, weight)
     calibration = platt(z.ravel(), np.tile(y, repeats))
+    honest = reliability(calibrated(z, y, groups, n, seed).ravel(), np.tile(y, repeats))
     provenance = msgspec.structs.replace(
         made,
         examples=int(y.shape[0]),
         positives=int(y.sum()),
         seed=seed,
         sklearn=sklearn().__version__,
-        cross_validated=made.cross_validated | figures(z, y),
+        cross_validated=made.cross_validated
+        | figures(z, y)
+        | {key: honest[key] for key in ("brier", "slope", "offset")},
     )
-    calibrated = (float(f"{calibration[0]:.6g}"), float(f"{calibration[1]:.6g}"))
-    return msgspec.structs.replace(fit(x, y), calibration=calibrated, provenance=provenance)
+    every: Floats = np.ones(y.shape[0]) if weight is None else weight
+    final = fit(x, y, every)
+    short = (float(f"{calibration[0]:.6g}"), float(f"{calibration[1]:.6g}"))
+    return msgspec.structs.replace(final, calibration=short, provenance=provenance)
 
 
 def write(name: str, file: ModelFile) -> Path:

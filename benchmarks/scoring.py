@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,3 +94,30 @@ def binary(stated: NDArray[np.bool_], truth: NDArray[np.bool_]) -> dict[str, flo
         "ppv": _percent(tp, tp + fp),
         "f1": round(2 * tp / (2 * tp + fp + fn), 3) if tp + fp + fn else math.nan,
     }
+
+
+def reliability(probability: NDArray[np.float64], truth: NDArray[np.bool_], bins: int = 5) -> dict[str, Any]:
+    """Return how far probabilities can be taken at their word: Brier score, slope and a table by equal ranges.
+
+    `slope`, `offset`: of the logistic regression of truth on log-odds (Cox 1958): 1 and 0 when calibrated; under 1 =
+    over-confident. `bins`: for each range mean probability, share true and how many.
+    """
+    p = np.clip(probability, 1e-4, 1 - 1e-4)
+    design = np.stack([np.log(p / (1 - p)), np.ones_like(p)], axis=1)
+    theta = np.array([1.0, 0.0])
+    for _ in range(50):
+        q = 1 / (1 + np.exp(-np.clip(design @ theta, -30, 30)))
+        hessian = design.T @ (design * (q * (1 - q) + 1e-9)[:, None])
+        theta += np.clip(np.linalg.solve(hessian, design.T @ (truth - q)), -1, 1)
+    which = np.minimum((probability * bins).astype(int), bins - 1)
+    table = [
+        (
+            round(float(probability[which == k].mean()), 2),
+            round(float(truth[which == k].mean()), 2),
+            int((which == k).sum()),
+        )
+        for k in range(bins)
+        if (which == k).any()
+    ]
+    brier = round(float(np.mean((probability - truth) ** 2)), 4)
+    return {"brier": brier, "slope": round(float(theta[0]), 2), "offset": round(float(theta[1]), 2), "bins": table}

@@ -12,6 +12,7 @@ from feldsher_signal import (
     electrolytes,
     elevation,
     infarct,
+    likelihood,
     qt,
     repolarisation,
     reversal,
@@ -52,7 +53,7 @@ def verdicts(f: Findings) -> list[Verdict]:
     found = settle(found)
     found = _ischaemia(found)
     found.append(_normal(f, found))
-    return found
+    return likelihood.weigh(f, found)
 
 
 def _ischaemia(found: list[Verdict]) -> list[Verdict]:

@@ -37,12 +37,16 @@ class Provenance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Linear(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A linear part: Σ weight · (x − mean) / scale, where `missing` stands in for an x that is NaN."""
+    """A linear part: Σ weight · (x − mean) / scale, where `missing` stands in for an x that is NaN.
+
+    `limit`: what (x − mean) / scale is held within, so that one wild measurement cannot decide alone; None: nothing.
+    """
 
     weight: tuple[float, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     missing: tuple[float, ...]
+    limit: float | None = None
 
 
 class Trees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +77,7 @@ class ModelFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
 
 @kernel(
-    "void(f8[:, ::1], f8, f8, f8, f8[::1], f8[::1], f8[::1], f8[::1], "
+    "void(f8[:, ::1], f8, f8, f8, f8, f8[::1], f8[::1], f8[::1], f8[::1], "
     "i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], b1[::1], f8[::1], f8[:, ::1], f8[::1])"
 )
 def evaluate(
@@ -81,6 +85,7 @@ def evaluate(
     base: float,
     a: float,
     b: float,
+    limit: float,
     weight: NDArray[np.float64],
     mean: NDArray[np.float64],
     scale: NDArray[np.float64],
@@ -102,7 +107,7 @@ def evaluate(
             parts[row, j] = 0.0
         for j in range(weight.shape[0]):
             v = missing[j] if np.isnan(x[row, j]) else x[row, j]
-            parts[row, j] = weight[j] * (v - mean[j]) / scale[j]
+            parts[row, j] = weight[j] * min(max((v - mean[j]) / scale[j], -limit), limit)
             z += parts[row, j]
         for tree in range(root.shape[0]):
             node = root[tree]
@@ -126,6 +131,7 @@ class Model:
     provenance: Provenance
     base: float
     calibration: tuple[float, float]
+    limit: float
     arrays: tuple[NDArray[np.float64] | NDArray[np.int64] | NDArray[np.bool_], ...]
 
     def _evaluated(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -133,7 +139,7 @@ class Model:
             raise ValueError(f"{self.name}: x of shape {x.shape}, (n, {len(self.features)}) wanted")
         rows = np.ascontiguousarray(x, np.float64)
         parts, out = np.empty(rows.shape), np.empty(rows.shape[0])
-        evaluate(rows, self.base, *self.calibration, *self.arrays, parts, out)  # type: ignore[arg-type]
+        evaluate(rows, self.base, *self.calibration, self.limit, *self.arrays, parts, out)  # type: ignore[arg-type]
         return parts, out
 
     def probability(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -191,7 +197,8 @@ def decode(data: bytes, name: str = "model") -> Model:
         np.array(trees.missing_left, np.bool_),
         np.array(trees.value, np.float64),
     )
-    return Model(name, file.features, file.provenance, file.base, file.calibration, arrays)
+    limit = math.inf if linear.limit is None else linear.limit
+    return Model(name, file.features, file.provenance, file.base, file.calibration, limit, arrays)
 
 
 def _faults(file: ModelFile) -> list[str]:
@@ -206,8 +213,8 @@ def _faults(file: ModelFile) -> list[str]:
         columns = (file.linear.weight, file.linear.mean, file.linear.scale, file.linear.missing)
         if any(len(column) != k for column in columns):
             out.append(f"linear: {k} weights, means, scales and missing values wanted")
-        if any(v <= 0 for v in file.linear.scale):
-            out.append("linear: scales must be over 0")
+        if any(v <= 0 for v in file.linear.scale) or (file.linear.limit or 1.0) <= 0:
+            out.append("linear: scales and limit must be over 0")
     return out + (_tree_faults(file.trees, k) if file.trees is not None else [])
 
 

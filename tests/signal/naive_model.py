@@ -14,7 +14,10 @@ def parts(file: ModelFile, row: Sequence[float]) -> tuple[float, dict[str, float
     if file.linear is not None:
         for j, name in enumerate(file.features):
             v = file.linear.missing[j] if math.isnan(row[j]) else row[j]
-            share[name] += file.linear.weight[j] * (v - file.linear.mean[j]) / file.linear.scale[j]
+            v = (v - file.linear.mean[j]) / file.linear.scale[j]
+            if file.linear.limit is not None and abs(v) > file.linear.limit:
+                v = math.copysign(file.linear.limit, v)
+            share[name] += file.linear.weight[j] * v
         z += math.fsum(share.values())
     if file.trees is not None:
         for root in file.trees.root:

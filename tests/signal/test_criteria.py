@@ -14,7 +14,7 @@ def test_normal() -> None:
     found = criteria.verdicts(findings())
     said = criteria.statements(found)
     assert [s.code for s in said] == ["SR", "NORM", "PACENA"]
-    assert criteria.conclusion(said, True) == "Sinus rhythm. Normal ECG (probable). Unconfirmed."
+    assert criteria.conclusion(said, True) == "Sinus rhythm. Normal ECG. Unconfirmed."
 
 
 @pytest.mark.parametrize("name", ["lbbb", "anterior_stemi", "atrial_fibrillation", "ventricular_ectopy", "low_voltage"])
