@@ -138,6 +138,10 @@ def folds(y: Truth, groups: NDArray[Any], n: int, seed: int) -> Iterator[tuple[N
     yield from maker.split(np.zeros(y.shape[0]), y, groups)
 
 
+def _alike(y: Truth) -> Floats:
+    return np.ones(y.shape[0], np.float64)
+
+
 def kept(
     fit: Fit,
     x: Floats,
@@ -149,7 +153,7 @@ def kept(
     weight: Floats | None = None,
 ) -> Floats:
     """Return the log-odds of every row by models that did not see its group: (repeats, rows); weights only teach."""
-    taught = np.ones(y.shape[0]) if weight is None else weight
+    taught = _alike(y) if weight is None else weight
     out = np.full((repeats, y.shape[0]), math.nan)
     for k in range(repeats):
         for seen, unseen in folds(y, groups, n, seed + k):
@@ -217,8 +221,7 @@ def train(
         | figures(z, y)
         | {key: honest[key] for key in ("brier", "slope", "offset")},
     )
-    every: Floats = np.ones(y.shape[0]) if weight is None else weight
-    final = fit(x, y, every)
+    final = fit(x, y, _alike(y) if weight is None else weight)
     short = (float(f"{calibration[0]:.6g}"), float(f"{calibration[1]:.6g}"))
     return msgspec.structs.replace(final, calibration=short, provenance=provenance)
 
