@@ -16,3 +16,10 @@ def test_text_and_parts() -> None:
         "'x' is not gain(baseline)/units",
     )
     assert isinstance(error, ValueError)
+
+
+def test_a_file_cannot_make_it_long_or_forge_a_line_of_a_log() -> None:
+    error = FormatError("x", "lead 'a\x1b[31m\nroot: all is well'", "z" * 10_000)
+    assert "\n" not in str(error)
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 400

@@ -30,7 +30,7 @@ def _recordings(draw: st.DrawFn) -> Recording:
     n = draw(st.integers(1, 20))
     value = st.integers(-(2**31), 2**31 - 1)
     samples = [draw(st.lists(value, min_size=n, max_size=n)) for _ in leads]
-    scale = st.floats(1e-9, 1e9)
+    scale = st.floats(1e-9, 1e6)
     return Recording(
         tuple(leads),
         draw(st.floats(0.1, 1e6)),

@@ -120,7 +120,8 @@ def _rate(record: ECGRecord) -> float:
 def _scale(path: Path, each: Lead) -> float:
     """Return the microvolts of one unit; FormatError where the file does not say."""
     unit = _MICROVOLTS.get(each.resolution_unit.strip().lower())
-    if unit is None or not np.isfinite(each.resolution) or each.resolution == 0:
+    # A scale that is no number comes as a resolution of 1 that the file did not state.
+    if unit is None or not np.isfinite(each.resolution) or each.resolution == 0 or each.adc_resolution == 0:
         raise FormatError(path, f"lead {each.label!r}", f"has no scale in volts ({each.resolution_unit!r})")
     return source.checked_scale(path, f"lead {each.label!r}", each.resolution * unit)
 

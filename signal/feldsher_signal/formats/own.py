@@ -14,9 +14,11 @@ from pathlib import Path
 import msgspec
 
 from feldsher_signal import codec
+from feldsher_signal.formats import source
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import Recording
 
+_MAX_BYTES = 5 * codec.MAX_SAMPLES
 SUFFIX = ".fecg"
 MAGIC = b"\x89FECG\r\n\x01"
 
@@ -62,11 +64,7 @@ def write(path: str | Path, recording: Recording) -> None:
 
 def read(path: str | Path) -> Recording:
     """Return the recording of a `.fecg` file; FormatError names the byte or field, a wrong checksum included."""
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
-        raise FormatError(path, "file", error.strerror or str(error)) from error
-    return loads(raw, path)
+    return loads(source.whole(Path(path), _MAX_BYTES), path)
 
 
 def loads(raw: bytes, path: str | Path = "record") -> Recording:
@@ -96,5 +94,7 @@ def _check(record: _Record, path: str | Path) -> None:
         raise FormatError(path, "fs", f"{record.fs} is not a sampling rate")
     if len(record.uv_per_bit) != leads or not all(math.isfinite(each) and each for each in record.uv_per_bit):
         raise FormatError(path, "uv_per_bit", f"{leads} finite scales are needed")
+    for each in record.uv_per_bit:
+        source.checked_scale(Path(path), "uv_per_bit", each)
     if len(record.baseline) not in (0, leads):
         raise FormatError(path, "baseline", f"{leads} or none are needed")

@@ -64,4 +64,6 @@ def _gain(uv_per_bit: float) -> str:
     """Return the units per microvolt, of the nearest numbers the one whose inverse is the scale again."""
     gain = 1.0 / uv_per_bit
     near = (gain, np.nextafter(gain, np.inf), np.nextafter(gain, -np.inf))
-    return np.format_float_positional(next((each for each in near if 1.0 / each == uv_per_bit), gain), unique=True)
+    return np.format_float_positional(
+        next((each for each in near if 1.0 / each == uv_per_bit), gain), unique=True, trim="0"
+    )

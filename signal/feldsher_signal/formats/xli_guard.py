@@ -19,17 +19,17 @@ _HEADER, _BITS = 8, 10
 _LAST = (1 << _BITS) - 2
 
 
-def check(path: Path, packed: bytes) -> None:
-    """Refuse chunks (u32 size, u16, u16 first sample, codes) that together unpack to more than MAX_UNPACKED bytes."""
+def check(path: Path, packed: bytes, most: int = MAX_UNPACKED) -> None:
+    """Refuse chunks (u32 size, u16, u16 first sample, codes) that together unpack to more than `most` bytes."""
     at, total = 0, 0
     while at + _HEADER <= len(packed):
         size = struct.unpack_from("<I", packed, at)[0]
         chunk = packed[at + _HEADER : at + _HEADER + size]
         if len(chunk) < size:
             return
-        total += _unpacked(chunk, MAX_UNPACKED - total)
-        if total > MAX_UNPACKED:
-            raise FormatError(path, "parsedwaveforms", f"unpacks to more than {MAX_UNPACKED} bytes")
+        total += _unpacked(chunk, most - total)
+        if total > most:
+            raise FormatError(path, "parsedwaveforms", f"unpacks to more than {most} bytes")
         at += _HEADER + size
 
 

@@ -7,7 +7,6 @@ or DTDs.
 from __future__ import annotations
 
 import base64
-import binascii
 from pathlib import Path
 from typing import NoReturn
 from xml.parsers import expat
@@ -76,7 +75,8 @@ def checked(path: Path) -> bytes:
         guard.refuse(f"is not well-formed XML ({reason})")
     for text in guard.packed:
         try:
-            xli_guard.check(path, base64.b64decode("".join("".join(text).split())))
-        except binascii.Error:
+            packed = base64.b64decode("".join("".join(text).split()))
+        except ValueError:
             raise FormatError(path, "parsedwaveforms", "is not base64") from None
+        xli_guard.check(path, packed)
     return raw
