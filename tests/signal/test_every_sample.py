@@ -1,4 +1,4 @@
-"""Every file of ../shared/ecg/formats through the command line: an interpretation that makes sense, or a clear error."""
+"""Every file of ../shared/ecg/formats through the command line: a sensible interpretation, or a clear error."""
 
 from __future__ import annotations
 
