@@ -1,7 +1,7 @@
 """Accuracy of the ECG engine on real recordings, parameters fixed: `python benchmarks/accuracy.py [SET …] [--json]`.
 
-Sets: mitdb, nstdb, beats, ludb, qtdb, ptbxl, cinc2017. Recordings are read from `../shared/ecg` (or --data); a set that
-is not there is said to be absent. What was used to choose parameters and what was not are reported apart.
+Sets: mitdb, nstdb, beats, ludb, qtdb, ptbxl, statements, cinc2017. Recordings are read from `../shared/ecg` (or
+--data); a set that is not there is said to be absent. What chose parameters and what did not are reported apart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from feldsher_signal.likelihood import LEARNED
 from feldsher_signal.registry import SUPERCLASSES
 from numpy.typing import NDArray
 from scoring import Tally, auc, binary, match, reliability
+from statements import statements
 
 DATA = Path(__file__).parents[1].parent / "shared" / "ecg"
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
@@ -257,6 +258,7 @@ SETS: dict[str, tuple[str, Callable[[Path], Report]]] = {
     "ludb": ("ludb", ludb),
     "qtdb": ("qtdb", qtdb),
     "ptbxl": ("ptbxl", ptbxl),
+    "statements": ("ptbxl", statements),
     "cinc2017": ("cinc2017", cinc2017),
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from count_positives import ludb_codes
 from feldsher_ehr_core.ecg import Sex, Subject
 from feldsher_signal.formats import read
 from feldsher_signal.record import Recording
@@ -60,7 +61,9 @@ def ludb(data: Path) -> Iterator[Case]:
                 age = row["Age"].strip().lstrip(">")
                 sex = _LUDB_SEX.get(row["Sex"].strip(), "unknown")
                 subject = Subject(int(age) if age.isdigit() else None, sex)
-                yield Case(row["ID"], read(header), subject, int(row["ID"]), frozenset(), _ludb_classes(row))
+                yield Case(
+                    row["ID"], read(header), subject, int(row["ID"]), frozenset(ludb_codes(row)), _ludb_classes(row)
+                )
 
 
 def _ludb_classes(row: dict[str, str]) -> dict[str, float]:

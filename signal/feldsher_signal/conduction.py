@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from feldsher_signal import measure
 from feldsher_signal.findings import Certainty, Findings, Verdict, both, either, grade, judged, mv
 
 GROWN = 18
@@ -113,6 +114,9 @@ def _right_pattern(f: Findings) -> tuple[float, tuple[str, ...]]:
     broad = both(grade(v1.r, 300.0, 60.0), grade(v1.peak_ms, 50.0, 6.0), grade(v1.r + v1.s, 0.0, 80.0))
     slurred = either([grade(one.s_ms, 36.0, 5.0), grade(v6.s_ms, 36.0, 5.0)])
     score = both(either([late[0], late[1] * 0.7, broad]), slurred)
+    # R′ over r is a block's own; what V6 lacks in S it then only makes less sure.
+    taller = either(grade(m.r2 - m.r, 40.0, 20.0) if m.r2 > 0 else 0.0 for m in (v1, v2))
+    score = either([score, both(taller, 0.6)])
     return score, (
         f"V1: r {mv(v1.r)}, R′ {mv(v1.r2)}, R peak at {v1.rpt_ms:.0f} ms",
         f"S lasts {one.s_ms:.0f} ms in I, {v6.s_ms:.0f} ms in V6",
@@ -138,12 +142,15 @@ def _fascicles(f: Findings, lbbb: float) -> list[Verdict]:
     axis, qrs = f.measured.axis_qrs, f.measured.qrs
     if axis is None or qrs is None or not f.has("aVL", "II", "III", "aVF") or f.limits is not None:
         return []
+    # By area the slurred end of the QRS, which turns upward, weighs as it lasts.
+    turned = measure.area_axis(f.matrix)
+    axis = axis if turned is None else turned
     avl, three, avf = f.matrix["aVL"], f.matrix["III"], f.matrix["aVF"]
     narrow = 1 - lbbb
     r_inferior = grade(three.r, 25.0, 10.0)
     front = both(grade(axis, LAFB_AXIS, -5.0), grade(axis, -95.0, 5.0), narrow, grade(avl.r, 100.0, 40.0), r_inferior)
     back = both(grade(axis, LPFB_AXIS + 10, 5.0), narrow, grade(-avf.q, 30.0, 15.0), grade(avl.r, 250.0, -50.0))
-    text = (f"QRS axis {axis:.0f}°", f"QRS {qrs:.0f} ms")
+    text = (f"QRS axis {axis:.0f}° by area", f"QRS {qrs:.0f} ms")
     return [
         judged("LAFB", front, (*text, f"aVL: q {mv(-avl.q)}, R {mv(avl.r)}; III: r {mv(three.r)}, S {mv(-three.s)}")),
         judged("LPFB", back, (*text, f"aVF: q {mv(-avf.q)}; aVL: r {mv(avl.r)}")),

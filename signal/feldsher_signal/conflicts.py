@@ -62,21 +62,33 @@ BLOCKED = ("CLBBB", "PACE", "VPACE")
 """Beside which alone Sgarbossa's criteria are stated."""
 
 
-def hidden(found: list[Verdict]) -> set[str]:
-    """Return the codes that others take away; what is itself taken away hides nothing."""
+EXPLAINED = frozenset(("LVH", "LAFB", "LPFB", "BVH", "ILMI", "IPMI", "ASMI", "STSPREAD"))
+"""Beside these what they hide is there all the same, only said already: its score stands."""
+
+
+def hidden(found: list[Verdict]) -> dict[str, bool]:
+    """Return the codes that others take away, and whether their scores stand; what is taken away hides nothing."""
     stated = [v.code for v in found if v.stated]
-    out: set[str] = set() if any(code in BLOCKED for code in stated) else {"SGARB"}
+    out: dict[str, bool] = {} if any(code in BLOCKED for code in stated) else {"SGARB": False}
     for code in DISORDERED:
         if code in stated:
-            out |= {c for c in REGISTRY if c not in KEPT and c != code}
+            out |= {c: False for c in REGISTRY if c not in KEPT and c != code}
     for hides in (HIDES, SUPPRESSED):
         for code in stated:
             if code not in out:
-                out.update(hides.get(code, ()))
+                for other in hides.get(code, ()):
+                    out[other] = out.get(other, True) and code in EXPLAINED
     return out
 
 
 def settle(found: list[Verdict]) -> list[Verdict]:
-    """Return the verdicts, those that others explain taken back and their score lowered."""
+    """Return the verdicts, those that others explain taken back, and their score lowered where it no longer holds."""
     gone = hidden(found)
-    return [replace(v, stated=False, critical=False, score=0.4 * v.score) if v.code in gone else v for v in found]
+    out: list[Verdict] = []
+    for v in found:
+        if v.code in gone:
+            kept = v.score if gone[v.code] else 0.4 * v.score
+            out.append(replace(v, stated=False, critical=False, score=kept))
+        else:
+            out.append(v)
+    return out

@@ -13,6 +13,8 @@ from feldsher_signal.findings import Findings, Verdict, both, either, grade, mv
 from feldsher_signal.paediatric import is_child
 
 Q_MS, Q_UV, Q_CHEST_MS = 30.0, 100.0, 20.0
+SMALL_Q = 0.25
+"""Under this part of R a lateral Q is the septum's rather than a scar's (house rule, as in older definitions)."""
 TERRITORIES = {
     "IMI": (("II", "aVF"), ("III", "aVF")),
     "ASMI": (("V1", "V2"), ("V2", "V3")),
@@ -47,8 +49,8 @@ def q_score(f: Findings, lead: str) -> float:
     qs = both(grade(m.r, 40.0, -12.0), grade(-m.q, 150.0, 40.0)) if lead != "V1" else 0.6 * grade(m.r, 40.0, -12.0)
     if lead in ("V1", "V2", "V3"):
         return either([both(grade(m.q_ms, Q_CHEST_MS, 3.0), grade(-m.q, 50.0, 15.0)), qs])
-    deep = either([grade(-m.q, max(Q_UV, 0.25 * m.r), 25.0), 0.0])
-    return either([both(grade(m.q_ms, Q_MS, 4.0), deep), qs])
+    least = Q_UV if lead in REACH["IMI"] else max(Q_UV, SMALL_Q * m.r)
+    return either([both(grade(m.q_ms, Q_MS, 4.0), grade(-m.q, least, 25.0)), qs])
 
 
 def judge(f: Findings) -> list[Verdict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from feldsher_ehr_core.ecg import LeadMatrix, Measurements
@@ -12,6 +13,8 @@ from feldsher_signal.delineate import P_OFF, P_ON, QRS_OFF, QRS_ON, T_OFF
 
 AXIS_LEAST_UV = 100.0
 """A QRS or T vector smaller than this in both frontal directions has no axis (P: a third of it)."""
+AREA_LEAST_UVS = 2.0
+"""The same for net areas: 0.1 mV for 20 ms."""
 QTC_RATES = (30.0, 150.0)
 """No QTc outside these rates: none of the four formulas was made for them."""
 
@@ -27,6 +30,12 @@ def axis(i: float | None, avf: float | None, least: float) -> float | None:
     if abs(i) < least and abs(y) < least:
         return None
     return math.degrees(math.atan2(y, i))
+
+
+def area_axis(matrix: Mapping[str, LeadMatrix]) -> float | None:
+    """Return the frontal axis of the QRS in degrees from its net areas in I and aVF (Macfarlane 2011); None without."""
+    i, avf = matrix.get("I"), matrix.get("aVF")
+    return axis(i.qrs_area, avf.qrs_area, AREA_LEAST_UVS) if i is not None and avf is not None else None
 
 
 def qtc(qt: float, rate: float) -> dict[str, float]:

@@ -88,7 +88,11 @@ def roughness(values: Sequence[float]) -> float:
     span = max(values) - min(values)
     if span <= 0:
         return 0.0
-    return sum((a - 2 * b + c) ** 2 for a, b, c in zip(values, values[1:], values[2:], strict=False)) / span**2
+    total = 0.0
+    for k in range(1, len(values) - 1):
+        bend = values[k - 1] - 2 * values[k] + values[k + 1]
+        total += bend * bend
+    return total / span**2
 
 
 def _chest(f: Findings) -> list[Verdict]:
