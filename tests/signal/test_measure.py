@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from feldsher_ehr_core.ecg import LeadMatrix
 from feldsher_signal import measure
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,13 @@ def test_axis_of_a_vector(degrees: int) -> None:
     i, avf = 1000 * math.cos(math.radians(degrees)), 1000 * math.sin(math.radians(degrees)) * math.sqrt(3) / 2
     found = measure.axis(i, avf, 50.0)
     assert found == pytest.approx(degrees, abs=1e-6)
+
+
+def test_axis_by_area() -> None:
+    leads = {"I": LeadMatrix(qrs_area=10.0), "aVF": LeadMatrix(qrs_area=-10 * math.sqrt(3) / 2)}
+    assert measure.area_axis(leads) == pytest.approx(-45)
+    assert measure.area_axis({"I": leads["I"]}) is None
+    assert measure.area_axis(dict.fromkeys(("I", "aVF"), LeadMatrix(qrs_area=1.0))) is None
 
 
 def test_axis_may_be_indeterminate() -> None:
