@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -22,8 +22,15 @@ from scoring import auc, reliability
 
 Floats = NDArray[np.float64]
 Truth = NDArray[np.bool_]
-Fit = Callable[[Floats, Truth, Floats], ModelFile]
-"""From rows, labels and the rows' weights to a model."""
+
+
+class Fit(Protocol):
+    """From rows and labels, and the rows' weights if they differ, to a model."""
+
+    def __call__(self, x: Floats, y: Truth, weight: Floats | None = None, /) -> ModelFile:  # noqa: D102
+        ...
+
+
 _UNSET = Provenance("", {}, 0, 0, 0, "", {})
 
 
@@ -49,7 +56,7 @@ def logistic(
     `c`: inverse strength of the penalty; `l1_ratio`: 0 ridge … 1 lasso; `limit`: standard deviations to hold values in.
     """
 
-    def fit(x: Floats, y: Truth, weight: Floats) -> ModelFile:
+    def fit(x: Floats, y: Truth, weight: Floats | None = None, /) -> ModelFile:
         middle = np.array([np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else 0.0 for v in x.T])
         filled = np.where(np.isnan(x), middle, x)
         mean, scale = filled.mean(axis=0), filled.std(axis=0)
@@ -69,7 +76,7 @@ def logistic(
 def trees(features: tuple[str, ...], seed: int = 0, balanced: bool = False, **settings: Any) -> Fit:
     """Return a fit of gradient-boosted trees (HistGradientBoostingClassifier with `settings`), NaN allowed."""
 
-    def fit(x: Floats, y: Truth, weight: Floats) -> ModelFile:
+    def fit(x: Floats, y: Truth, weight: Floats | None = None, /) -> ModelFile:
         fitted = sklearn("ensemble").HistGradientBoostingClassifier(
             random_state=seed, early_stopping=False, class_weight="balanced" if balanced else None, **settings
         )
@@ -138,10 +145,6 @@ def folds(y: Truth, groups: NDArray[Any], n: int, seed: int) -> Iterator[tuple[N
     yield from maker.split(np.zeros(y.shape[0]), y, groups)
 
 
-def _alike(y: Truth) -> Floats:
-    return np.ones(y.shape[0], np.float64)
-
-
 def kept(
     fit: Fit,
     x: Floats,
@@ -153,11 +156,10 @@ def kept(
     weight: Floats | None = None,
 ) -> Floats:
     """Return the log-odds of every row by models that did not see its group: (repeats, rows); weights only teach."""
-    taught = _alike(y) if weight is None else weight
     out = np.full((repeats, y.shape[0]), math.nan)
     for k in range(repeats):
         for seen, unseen in folds(y, groups, n, seed + k):
-            out[k, unseen] = log_odds(fit(x[seen], y[seen], taught[seen]), x[unseen])
+            out[k, unseen] = log_odds(fit(x[seen], y[seen], None if weight is None else weight[seen]), x[unseen])
     return out
 
 
@@ -221,7 +223,7 @@ def train(
         | figures(z, y)
         | {key: honest[key] for key in ("brier", "slope", "offset")},
     )
-    final = fit(x, y, _alike(y) if weight is None else weight)
+    final = fit(x, y, weight)
     short = (float(f"{calibration[0]:.6g}"), float(f"{calibration[1]:.6g}"))
     return msgspec.structs.replace(final, calibration=short, provenance=provenance)
 

@@ -19,10 +19,10 @@ import numpy as np
 from accuracy import DATA
 from diagnoses import Case, ludb, ptbxl
 from feldsher_signal import likelihood
+from feldsher_signal.evidence import FEATURES, evidence
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.interpret import interpret
 from feldsher_signal.model import Provenance
-from feldsher_signal.traits import FEATURES, traits
 from numpy.typing import NDArray
 from scoring import auc
 
@@ -98,7 +98,7 @@ def _traits(cases: Iterable[Case]) -> tuple[NDArray[np.float64], list[dict[str, 
 
     def watch(f: Findings, found: list[Verdict]) -> list[Verdict]:
         if likelihood.fit(f, found):
-            seen.append(traits(f, found))
+            seen.append(evidence(f, found))
         return found
 
     with patch.object(likelihood, "weigh", watch):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from feldsher_signal import model
 from feldsher_signal.conflicts import DISORDERED, HIDES
+from feldsher_signal.evidence import FEATURES, evidence, words
 from feldsher_signal.findings import Certainty, Findings, Verdict
-from feldsher_signal.traits import FEATURES, traits, words
 
 LEARNED = {"NORM": "score-norm", "MI": "score-mi", "STTC": "score-sttc", "CD": "score-cd", "HYP": "score-hyp"}
 """What is scored by a learned model: each had at least 19 positive recordings to learn from."""
@@ -51,7 +51,7 @@ def weigh(f: Findings, found: list[Verdict]) -> list[Verdict]:
     """Return the verdicts with learned scores in place of the rules' own, and one of each superclass, not stated."""
     if not fit(f, found):
         return found
-    row = traits(f, found)
+    row = evidence(f, found)
     score = {code: float(one.probability(row[None, at])[0]) for code, (one, at) in _models().items()}
     out = [_graded(v, score[v.code], row) if v.code in score else v for v in found]
     return [*out, *(Verdict(code, p) for code, p in score.items() if code not in {v.code for v in found})]

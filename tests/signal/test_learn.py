@@ -66,5 +66,5 @@ def test_trees_say_what_scikit_learn_says() -> None:
     y = np.nan_to_num(x[:, 0], nan=1.0) > 0
     fitted = learn.sklearn("ensemble").HistGradientBoostingClassifier(random_state=0, early_stopping=False, max_iter=15)
     expected = fitted.fit(x, y).predict_proba(x)[:, 1]
-    got = learn.ready(learn.trees(("a", "b"), max_iter=15)(x, y, np.ones(200))).probability(x)
+    got = learn.ready(learn.trees(("a", "b"), max_iter=15)(x, y)).probability(x)
     np.testing.assert_allclose(got, expected, rtol=1e-6)

@@ -9,9 +9,9 @@ import patients
 import pytest
 from feldsher_ehr_core.ecg import Subject
 from feldsher_signal import criteria, jit, likelihood
+from feldsher_signal.evidence import evidence
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.registry import SUPERCLASSES
-from feldsher_signal.traits import traits
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -72,7 +72,7 @@ def test_normal_is_stated_only_where_its_score_agrees(monkeypatch: pytest.Monkey
 
 def test_reasons_name_the_traits_that_moved_most() -> None:
     f = patients.findings({x: patients.changed(x, t=-300.0) for x in ("I", "V5", "V6")})
-    row = traits(f, [])
+    row = evidence(f, [])
     said = likelihood.reasons("STTC", row, 2)
     assert len(said) == 2
     assert any("T lateral -0.30 mV (+" in reason or "T lowest lateral -0.30 mV (+" in reason for reason in said)

@@ -1,4 +1,4 @@
-"""The slow, obvious oracle of traits.form: each trait by its name, from the leads by name."""
+"""The slow, obvious oracle of evidence.form: each trait by its name, from the leads by name."""
 
 from __future__ import annotations
 

@@ -6,14 +6,14 @@ import math
 import random
 
 import msgspec
-import naive_traits
+import naive_evidence
 import numpy as np
 import patients
 import pytest
 from feldsher_ehr_core.ecg import STANDARD_LEADS, LeadMatrix, Measurements, Subject
 from feldsher_signal import criteria, jit
+from feldsher_signal.evidence import FEATURES, FORM, RULES, WHOLE, evidence, words
 from feldsher_signal.findings import Findings, Verdict
-from feldsher_signal.traits import FEATURES, FORM, RULES, WHOLE, traits, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +39,7 @@ def _wild(seed: int) -> dict[str, LeadMatrix]:
 
 
 def _of(f: Findings, found: list[Verdict] | None = None) -> dict[str, float]:
-    return dict(zip(FEATURES, traits(f, found or []).tolist(), strict=True))
+    return dict(zip(FEATURES, evidence(f, found or []).tolist(), strict=True))
 
 
 @given(st.integers(0, 500), st.sampled_from(["male", "female"]), st.floats(-179, 179), st.floats(-179, 179))
@@ -49,7 +49,7 @@ def test_form_is_the_oracle(seed: int, sex: str, axis: float, axis_t: float) -> 
     measured = msgspec.structs.replace(MEASURED, axis_qrs=axis, axis_t=axis_t)
     subject = Subject(50, "male" if sex == "male" else "female")
     got = _of(patients.findings(matrix, measured, subject))
-    for name, value in naive_traits.form(matrix, float(sex == "male"), 110, axis, axis_t).items():
+    for name, value in naive_evidence.form(matrix, float(sex == "male"), 110, axis, axis_t).items():
         assert got[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
 
 

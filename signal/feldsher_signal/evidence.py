@@ -46,7 +46,7 @@ FEATURES: tuple[str, ...] = (
     *(*FORM, *WHOLE),
     *(f"rule {code}" for code in RULES),
 )
-"""Every trait in the order of `traits`."""
+"""Every trait in the order of `evidence`."""
 
 _UNITS = {f"{kind} in {lead}": unit for kind, unit in BY_LEAD.items() for lead in STANDARD_LEADS} | FORM | WHOLE
 _AT = {name: k for k, name in enumerate(LeadMatrix.__struct_fields__)}
@@ -134,7 +134,7 @@ def form(table: Floats, male: float, qrs_ms: float, axis: float, axis_t: float, 
     out[27] = (st60[_V2] + st60[_V3] + st60[_V4]) / 3
 
 
-def traits(f: Findings, found: Iterable[Verdict]) -> Floats:
+def evidence(f: Findings, found: Iterable[Verdict]) -> Floats:
     """Return the traits of a recording in the order of FEATURES; NaN where something was not measured or not judged."""
     table = np.array([msgspec.structs.astuple(f.matrix[x]) if x in f.matrix else _NONE for x in STANDARD_LEADS])
     whole = _whole(f)
