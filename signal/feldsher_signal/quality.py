@@ -47,26 +47,41 @@ def _rail(x: NDArray[np.float32], a: int, b: int, middle: float, run: int) -> in
 
 
 @inner
+def _rough_gaps(x: NDArray[np.float32], lo: int, hi: int, half: int) -> tuple[float, int]:
+    """Return the sum of squares about the moving mean of x[lo:hi] where all of it is there, and of how many samples."""
+    total, count = 0.0, 0
+    for i in range(lo, hi):
+        mean = 0.0
+        for j in range(i - half, i + half + 1):
+            mean += x[j]
+        d = x[i] - mean / (2 * half + 1)
+        if not math.isnan(d):
+            total += d * d
+            count += 1
+    return total, count
+
+
+@inner
 def _rough(x: NDArray[np.float32], a: int, b: int, piece: int, half: int) -> float:
     """Return the median over pieces of the RMS of x about its moving mean."""
     pieces = max((b - a) // piece, 1)
     found, part = np.empty(pieces), 1.0 / (2 * half + 1)
     for k in range(pieces):
         lo, hi = max(a + k * piece, a + half), min(a + (k + 1) * piece, b, b - half)
-        total, count, mean, gone = 0.0, 0, 0.0, True
-        for i in range(lo, hi):
-            # The running sum begins anew where a missing sample has spoilt it.
-            if gone:
-                mean = 0.0
-                for j in range(i - half, i + half):
-                    mean += x[j]
-            mean += x[i + half]
-            gone = math.isnan(mean)
-            if not gone:
-                d = x[i] - mean * part
-                total += d * d
-                count += 1
-                mean -= x[i - half]
+        if hi <= lo:
+            found[k] = 0.0
+            continue
+        total, count, mean = 0.0, hi - lo, 0.0
+        for j in range(lo - half, lo + half + 1):
+            mean += x[j]
+        for i in range(lo, hi - 1):
+            d = x[i] - mean * part
+            total += d * d
+            mean += float(x[i + half + 1]) - x[i - half]
+        d = x[hi - 1] - mean * part
+        total += d * d
+        if math.isnan(total):
+            total, count = _rough_gaps(x, lo, hi, half)
         found[k] = math.sqrt(total / count) if count else 0.0
     ordered = np.sort(found)
     return ordered[pieces // 2]
