@@ -9,7 +9,7 @@ from feldsher_signal.draw_page import Layout
 from feldsher_signal.draw_sheet import Sheet
 
 Kind = Literal["svg", "pdf", "png"]
-KINDS: tuple[Kind, ...] = ("svg", "pdf", "png")
+MEDIA: dict[Kind, str] = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
 LAYOUTS: dict[str, Layout] = {"3x4": "3x4+1", "6x2": "6x2", "12x1": "12x1", "single": "single"}
 """Layouts as the command line names them."""
 

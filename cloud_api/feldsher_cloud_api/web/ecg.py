@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 import numpy as np
 from feldsher_ehr_core.ecg import Beat, Interpretation, Statement, Wave
-from feldsher_signal import registry
+from feldsher_signal import draw, registry
+from feldsher_signal.draw_sheet import Sheet
 from feldsher_signal.record import Recording
 from numpy.typing import NDArray
 
@@ -297,3 +298,16 @@ def planes(samples: NDArray[np.int32]) -> bytes:
     delta[:, 1:] -= bits[:, :-1]
     zigzag = (delta << np.uint32(1)) ^ (delta.view(np.int32) >> np.int32(31)).view(np.uint32)
     return np.ascontiguousarray(zigzag.astype("<u4").reshape(-1, 1).view(np.uint8).T).tobytes()
+
+
+def sheet(source: Source, *, demo: bool) -> Sheet:
+    """Return the paper of a report, with the patient's name: a signed one as it was signed (signature.py)."""
+    found, confirmed = source.interpretation, None
+    if source.status in SIGNED and source.signed_by and source.signed_at:
+        confirmed = f"{source.signed_by}, {source.signed_at:%Y-%m-%d %H:%M} UTC"
+    if found is not None and confirmed and not source.agreed:
+        own = Statement("physician", source.conclusion or "", "definite", ())
+        found = msgspec.structs.replace(found, conclusion=source.conclusion or "", statements=(own,))
+    who = source.patient
+    title = None if who is None else f"{who.name}{f', {who.birth_date:%Y-%m-%d}' if who.birth_date else ''}"
+    return draw.paper(source.recording, found, confirmed=confirmed, title=title, watermark="DEMO" if demo else None)

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
 from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
+from feldsher_signal import picture
 
 from feldsher_cloud_api import access, auth
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
@@ -319,14 +320,17 @@ def ecg_samples(identity: UUID, request: Request, of: CurrentContext, who: Curre
     return Response(data, media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/ecg/{identity}/paper.svg")
-def ecg_paper(identity: UUID, of: CurrentContext, who: CurrentPrincipal) -> Response:
-    """Return the picture of the report: stamped unconfirmed until it is signed."""
+@router.get("/ecg/{identity}/paper.{kind}")
+def ecg_paper(identity: UUID, kind: picture.Kind, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Return the picture of the report, as PDF or PNG drawn anew: stamped unconfirmed until it is signed."""
     with desk(of, who) as at:
-        data = record.paper(at, identity)
+        if kind == "svg":
+            data = record.paper(at, identity)
+        else:
+            data = picture.encoded(ecg.sheet(record.source(at, identity), demo=of.settings.demo), kind)
     # A picture is looked at, never run.
     headers = page_headers() | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
-    return Response(data, media_type="image/svg+xml", headers=headers)
+    return Response(data, media_type=picture.MEDIA[kind], headers=headers)
 
 
 @router.post("/ecg/{identity}/sign")

@@ -1,5 +1,6 @@
 """The words and numbers of an ECG page."""
 
+from datetime import UTC, datetime
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -9,6 +10,7 @@ import pytest
 from feldsher_cloud_api.web import ecg
 from feldsher_cloud_api.web.catalogue import catalogue
 from feldsher_ehr_core.ecg import STANDARD_LEADS, Statement
+from feldsher_signal.draw_sheet import Sheet, Text
 from feldsher_signal.record import MISSING
 from msgspec.structs import replace
 from numpy.typing import NDArray
@@ -134,3 +136,20 @@ def test_what_a_physician_replaced_alarms_no_more() -> None:
     assert ecg.ecg_page(samples.source(status="final", agreed=False), EN).critical is False
     assert ecg.ecg_page(samples.source(status="final", agreed=True), EN).critical is True
     assert ecg.ecg_page(samples.source(status="preliminary", agreed=False), EN).critical is True
+
+
+def test_the_sheet_is_stamped_until_signed_and_then_says_the_doctors_words() -> None:
+    def words(sheet: Sheet) -> list[str]:
+        return [item.words for item in sheet.all() if isinstance(item, Text)]
+
+    waiting = words(ecg.sheet(samples.source(status="preliminary", signed_by=None, signed_at=None), demo=True))
+    assert {"UNCONFIRMED", "DEMO"} <= set(waiting)
+    at = datetime(2026, 11, 23, 9, tzinfo=UTC)
+    source = samples.source(
+        status="final", signed_by="Dr. Иванова", signed_at=at, agreed=False, conclusion="My own words."
+    )
+    signed = words(ecg.sheet(source, demo=False))
+    assert "UNCONFIRMED" not in signed
+    assert {"Confirmed", "Dr. Иванова, 2026-11-23 09:00 UTC", "My own words."} <= set(signed)
+    assert source.patient is not None
+    assert any(line.startswith(source.patient.name) for line in signed)

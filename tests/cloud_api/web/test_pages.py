@@ -84,7 +84,13 @@ def test_pages_of_other_roles_are_closed(clinic: Any, visitor: Any, name: str, c
 def test_another_patients_ecg_looks_as_if_it_did_not_exist(clinic: Any, visitor: Any) -> None:
     ecg = clinic.recording()  # belongs to nobody
     visitor.sign_in("boris")
-    for path in (f"/ecg/{ecg}", f"/ecg/{ecg}/samples", f"/ecg/{ecg}/paper.svg", f"/ecg/{uuid4()}"):
+    for path in (
+        f"/ecg/{ecg}",
+        f"/ecg/{ecg}/samples",
+        f"/ecg/{ecg}/paper.svg",
+        f"/ecg/{ecg}/paper.pdf",
+        f"/ecg/{uuid4()}",
+    ):
         assert "There is no such page" in visitor.get(path, status=404)
 
 
@@ -271,6 +277,11 @@ def test_a_signed_ecg_is_signed_everywhere(clinic: Any, doctor: Any) -> None:
     assert "UNCONFIRMED" not in svg
     assert "DEMO Doctor" in svg
     assert "UNCONFIRMED" not in doctor.get(f"/ecg/{ecg}/print")
+    pdf = doctor.client.get(f"/ecg/{ecg}/paper.pdf")
+    assert pdf.headers["content-type"] == "application/pdf"
+    assert pdf.content.startswith(b"%PDF-1.4")
+    assert pdf.headers["cache-control"] == "no-store"
+    assert doctor.client.get(f"/ecg/{ecg}/paper.gif").status_code == 422
 
 
 def test_a_doctor_who_agrees_signs_the_statements_and_no_word_unconfirmed_is_left(clinic: Any, doctor: Any) -> None:
