@@ -11,7 +11,7 @@ from pathlib import Path
 from feldsher_signal.formats import source
 from feldsher_signal.formats.error import FormatError
 
-MAX_BYTES = 2 << 20
+MAX_BYTES = 1 << 20
 _HEADER = 16
 
 

@@ -22,8 +22,9 @@ from feldsher_signal.formats.content import Content, Filters
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import MISSING, Recording
 
-_MAX_BYTES = 256 << 20
+_MAX_BYTES = 64 << 20
 _MAX_HEAD = 1 << 16
+_MAX_VALUES = 1 << 25
 _MICROVOLTS = {"mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "v": 1e6, "nv": 1e-3}
 _COMMENT = re.compile(r"#\s*([A-Za-z_ ]{1,30}?)\s*[:=]\s*(.*)")
 _UNIT = re.compile(r"(.*?)\s*(?:[\[(]\s*([^\])]*?)\s*[\])]|_([munµμ]?V))", re.IGNORECASE)
@@ -68,8 +69,7 @@ def load(path: Path) -> Content:
     values = _numbers(path, body, separator, len(columns), line)
     fs = _rate(path, said, columns, values)
     source.checked_size(path, "number of samples", len(rows), values.shape[0])
-    microvolts = np.stack([values[:, k] * (columns[k].uv or 1.0) for k in rows])
-    samples, scale, baseline = _whole(path, microvolts, said)
+    samples, scale, baseline = _whole(path, values, [(k, columns[k].uv or 1.0) for k in rows], said)
     recording = Recording(lead.names(columns[k].name for k in rows), fs, samples, scale, baseline)
     filters = Filters(*(content.hertz(said.get(f"{name} hz")) for name in ("highpass", "lowpass", "notch")))
     return Content(recording, content.subject(said.get("age"), said.get("sex")), filters, "CSV")
@@ -127,12 +127,19 @@ def _column(name: str, unit: str) -> _Column:
 
 def _numbers(path: Path, body: bytes, separator: str, columns: int, line: int) -> NDArray[np.float64]:
     """Return the numbers, float64 (samples, columns), NaN where a cell is empty."""
-    mark = re.escape(separator.encode())
-    filled = re.sub(rb"(?m)(?:^(?=" + mark + rb")|(?<=" + mark + rb")(?=[ \r]*(?:" + mark + rb"|$)))", b"nan", body)
+    sign = separator.encode()
+    if body.count(sign) + body.count(b"\n") > _MAX_VALUES:
+        raise FormatError(path, f"line {line}", f"more than {_MAX_VALUES} numbers follow")
+    if (
+        any(each in body for each in (sign * 2, sign + b" ", sign + b"\r", sign + b"\n", b"\n" + sign))
+        or body[:1] == sign
+    ):
+        mark = re.escape(sign)
+        body = re.sub(rb"(?m)(?:^(?=" + mark + rb")|(?<=" + mark + rb")(?=[ \r]*(?:" + mark + rb"|$)))", b"nan", body)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            values = np.loadtxt(io.BytesIO(filled), delimiter=separator, ndmin=2, comments="#", encoding="latin-1")
+            values = np.loadtxt(io.BytesIO(body), delimiter=separator, ndmin=2, comments="#", encoding="latin-1")
     except ValueError as error:
         # The message quotes the cell, which may be anything: only its place is told, of a short row counted from 1.
         place = _FAULT.search(str(error))
@@ -171,21 +178,26 @@ def _rate(path: Path, said: dict[str, str], columns: list[_Column], values: NDAr
 
 
 def _whole(
-    path: Path, microvolts: NDArray[np.float64], said: dict[str, str]
+    path: Path, values: NDArray[np.float64], rows: list[tuple[int, float]], said: dict[str, str]
 ) -> tuple[NDArray[np.int32], tuple[float, ...], tuple[int, ...]]:
-    """Return whole units, their microvolts and baselines: as stated, else the decimal step that all numbers are of."""
-    leads = len(microvolts)
-    scale, base = (_list(path, said.get(name), name, leads) for name in ("uv per bit", "baseline"))
-    gone = np.isnan(microvolts)
-    held = np.where(gone, 0.0, microvolts)
-    steps = scale or [_step(row) for row in held]
-    for step in steps:
-        source.checked_scale(path, "uv_per_bit", step)
-    zeros = [round(zero) for zero in base] if base else [0] * leads
-    units = np.rint(held / np.array(steps)[:, None]) + np.array(zeros)[:, None]
-    if np.abs(units).max() > 2**31 - 2:
-        raise FormatError(path, "samples", "do not fit 32 bits in steps of the stated resolution")
-    samples = np.where(gone, MISSING, units).astype(np.int32)
+    """Return whole units, their microvolts and baselines: as stated, else the decimal step that all numbers are of.
+
+    `rows`: the columns that are leads, with the microvolts of one number.
+    """
+    scale, base = (_list(path, said.get(name), name, len(rows)) for name in ("uv per bit", "baseline"))
+    steps: list[float] = []
+    zeros = [round(zero) for zero in base] if base else [0] * len(rows)
+    samples = np.empty((len(rows), len(values)), np.int32)
+    for row, (column, uv) in enumerate(rows):
+        microvolts = values[:, column] * uv
+        gone = np.isnan(microvolts)
+        microvolts[gone] = 0.0
+        steps.append(source.checked_scale(path, "uv_per_bit", scale[row] if scale else _step(microvolts)))
+        units = np.rint(microvolts / steps[row]) + zeros[row]
+        if np.abs(units).max() > 2**31 - 2:
+            raise FormatError(path, "samples", "do not fit 32 bits in steps of the stated resolution")
+        samples[row] = units
+        samples[row, gone] = MISSING
     return samples, tuple(steps), tuple(zeros)
 
 
