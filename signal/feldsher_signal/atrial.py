@@ -29,9 +29,11 @@ _QRS_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Atria:
-    """By lead and beat: `before` (leads, beats, points) the stretch before each QRS in µV without its trend (NaN where
-    there is none); `same`, `size` (leads, beats, lags): the TQ stretch's products with itself by lag, and their norm (0
-    where it is too short); `rough`: µV of its second difference (NaN without); `qrs`: µV from top to bottom; `lag_s`.
+    """What lies between the beats, by lead and beat.
+
+    `before` (leads, beats, points): µV before each QRS without trend, NaN where there is none; `same`, `size` (leads,
+    beats, lags): the TQ stretch's products with itself by lag, and their norm (0 where it is too short); `rough`: µV of
+    its second difference (NaN without); `qrs`: µV from top to bottom; `lag_s`: the lags in s.
     """
 
     before: NDArray[np.float64]
@@ -40,6 +42,12 @@ class Atria:
     rough: NDArray[np.float64]
     qrs: NDArray[np.float64]
     lag_s: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, beats: int) -> Atria:
+        """Return what is known of `beats` beats where no lead can be judged."""
+        empty, row = np.zeros((0, beats, 1)), np.zeros((0, beats))
+        return cls(empty, empty, empty, row, row, np.zeros(1))
 
 
 @inner
@@ -87,7 +95,8 @@ def _amplitude(c: NDArray[np.float64], r: int, half: int) -> float:
 
 
 @kernel(
-    "void(f8[:,::1], i8[::1], i8[::1], i8[::1], f8, i8, i8, f8[:,:,::1], f8[:,:,::1], f8[:,:,::1], f8[:,::1], f8[:,::1])"
+    "void(f8[:,::1], i8[::1], i8[::1], i8[::1], f8, i8, i8, f8[:,:,::1], f8[:,:,::1], f8[:,:,::1],"
+    " f8[:,::1], f8[:,::1])"
 )
 def stretches(
     c: NDArray[np.float64],
@@ -103,7 +112,7 @@ def stretches(
     rough: NDArray[np.float64],
     amplitude: NDArray[np.float64],
 ) -> None:
-    """Write what Atria holds for the leads `rows` from prefix sums c; `lag`: the first lag in steps; onsets −1 = none."""
+    """Write what Atria holds of the leads `rows` from prefix sums c; `lag`: the first, in steps; onsets −1 = none."""
     gap, points = int(GAP_S * fs), before.shape[2]
     most = int(2.0 * fs) // step
     v = np.empty(max(most, points))
@@ -145,7 +154,7 @@ def chosen(leads: tuple[str, ...], usable: NDArray[np.bool_]) -> NDArray[np.int6
 def look(
     c: NDArray[np.float64], fs: float, r: NDArray[np.int64], on: NDArray[np.int64], rows: NDArray[np.int64]
 ) -> Atria:
-    """Return what precedes the beats r (samples, QRS onsets `on`) in the leads `rows` of prefix sums c (leads, n + 1)."""
+    """Return what precedes the beats r (samples; QRS onsets `on`) in leads `rows` of prefix sums c (leads, n + 1)."""
     step = max(round(STEP_S * fs), 1)
     points = round((BACK_S - GAP_S) * fs) // step
     lags = np.arange(round(LAG_S[0] * fs / step), round(LAG_S[1] * fs / step) + 1)

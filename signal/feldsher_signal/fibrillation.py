@@ -1,13 +1,14 @@
 """Is it atrial fibrillation? Intervals and atrial waves of some thirty beats, weighed by a learned model that says why.
 
-The intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread),
-but where a ventricular beat begins or ends an interval it is left out, and a rhythm that repeats itself every second or
-third beat counts against fibrillation (`again_2`, `again_3`). The weights come from benchmarks/train_rhythm.py.
+Intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread), but
+one that a ventricular beat begins or ends is left out, and a rhythm that repeats itself every second or third beat counts
+against fibrillation (`again_2`, `again_3`). The weights come from benchmarks/train_rhythm.py.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from feldsher_signal.jit import inner, kernel
 
 WINDOW_BEATS, STRIDE = 30, 10
 """Beats in a window (Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12) and between windows."""
-LEAST_BEATS = 6
+LEAST_BEATS, WHOLE_BEATS = 6, 130
+"""A recording of fewer beats is not judged; one of up to so many (a minute) is judged as a whole."""
+STATED, STAYS, SHORTEST = 0.4, 0.2, 10
+"""Probability from which fibrillation is stated, under which an episode ends, and an episode's fewest beats."""
 FEATURES = (
     "irregular",
     "cluster",
@@ -40,7 +44,7 @@ FEATURES = (
 ALIKE_PART, SAME_PART = 0.06, 0.06
 """Intervals this close, as a part of the median, are of one cluster, and match each other in the sample entropy."""
 ENTROPY_MOST, FAST = 2.0, 100.0
-"""A short strip without matches says no more than this; over this rate (per minute) intervals of all rhythms even out."""
+"""A short strip without matches says no more than this; over this rate (per minute) all intervals even out."""
 _SAID = {
     "irregular": "intervals change by {:.0f} % from beat to beat",
     "cluster": "{:.0f} % of the intervals within 6 % of each other",
@@ -150,9 +154,7 @@ def _intervals(
 
 
 @inner
-def _clear(
-    before: NDArray[np.float64], ectopic: NDArray[np.bool_], a: int, b: int, w: NDArray[np.float64]
-) -> float:
+def _clear(before: NDArray[np.float64], ectopic: NDArray[np.bool_], a: int, b: int, w: NDArray[np.float64]) -> float:
     """Return the mean P wave's height over the median RMS of what differs from it; NaN of fewer than three beats."""
     points, count = before.shape[1], 0
     mean = np.zeros(points)
@@ -197,6 +199,38 @@ def _period(same: NDArray[np.float64], size: NDArray[np.float64], a: int, b: int
     return best if seen else math.nan
 
 
+@inner
+def _waves(
+    before: NDArray[np.float64],
+    same: NDArray[np.float64],
+    size: NDArray[np.float64],
+    rough: NDArray[np.float64],
+    qrs: NDArray[np.float64],
+    ectopic: NDArray[np.bool_],
+    a: int,
+    b: int,
+    w: NDArray[np.float64],
+    f: NDArray[np.float64],
+) -> None:
+    """Write what the atria's waves say: the clearest P, the best period and the least roughness of any lead."""
+    f[10], f[11], f[15] = math.nan, math.nan, math.nan
+    for lead in range(before.shape[0]):
+        clear = _clear(before[lead], ectopic, a, b, w)
+        if not math.isnan(clear) and not f[10] >= math.log(0.5 + clear):
+            f[10] = math.log(0.5 + clear)
+        period = _period(same[lead], size[lead], a, b)
+        if not math.isnan(period) and not f[11] >= period:
+            f[11] = period
+        count = 0
+        for k in range(a, b):
+            if not math.isnan(rough[lead, k]):
+                w[count] = rough[lead, k] / max(qrs[lead, k], 1.0)
+                count += 1
+        noise = math.log(0.002 + _middle(w, count)) if count else math.nan
+        if not math.isnan(noise) and not f[15] <= noise:
+            f[15] = noise
+
+
 @kernel(
     "void(i8[:,::1], f8[::1], f8[::1], b1[::1], b1[::1], f8[::1], b1[::1], f8[:,:,::1], f8[:,:,::1], f8[:,:,::1],"
     " f8[:,::1], f8[:,::1], f8[:,::1])"
@@ -238,29 +272,14 @@ def weigh(
                 p += seen[k]
         f[8] = _middle(w, count)
         f[9] = p / count if count else math.nan
-        f[10], f[11], f[15] = math.nan, math.nan, math.nan
-        for lead in range(before.shape[0]):
-            clear = _clear(before[lead], ectopic, a, b, w)
-            if not math.isnan(clear) and not f[10] >= math.log(0.5 + clear):
-                f[10] = math.log(0.5 + clear)
-            period = _period(same[lead], size[lead], a, b)
-            if not math.isnan(period) and not f[11] >= period:
-                f[11] = period
-            count = 0
-            for k in range(a, b):
-                if not math.isnan(rough[lead, k]):
-                    w[count] = rough[lead, k] / max(qrs[lead, k], 1.0)
-                    count += 1
-            noise = math.log(0.002 + _middle(w, count)) if count else math.nan
-            if not math.isnan(noise) and not f[15] <= noise:
-                f[15] = noise
+        _waves(before, same, size, rough, qrs, ectopic, a, b, w, f)
         f[12] = 60.0 / mean_rr
         f[13], f[14] = early / (b - a), wide / (b - a)
 
 
 def windows(beats: int) -> NDArray[np.int64]:
-    """Return the windows (count, 2) over `beats` beats: one alone up to half as many again as WINDOW_BEATS."""
-    if beats <= 130:
+    """Return the windows (count, 2) over `beats` beats: one alone up to WHOLE_BEATS, else one every STRIDE beats."""
+    if beats <= WHOLE_BEATS:
         return np.array([[0, beats]], np.int64) if beats >= LEAST_BEATS else np.empty((0, 2), np.int64)
     count = math.ceil((beats - WINDOW_BEATS) / STRIDE) + 1
     first = np.arange(count) * (beats - WINDOW_BEATS) // (count - 1)
@@ -272,7 +291,8 @@ def features(
     fs: float,
     r: NDArray[np.int64],
     on: NDArray[np.int64],
-    kinds: NDArray[np.str_],
+    ectopic: NDArray[np.bool_],
+    ventricular: NDArray[np.bool_],
     like: NDArray[np.float64],
     seen: NDArray[np.bool_],
     atria: Atria,
@@ -280,16 +300,94 @@ def features(
     """Return the FEATURES (windows, k) of the windows `at`.
 
     r, on: R peaks and QRS onsets (−1 = none) in samples; the smaller change of both counts, as an R peak that jumps
-    between two waves of one complex is no irregularity.
+    between two waves of one complex is no irregularity. `like`, `seen`: P evidence (presence.py).
     """
     rr, change = np.zeros(r.shape[0]), np.zeros(r.shape[0])
     rr[1:] = np.diff(r) / fs
     edge = np.where(on >= 0, on, r)
     change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(edge, 2))) / fs
     out = np.empty((at.shape[0], len(FEATURES)))
-    ectopic, ventricular = kinds != "N", kinds == "V"
-    weigh(
-        np.ascontiguousarray(at), rr, change, ectopic, ventricular, like, seen, atria.before, atria.same, atria.size,
-        atria.rough, atria.qrs, out,
-    )
+    beats = (rr, change, ectopic, ventricular, like, seen)
+    weigh(np.ascontiguousarray(at), *beats, atria.before, atria.same, atria.size, atria.rough, atria.qrs, out)
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """How likely fibrillation is: by beat, the highest of it, the FEATURES of every window, the likeliest window."""
+
+    beat: NDArray[np.float64]
+    most: float
+    rows: NDArray[np.float64]
+    likeliest: int = 0
+
+    def spans(self) -> list[tuple[int, int]]:
+        """Return the stretches of beats (first, one past the last) held to be fibrillation.
+
+        A stretch goes as far as STAYS holds and must reach STATED somewhere; interruptions and stretches of fewer than
+        SHORTEST beats are passed over.
+        """
+        low = _stretches(self.beat >= STAYS)
+        kept = [(a, b) for a, b in low if self.beat[a:b].max() >= STATED]
+        joined: list[tuple[int, int]] = []
+        for a, b in kept:
+            if joined and a - joined[-1][1] < SHORTEST:
+                joined[-1] = (joined[-1][0], b)
+            else:
+                joined.append((a, b))
+        return [(a, b) for a, b in joined if b - a >= min(SHORTEST, self.beat.shape[0])]
+
+
+def _stretches(held: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the stretches (first, one past the last) of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def chance(
+    fs: float,
+    r: NDArray[np.int64],
+    on: NDArray[np.int64],
+    ectopic: NDArray[np.bool_],
+    ventricular: NDArray[np.bool_],
+    like: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    atria: Atria,
+) -> Chance:
+    """Return the chance of fibrillation, arguments as of `features`; a beat's is the mean of the windows it is in."""
+    beats = r.shape[0]
+    at = windows(beats)
+    if not at.shape[0]:
+        return Chance(np.zeros(beats), 0.0, np.empty((0, len(FEATURES))))
+    x = features(at, fs, r, on, ectopic, ventricular, like, seen, atria)
+    p = model.load("fibrillation", FEATURES).probability(x)
+    step, count = np.zeros(beats + 1), np.zeros(beats + 1)
+    for edge, sign in ((at[:, 0], 1.0), (at[:, 1], -1.0)):
+        step += np.bincount(edge, sign * p, beats + 1)
+        count += sign * np.bincount(edge, minlength=beats + 1)
+    beat = np.cumsum(step)[:-1] / np.maximum(np.cumsum(count)[:-1], 1.0)
+    return Chance(beat, float(beat.max()), x, int(p.argmax()))
+
+
+def score(p: float) -> float:
+    """Return a probability as a score that is 0.5 at STATED."""
+    p = min(max(p, 1e-6), 1 - 1e-6)
+    return p * (1 - STATED) / (p * (1 - STATED) + (1 - p) * STATED)
+
+
+def because(found: Chance, most: int = 3) -> tuple[str, ...]:
+    """Return the numbers that spoke most for fibrillation where it is likeliest."""
+    moved = model.load("fibrillation", FEATURES).reasons(found.rows[found.likeliest], len(FEATURES))
+    told = {name: found.rows[found.likeliest, FEATURES.index(name)] for name, by in moved if by > 0}
+    words = [_SAID[name].format(_shown(name, float(v))) for name, v in told.items() if not math.isnan(v)]
+    return (f"probability {100 * found.most:.0f} % (learned)", *words[:most])
+
+
+def _shown(name: str, v: float) -> float:
+    """Return a feature's value as it is said."""
+    if name in ("cluster", "turns", "p_seen", "ectopic", "ventricular"):
+        return 100 * v
+    offset = {"irregular": 0.01, "p_clear": 0.5, "rough": 0.002}.get(name)
+    if offset is None:
+        return v
+    return (1.0 if name == "p_clear" else 100.0) * (math.exp(v) - offset)

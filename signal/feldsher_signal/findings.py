@@ -13,6 +13,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import BeatKind, LeadMatrix, Measurements, Quality, Subject
 from numpy.typing import NDArray
 
+from feldsher_signal.fibrillation import Chance
 from feldsher_signal.paediatric import Limits, limits
 
 Certainty = Literal["definite", "probable", "possible"]
@@ -26,7 +27,8 @@ class Findings:
     """One recording measured: R peaks in samples, classes, P evidence, median beat's matrix (µV, ms).
 
     `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads;
-    `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged.
+    `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged;
+    `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone.
     """
 
     fs: float
@@ -42,6 +44,12 @@ class Findings:
     matrix: Mapping[str, LeadMatrix]
     silent: tuple[tuple[int, int], ...] = ()
     alike: float = 1.0
+    chance: Chance | None = None
+
+    @cached_property
+    def letters(self) -> NDArray[np.uint8]:
+        """The classes as ASCII codes, for comparison with `ord("V")`."""
+        return np.frombuffer("".join(self.kinds).encode(), np.uint8)
 
     @cached_property
     def p_share(self) -> float:
@@ -95,6 +103,11 @@ class Verdict:
     because: tuple[str, ...] = ()
     certainty: Certainty = "probable"
     critical: bool = False
+
+
+def noisy(f: Findings) -> bool:
+    """Return whether a lead is noisy: what noise can imitate is not alarmed then."""
+    return any("noise" in q.issues for q in f.quality.leads.values())
 
 
 def grade(value: float | None, limit: float, width: float) -> float:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, LeadMatrix, Quality, Subject, Wave
 from numpy.typing import NDArray
 
 from feldsher_signal import (
+    atrial,
     beats,
     contour,
     criteria,
     delineate,
+    fibrillation,
     jit,
     matrix,
     measure,
@@ -43,6 +46,7 @@ class Traced:
     marks: NDArray[np.int64]
     p_like: NDArray[np.float64]
     usual: NDArray[np.bool_]
+    atria: atrial.Atria
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -65,6 +69,22 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
     traced = _trace(filled, recording, seen)
     found = _measure(filled, recording, traced, said, seen, subject)
     return _write(recording, said, traced, found)
+
+
+def windows_of(recording: Recording) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return a recording's windows of beats, their fibrillation.FEATURES and its R peaks, for training."""
+    jit.warm()
+    x = recording.microvolts()
+    t = _trace(_filled(x), recording, quality.look(x, recording.fs))
+    at = fibrillation.windows(t.r.shape[0])
+    return at, fibrillation.features(at, recording.fs, *_beat_arrays(t)), t.r
+
+
+def _beat_arrays(t: Traced) -> tuple[Any, ...]:
+    """Return what fibrillation is judged by: R peaks, onsets, early, ventricular, P likeness, P seen, atria."""
+    letters = np.frombuffer("".join(t.kinds).encode(), np.uint8)
+    on, p_peak = t.marks[:, -1, delineate.QRS_ON], t.marks[:, -1, delineate.P_PEAK]
+    return t.r, on, letters != ord("N"), letters == ord("V"), t.p_like, p_peak >= 0, t.atria
 
 
 def warm() -> int:
@@ -100,7 +120,8 @@ def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -
     kinds, usual = beats.classify(r, label, like, width, p_like)
     gone = ~presence.p_present(p_like)
     marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
-    return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0))
+    atria = atrial.look(sums, fs, r, np.ascontiguousarray(on), atrial.chosen(recording.leads, usable))
+    return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0), atria)
 
 
 def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
@@ -142,7 +163,20 @@ def _measure(
     if len(recording.leads) == 1:
         silent = tuple((s.start, s.end) for s in said.segments)
     return Findings(
-        fs, recording.n, recording.leads, said, subject, t.r, t.kinds, t.p_like, p_seen, measured, found, silent, alike
+        fs,
+        recording.n,
+        recording.leads,
+        said,
+        subject,
+        t.r,
+        t.kinds,
+        t.p_like,
+        p_seen,
+        measured,
+        found,
+        silent,
+        alike,
+        fibrillation.chance(fs, *_beat_arrays(t)),
     )
 
 

@@ -1,0 +1,42 @@
+"""Fast rhythms without P waves: supraventricular, wide, and complexes of which no two are alike."""
+
+from __future__ import annotations
+
+from feldsher_signal.findings import Findings, Verdict, both, grade, noisy
+
+FAST, ALARM = 140.0, 180.0
+"""Regular and faster, without P waves: AHA/ACC/HRS 2007 part II (Mason); alarmed from ALARM: house rule."""
+WIDE_MS = 130.0
+"""Wide complexes may be ventricular: Brugada 1991 (120 ms, here with a margin for what is measured)."""
+ALIKE, CHAOS_S = 0.4, 60.0
+"""Under this share of like complexes nothing organised is there (house rule: real rhythms in ludb, PTB-XL ≥ 0.5);
+judged up to a minute."""
+
+
+def judge(f: Findings, rate: float, p_share: float, irregular: float) -> list[Verdict]:
+    """Return the verdicts on fast regular rhythms and on chaos."""
+    return [*_regular(f, rate, p_share, irregular), _chaos(f)]
+
+
+def _regular(f: Findings, rate: float, p_share: float, irregular: float) -> list[Verdict]:
+    """Regular and fast without P waves: supraventricular when narrow, of unknown origin when wide (Brugada 1991)."""
+    qrs = f.measured.qrs
+    if qrs is None:
+        return []
+    fast = both(grade(rate, FAST, 4.0), grade(p_share, 0.5, -0.1), grade(irregular, 0.06, -0.01))
+    wide = grade(qrs, WIDE_MS, 5.0)
+    because = (f"regular, {rate:.0f}/min, QRS {qrs:.0f} ms", f"P wave before {100 * p_share:.0f} % of the beats")
+    narrow, broad = both(fast, 1 - wide), both(fast, wide)
+    return [
+        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", rate > ALARM and narrow >= 0.5),
+        Verdict("WCT", broad, broad >= 0.5, because, "possible", broad >= 0.5 and not noisy(f)),
+    ]
+
+
+def _chaos(f: Findings) -> Verdict:
+    """No two complexes alike at a fast rate: ventricular fibrillation, or a disturbance that hides everything."""
+    # Over a long recording stretches of noise would answer for all of it.
+    short = f.samples <= CHAOS_S * f.fs
+    score = grade(f.alike, ALIKE, -0.05) if short and f.r.shape[0] >= 6 else 0.0
+    because = (f"only {100 * f.alike:.0f} % of {f.r.shape[0]} complexes are alike",)
+    return Verdict("VFIB", score, score >= 0.5, because, "possible", score >= 0.5 and not noisy(f))
