@@ -1,7 +1,8 @@
 """Accuracy of the ECG engine on real recordings, parameters fixed: `python benchmarks/accuracy.py [SET …] [--json]`.
 
-Sets: mitdb, nstdb, beats, ludb, qtdb, ptbxl, statements, cinc2017. Recordings are read from `../shared/ecg` (or
---data); a set that is not there is said to be absent. What chose parameters and what did not are reported apart.
+Sets: mitdb, nstdb, beats, af, rhythm, ludb, qtdb, ptbxl, statements, cinc2017. Recordings are read from
+`../shared/ecg` (or --data); a set that is not there is said to be absent. What chose parameters and what did not are
+reported apart.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import diagnoses
+import names
 import numpy as np
 from feldsher_signal import model
 from feldsher_signal.formats import marks, read
@@ -113,6 +115,64 @@ def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dic
             tally[0] += real == kind == said
             tally[1] += real == kind != said
             tally[2] += said == kind != real and real not in ("F", "Q")
+
+
+def af(data: Path) -> Report:
+    """Atrial fibrillation by duration on MIT-BIH's rhythm annotations, flutter counted as neither; by record."""
+    total, records = np.zeros(4), dict[str, str]()
+    for header in sorted((data / "mitdb").glob("*.hea")):
+        recording = read(header)
+        at = np.arange(0, recording.n, round(recording.fs / 10))
+        real = names.at_samples(names.annotated(header.with_suffix(".atr"), recording.n), at)
+        said = names.at_samples([(s.start, s.end, s.code) for s in interpret(recording).rhythm], at) == "AFIB"
+        judged = real != "AFL"
+        truth = (real == "AFIB")[judged]
+        one = np.array(
+            [
+                (said[judged] & truth).sum(),
+                (~said[judged] & truth).sum(),
+                (said[judged] & ~truth).sum(),
+                (~said[judged] & ~truth).sum(),
+            ]
+        )
+        total += one
+        if one[:3].any():
+            hit, lost, false = (one[:3] / 10).round().astype(int).tolist()
+            records[header.stem] = f"missed {lost} s of {hit + lost} s, false {false} s"
+    tp, fn, fp, tn = total
+    return {
+        "by duration": {
+            "se": round(100 * tp / (tp + fn), 2),
+            "sp": round(100 * tn / (tn + fp), 2),
+            "ppv": round(100 * tp / (tp + fp), 2),
+            "hours": round(total.sum() / 36000, 2),
+        },
+        "records": records,
+    }
+
+
+def rhythm(data: Path) -> Report:
+    """Rhythm statements: each code on PTB-XL's and LUDB's labels; MIT-BIH's annotated seconds by what the spans say."""
+    out: Report = {}
+    for name, rows in (("PTB-XL", names.ptbxl(data)), ("LUDB", names.ludb(data))):
+        codes: list[tuple[set[str], set[str]]] = []
+        for header, truth in rows:
+            codes.append((truth, {s.code for s in interpret(read(header)).statements}))
+        for code in sorted({c for truth, _ in codes for c in truth}):
+            real = np.array([code in truth for truth, _ in codes])
+            out[f"{name} {code}"] = binary(
+                np.array([bool(names.SAME.get(code, {code}) & said) for _, said in codes]), real
+            )
+    table: dict[str, dict[str, int]] = {}
+    for header in sorted((data / "mitdb").glob("*.hea")):
+        recording = read(header)
+        at = np.arange(0, recording.n, round(recording.fs))
+        real = names.at_samples(names.annotated(header.with_suffix(".atr"), recording.n), at)
+        said = names.at_samples([(s.start, s.end, s.code) for s in interpret(recording).rhythm], at)
+        for a, b in zip(real.tolist(), said.tolist(), strict=True):
+            row = table.setdefault(a, {})
+            row[b] = row.get(b, 0) + 1
+    return out | {f"mitdb seconds of {a}": dict(sorted(row.items(), key=lambda e: -e[1])) for a, row in table.items()}
 
 
 def _ludb_marks(path: Path) -> tuple[dict[str, list[int]], int, int]:
@@ -255,6 +315,8 @@ SETS: dict[str, tuple[str, Callable[[Path], Report]]] = {
     "mitdb": ("mitdb", mitdb),
     "nstdb": ("nstdb", nstdb),
     "beats": ("mitdb", beats),
+    "af": ("mitdb", af),
+    "rhythm": ("mitdb", rhythm),
     "ludb": ("ludb", ludb),
     "qtdb": ("qtdb", qtdb),
     "ptbxl": ("ptbxl", ptbxl),

@@ -44,7 +44,7 @@ def _cinc(data: Path) -> Iterator[Rows]:
         for name, label in csv.reader(lines):
             if label != "~":
                 x = windows_of(read(data / "cinc2017" / f"{name}.hea"))[1]
-                yield Rows(name, x, np.full(x.shape[0], label == "A"))
+                yield Rows(name, x, np.array([label == "A"] * len(x), np.bool_))
 
 
 def _share(start: int, end: int, spans: list[tuple[int, int]]) -> float:
@@ -66,7 +66,8 @@ def _mitdb(data: Path) -> Iterator[Rows]:
         keep: list[int] = []
         for chosen, most in ((af > 0.8, 4 * KEPT_WINDOWS), ((af < 0.1) & (flutter < 0.1), KEPT_WINDOWS)):
             index = np.flatnonzero(chosen)
-            keep += index[np.arange(min(most, index.size)) * index.size // max(min(most, index.size), 1)].tolist()
+            count = min(most, index.size)
+            keep += [int(index[k * index.size // count]) for k in range(count)]
         yield Rows(header.stem, x[keep], af[keep] > 0.8)
 
 
@@ -76,7 +77,7 @@ def _ptbxl(data: Path) -> Iterator[Rows]:
             codes = ast.literal_eval(row["scp_codes"])
             if "AFLT" not in codes:
                 x = windows_of(read(data / "ptbxl" / f"{row['filename_hr']}.hea"))[1]
-                yield Rows(f"ptbxl {row['ecg_id']}", x, np.full(x.shape[0], "AFIB" in codes))
+                yield Rows(f"ptbxl {row['ecg_id']}", x, np.array(["AFIB" in codes] * len(x), np.bool_))
 
 
 def _ludb(data: Path) -> Iterator[Rows]:
@@ -85,7 +86,7 @@ def _ludb(data: Path) -> Iterator[Rows]:
             header = data / "ludb" / "data" / f"{row['ID'].strip()}.hea"
             if header.exists() and "flutter" not in row["Rhythms"]:
                 x = windows_of(read(header))[1]
-                yield Rows(f"ludb {row['ID']}", x, np.full(x.shape[0], "fibrillation" in row["Rhythms"]))
+                yield Rows(f"ludb {row['ID']}", x, np.array(["fibrillation" in row["Rhythms"]] * len(x), np.bool_))
 
 
 def main() -> None:
@@ -97,14 +98,14 @@ def main() -> None:
     absent = [name for name in sets if not (data / name).is_dir()]
     if absent:
         sys.exit(f"absent under {data}: {', '.join(absent)}")
-    rows = {name: list(maker(data)) for name, maker in sets.items()}
+    rows: dict[str, list[Rows]] = {name: list(maker(data)) for name, maker in sets.items()}
     every = [one for found in rows.values() for one in found]
     x, y = np.concatenate([one.x for one in every]), np.concatenate([one.y for one in every])
     groups = np.concatenate([np.full(one.y.shape[0], k) for k, one in enumerate(every)])
     name = np.concatenate([np.full(one.y.shape[0], of) for of, found in rows.items() for one in found])
     # Odd rows of cinc2017 by their place in REFERENCE.csv without noise, as benchmarks/accuracy.py counts.
-    odd = {one.record for k, one in enumerate(rows["cinc2017"]) if k % 2}
-    held = np.array([every[g].record in odd for g in groups])
+    odd: set[str] = {one.record for k, one in enumerate(rows["cinc2017"]) if k % 2}
+    held = np.array([every[int(g)].record in odd for g in groups])
     fit = learn.logistic(FEATURES, c=3.0)
     half = learn.log_odds(fit(x[~held], y[~held]), x[held])
     made = Provenance("benchmarks/train_rhythm.py", {of: len(found) for of, found in rows.items()}, 0, 0, 0, "", {})
@@ -115,7 +116,7 @@ def main() -> None:
     for of in rows:
         p = 1 / (1 + np.exp(-(a * z[0, name == of] + b)))
         print("cross-validated,", of, binary(p >= STATED, y[name == of]))
-    print(learn.write("fibrillation", file), file.provenance, dict(zip(FEATURES, file.linear.weight, strict=True)))
+    print(learn.write("fibrillation", file), file.provenance)
 
 
 if __name__ == "__main__":

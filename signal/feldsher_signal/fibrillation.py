@@ -1,8 +1,8 @@
 """Is it atrial fibrillation? Intervals and atrial waves of some thirty beats, weighed by a learned model that says why.
 
-Intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread), but
-one that a ventricular beat begins or ends is left out, and a rhythm that repeats itself every second or third beat counts
-against fibrillation (`again_2`, `again_3`). The weights come from benchmarks/train_rhythm.py.
+Intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread),
+but one that a ventricular beat begins or ends is left out, and a rhythm that repeats itself every second or third beat
+counts against fibrillation (`again_2`, `again_3`). The weights come from benchmarks/train_rhythm.py.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal import model
-from feldsher_signal.atrial import Atria
+from feldsher_signal.between import Atria
 from feldsher_signal.jit import inner, kernel
 
 WINDOW_BEATS, STRIDE = 30, 10
 """Beats in a window (Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12) and between windows."""
 LEAST_BEATS, WHOLE_BEATS = 6, 130
-"""A recording of fewer beats is not judged; one of up to so many (a minute) is judged as a whole."""
+"""A recording of fewer beats is not judged; one of up to so many is judged as a whole."""
 STATED, STAYS, SHORTEST = 0.4, 0.2, 10
 """Probability from which fibrillation is stated, under which an episode ends, and an episode's fewest beats."""
 FEATURES = (
@@ -358,14 +358,14 @@ def chance(
     beats = r.shape[0]
     at = windows(beats)
     if not at.shape[0]:
-        return Chance(np.zeros(beats), 0.0, np.empty((0, len(FEATURES))))
+        return Chance(np.zeros(beats, np.float64), 0.0, np.empty((0, len(FEATURES))))
     x = features(at, fs, r, on, ectopic, ventricular, like, seen, atria)
     p = model.load("fibrillation", FEATURES).probability(x)
     step, count = np.zeros(beats + 1), np.zeros(beats + 1)
     for edge, sign in ((at[:, 0], 1.0), (at[:, 1], -1.0)):
         step += np.bincount(edge, sign * p, beats + 1)
         count += sign * np.bincount(edge, minlength=beats + 1)
-    beat = np.cumsum(step)[:-1] / np.maximum(np.cumsum(count)[:-1], 1.0)
+    beat = (np.cumsum(step) / np.maximum(np.cumsum(count), 1.0)).astype(np.float64)[:-1]
     return Chance(beat, float(beat.max()), x, int(p.argmax()))
 
 

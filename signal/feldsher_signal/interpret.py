@@ -10,7 +10,7 @@ from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, LeadMatrix, Qu
 from numpy.typing import NDArray
 
 from feldsher_signal import (
-    atrial,
+    between,
     beats,
     contour,
     criteria,
@@ -46,7 +46,7 @@ class Traced:
     marks: NDArray[np.int64]
     p_like: NDArray[np.float64]
     usual: NDArray[np.bool_]
-    atria: atrial.Atria
+    atria: between.Atria
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -120,7 +120,7 @@ def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -
     kinds, usual = beats.classify(r, label, like, width, p_like)
     gone = ~presence.p_present(p_like)
     marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
-    atria = atrial.look(sums, fs, r, np.ascontiguousarray(on), atrial.chosen(recording.leads, usable))
+    atria = between.look(sums, fs, r, np.ascontiguousarray(on), atrial.chosen(recording.leads, usable))
     return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0), atria)
 
 

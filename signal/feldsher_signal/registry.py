@@ -28,15 +28,24 @@ REGISTRY: dict[str, Entry] = {
     "AFIB": Entry(
         "Atrial fibrillation",
         "SCP",
-        "intervals of non-ectopic beats change by > 6 % (median) and no repeating P wave (likeness < 0.55)",
-        f"{_PART2}; {_HOUSE}",
+        "learned: irregular intervals without order, no repeating P wave, atrial waves (probability ≥ 0.4 in a window "
+        "of 30 beats, or of all up to 130); alarmed over 150/min",
+        f"{_PART2}; benchmarks/train_rhythm.py",
     ),
     "RUND": Entry("Rhythm undetermined: regular without clear P waves", "own", "neither SR nor AFIB", _HOUSE),
     "PVC": Entry("Ventricular premature complex", "SCP", "a beat unlike the prevailing one, early and wide", _PART2),
     "PAC": Entry("Atrial premature complex", "SCP", "an early beat like the prevailing one", _PART2),
     "BIGU": Entry("Bigeminy", "SCP", "every second beat early, three times in a row", _PART2),
     "TRIGU": Entry("Trigeminy", "SCP", "every third beat early, three times in a row", _PART2),
+    "VPAIR": Entry("Ventricular couplets", "own", "two ventricular beats in a row", _PART2),
     "VTAC": Entry("Ventricular tachycardia", "own", "≥ 3 ventricular beats in a row over 100/min", "AHA/ACC/HRS 2017"),
+    "IVR": Entry(
+        "Idioventricular rhythm",
+        "own",
+        "≥ 3 ventricular beats in a row at up to 100/min; accelerated from 40/min",
+        _PART2,
+    ),
+    "PSVT": Entry("Supraventricular run", "SCP", "≥ 3 early narrow beats in a row over 100/min", _PART2),
     "SVTAC": Entry(
         "Supraventricular tachycardia",
         "SCP",
@@ -100,7 +109,7 @@ _WEIGHTS: dict[str, tuple[Severity, str]] = {
     **dict.fromkeys(("SR", "SARRH"), ("normal", "rhythm")),
     **dict.fromkeys(("SBRAD", "STACH", "RUND"), ("borderline", "rhythm")),
     **dict.fromkeys(("PVC", "PAC"), ("borderline", "ectopy")),
-    **dict.fromkeys(("BIGU", "TRIGU"), ("abnormal", "ectopy")),
+    **dict.fromkeys(("BIGU", "TRIGU", "VPAIR", "PSVT"), ("abnormal", "ectopy")),
     **dict.fromkeys(("VTAC", "WCT", "VFIB", "ASYST"), ("urgent", "rhythm")),
     "NORM": ("normal", "summary"),
 }

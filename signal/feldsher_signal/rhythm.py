@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
+from numpy.typing import NDArray
 
 from feldsher_signal import block, ectopy, fibrillation, order, tachycardia
-from feldsher_signal.atrial import Atria
+from feldsher_signal.between import Atria
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.findings import Findings, Verdict, both, grade
 
@@ -65,33 +66,37 @@ def _basic(f: Findings) -> list[tuple[int, int, str]]:
     """Return the basic rhythm in pieces of about PIECE_BEATS beats: first, one past the last, code."""
     beats = f.r.shape[0]
     count = max(beats // PIECE_BEATS, 1)
-    edges = np.arange(count + 1) * beats // count
+    edges = np.array([beats * k // count for k in range(count + 1)], np.int64)
     usual = f.letters == ord("N")
     normal = np.add.reduceat(usual, edges[:-1], dtype=np.float64)
     share = np.add.reduceat(f.p_seen & usual, edges[:-1], dtype=np.float64) / np.maximum(normal, 1.0)
     last = edges[1:] - 1
-    rate = 60.0 * f.fs * (last - edges[:-1]) / np.maximum(f.r[last] - f.r[edges[:-1]], 1)
+    rate: NDArray[np.float64] = 60.0 * f.fs * (last - edges[:-1]) / np.maximum(f.r[last] - f.r[edges[:-1]], 1)
     named = np.where(rate < SLOW, "SBRAD", np.where(rate > FAST, "STACH", "SR"))
     named = np.where(share < 0.5, "RUND", named)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), named.tolist(), strict=True))
 
 
 def _beat_codes(f: Findings, af: Chance) -> list[str]:
-    """Return a code for every beat: the basic rhythm, over it fibrillation, early beats in order, and runs."""
+    """Return a code for every beat: the basic rhythm, over it early beats in order, runs, fibrillation."""
     out: list[str] = []
     for a, b, code in _basic(f):
         out += [code] * (b - a)
-    for a, b in af.spans():
-        out[a:b] = ["AFIB"] * (b - a)
     text = "".join(f.kinds)
     for code, cycle in (("TRIGU", 3), ("BIGU", 2)):
         for a, b in ectopy.patterns(text, cycle):
             out[a:b] = [code] * (b - a)
-    for kind, fast, slow in (("S", "PSVT", ""), ("V", "VTAC", "IVR")):
+    for kind, fast, slow in (("S", "PSVT", ""), ("V", "", "IVR")):
         for run in ectopy.runs(f, kind):
             code = fast if run.rate > ectopy.VT_RATE else slow
             if code:
                 out[run.first : run.last] = [code] * run.beats
+    # Beats come in any order in fibrillation: only a ventricular tachycardia is named above it.
+    for a, b in af.spans():
+        out[a:b] = ["AFIB"] * (b - a)
+    for run in ectopy.runs(f, "V"):
+        if run.rate > ectopy.VT_RATE:
+            out[run.first : run.last] = ["VTAC"] * run.beats
     return out
 
 
