@@ -10,8 +10,8 @@ from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, LeadMatrix, Qu
 from numpy.typing import NDArray
 
 from feldsher_signal import (
-    between,
     beats,
+    between,
     contour,
     criteria,
     delineate,
@@ -120,7 +120,7 @@ def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -
     kinds, usual = beats.classify(r, label, like, width, p_like)
     gone = ~presence.p_present(p_like)
     marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
-    atria = between.look(sums, fs, r, np.ascontiguousarray(on), atrial.chosen(recording.leads, usable))
+    atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
     return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0), atria)
 
 
