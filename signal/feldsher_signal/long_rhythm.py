@@ -10,10 +10,16 @@ from feldsher_signal import presence, rhythm
 from feldsher_signal.ambulatory import Found
 from feldsher_signal.sliding import medians
 
+WINDOW_BEATS = 30
+"""Beats from which a rhythm is judged: Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12."""
+IRREGULAR, P_LIKE = 0.06, 0.55
+"""Fibrillation: median change between intervals as a part of the median interval, and median likeness of the P stretch
+under which P waves are held absent; chosen together on the even rows of cinc2017."""
+
 
 def _windows(beats: int) -> NDArray[np.int64]:
     """Return where windows of about WINDOW_BEATS begin, and the end of the last."""
-    count = max(beats // rhythm.WINDOW_BEATS, 1)
+    count = max(beats // WINDOW_BEATS, 1)
     return np.arange(count + 1) * beats // count
 
 
@@ -67,7 +73,7 @@ def _codes(
     for change, p, part, fast in zip(irregular.tolist(), like.tolist(), share.tolist(), rate.tolist(), strict=True):
         if change != change or p != p:
             out.append("RUND")
-        elif change > rhythm.IRREGULAR and p < rhythm.P_LIKE:
+        elif change > IRREGULAR and p < P_LIKE:
             out.append("AFIB")
         elif part < 0.5:
             out.append("RUND")
