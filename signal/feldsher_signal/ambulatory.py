@@ -75,6 +75,33 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Lead:
+    """One lead of a source alone."""
+
+    source: Source
+    row: int
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Its name."""
+        return (self.source.leads[self.row],)
+
+    @property
+    def fs(self) -> float:
+        """Samples per second."""
+        return self.source.fs
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return self.source.n
+
+    def take(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return µV (1, stop − start), NaN where missing."""
+        return self.source.take(start, stop)[self.row : self.row + 1]
+
+
+@dataclass(frozen=True, slots=True)
 class Stored:
     """Integer samples (leads, n) of any kind, perhaps mapped from a file, as a source: only pieces of them are read.
 

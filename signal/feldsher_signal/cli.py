@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -16,8 +16,11 @@ from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
 from feldsher_signal import cli_compare, picture
 from feldsher_signal.draw_page import GAINS, SPEEDS
 from feldsher_signal.draw_sheet import Sheet
-from feldsher_signal.formats import FormatError, load
+from feldsher_signal.formats import FormatError, load, wfdb_pieces
 from feldsher_signal.record import Recording
+
+if TYPE_CHECKING:
+    from feldsher_signal.ambulatory import Source
 
 main = typer.Typer(
     help="Interpret electrocardiograms.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
@@ -86,14 +89,14 @@ def ambulatory(
     """Report on each long recording (24 h); exit code 2 when one could not be read or drawn."""
     from feldsher_signal import ambulatory_report, ambulatory_text, draw_ambulatory  # noqa: PLC0415 - loads Numba
     from feldsher_signal import interpret as engine  # noqa: PLC0415
-    from feldsher_signal.ambulatory import Whole, find  # noqa: PLC0415
+    from feldsher_signal.ambulatory import Lead, find  # noqa: PLC0415
 
     pictures: dict[picture.Kind, Path | None] = {"svg": svg, "pdf": pdf, "png": png}
     failed = False
     for path in files:
         try:
-            recording = load(path).recording
-            source = Whole(recording if channel is None else recording.only(_row(recording, channel)))
+            source = _long(path)
+            source = source if channel is None else Lead(source, _row(source.leads, channel))
             found = find(source)
         except (FormatError, ValueError, OSError) as error:
             sys.stderr.write(f"{error if str(path) in str(error) else f'{path}: {error}'}\n")
@@ -177,7 +180,7 @@ def _interpret(path: Path, channel: str | None, subject: Subject) -> tuple[Recor
     held = load(path)
     recording = held.recording
     if channel is not None:
-        recording = recording.only(_row(recording, channel))
+        recording = recording.only(_row(recording.leads, channel))
     aged = held.subject if subject.age is None and subject.age_days is None else subject
     known = msgspec.structs.replace(
         held.subject,
@@ -188,14 +191,21 @@ def _interpret(path: Path, channel: str | None, subject: Subject) -> tuple[Recor
     return recording, engine.interpret(recording, known)
 
 
-def _row(recording: Recording, channel: str) -> int:
+def _long(path: Path) -> Source:
+    """Return a recording to be read piece by piece where its format allows that, else read whole."""
+    from feldsher_signal.ambulatory import Whole  # noqa: PLC0415 - loads Numba
+
+    return wfdb_pieces.pieces(path) or Whole(load(path).recording)
+
+
+def _row(leads: tuple[str, ...], channel: str) -> int:
     """Return the row of a lead by name (any case) or index; ValueError naming the leads there are."""
-    names = [lead.lower() for lead in recording.leads]
+    names = [lead.lower() for lead in leads]
     if channel.lower() in names:
         return names.index(channel.lower())
     if channel.isdigit() and int(channel) < len(names):
         return int(channel)
-    raise ValueError(f"--channel: no lead {channel!r} among {', '.join(recording.leads)}")
+    raise ValueError(f"--channel: no lead {channel!r} among {', '.join(leads)}")
 
 
 def _show(path: Path, result: Interpretation) -> None:

@@ -21,7 +21,8 @@ from feldsher_signal.formats.wfdb_header import Header, Signal
 from feldsher_signal.formats.wfdb_samples import PACKINGS
 from feldsher_signal.record import MISSING, Recording
 
-_MICROVOLTS = {"mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "v": 1e6, "nv": 1e-3}
+MICROVOLTS = {"mv": 1e3, "uv": 1.0, "µv": 1.0, "μv": 1.0, "v": 1e6, "nv": 1e-3}
+"""Microvolts of the units in which a signal is an electrocardiogram."""
 
 
 def read(path: str | Path) -> Recording:
@@ -45,7 +46,7 @@ def load(path: str | Path) -> Content:
 
 def single(header: Header) -> Content:
     """Return the record of a header without segments."""
-    in_volts = [signal for signal in header.signals if signal.units.lower() in _MICROVOLTS]
+    in_volts = [signal for signal in header.signals if signal.units.lower() in MICROVOLTS]
     if not in_volts:
         raise FormatError(header.path, "units", "no signal is in volts")
     rates = Counter(signal.per_frame for signal in in_volts)
@@ -57,16 +58,17 @@ def single(header: Header) -> Content:
         leads=lead.names(signal.description for signal in chosen),
         fs=source.checked_fs(header.path, "sampling frequency", header.fs * per_frame),
         samples=rows,
-        uv_per_bit=tuple(_scale(header, signal) for signal in chosen),
+        uv_per_bit=tuple(scale(header, signal) for signal in chosen),
         baseline=tuple(signal.baseline for signal in chosen),
     )
     left_out = tuple(s.description or f"ch{k + 1}" for k, s in enumerate(header.signals) if k not in kept)
     return Content(recording, header.subject, format="WFDB", left_out=left_out)
 
 
-def _scale(header: Header, signal: Signal) -> float:
+def scale(header: Header, signal: Signal) -> float:
+    """Return the µV of one unit of a signal that is in volts; FormatError where that is no sensible number."""
     where = f"signal {signal.description!r}, gain"
-    return source.checked_scale(header.path, where, _MICROVOLTS[signal.units.lower()] / signal.gain)
+    return source.checked_scale(header.path, where, MICROVOLTS[signal.units.lower()] / signal.gain)
 
 
 def _signals(header: Header, kept: list[int]) -> NDArray[np.int32]:
