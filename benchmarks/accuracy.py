@@ -32,19 +32,20 @@ POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak",
 Report = dict[str, Any]
 
 # AAMI EC57 classes of the MIT-BIH symbols.
-_AAMI = {**dict.fromkeys("NLRej", "N"), **dict.fromkeys("AaJS", "S"), **dict.fromkeys("VE", "V"), "F": "F"}
+AAMI = {**dict.fromkeys("NLRej", "N"), **dict.fromkeys("AaJS", "S"), **dict.fromkeys("VE", "V"), "F": "F"}
 
 
-def _beats(path: Path) -> tuple[list[marks.Mark], list[tuple[int, int]]]:
+def annotated(path: Path) -> tuple[list[marks.Mark], list[tuple[int, int]]]:
     """Return the beats of an annotation file outside ventricular flutter, and the flutter's stretches."""
     found = marks.read(path)
     opened = [m.at for m in found if m.symbol == "["]
     closed = [m.at for m in found if m.symbol == "]"]
     flutter = list(zip(opened, closed, strict=False))
-    return [m for m in marks.beats(found) if not _inside(m.at, flutter)], flutter
+    return [m for m in marks.beats(found) if not inside(m.at, flutter)], flutter
 
 
-def _inside(at: int, stretches: list[tuple[int, int]]) -> bool:
+def inside(at: int, stretches: list[tuple[int, int]]) -> bool:
+    """Return whether a sample lies in one of the stretches."""
     return any(a <= at <= b for a, b in stretches)
 
 
@@ -54,8 +55,8 @@ def _qrs(headers: list[Path], channel: int | None, skip_s: float = 0.0) -> Repor
     spread: list[float] = []
     for header in headers:
         recording = read(header)
-        reference, flutter = _beats(header.with_suffix(".atr"))
-        found = [b.r for b in interpret(recording, channel=channel).beats if not _inside(b.r, flutter)]
+        reference, flutter = annotated(header.with_suffix(".atr"))
+        found = [b.r for b in interpret(recording, channel=channel).beats if not inside(b.r, flutter)]
         first = skip_s * recording.fs
         one = match([r for r in found if r >= first], [m.at for m in reference if m.at >= first], recording.fs)
         total.add(one)
@@ -89,8 +90,8 @@ def beats(data: Path) -> Report:
         if header.stem in ("102", "104", "107", "217"):
             continue
         recording = read(header)
-        reference, flutter = _beats(header.with_suffix(".atr"))
-        found = [b for b in interpret(recording).beats if not _inside(b.r, flutter)]
+        reference, flutter = annotated(header.with_suffix(".atr"))
+        found = [b for b in interpret(recording).beats if not inside(b.r, flutter)]
         _count(found, reference, recording.fs, counts)
     out: Report = {}
     for kind, (hits, missed, false) in counts.items():
@@ -102,7 +103,7 @@ def beats(data: Path) -> Report:
 def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dict[str, list[int]]) -> None:
     """Count hits, misses and false ones of V and S by the nearest reference beat in 150 ms (F as V does not count)."""
     at = np.array([m.at for m in reference])
-    truth = [_AAMI.get(m.symbol, "Q") for m in reference]
+    truth = [AAMI.get(m.symbol, "Q") for m in reference]
     taken = ["-"] * len(truth)
     for beat in found:
         k = int(np.argmin(np.abs(at - beat.r)))

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import beats, jit, qrs, quality, shapes
+from feldsher_signal import jit, qrs, quality, shapes
 from feldsher_signal.record import Recording
 from feldsher_signal.sliding import medians
 
@@ -22,6 +22,10 @@ PIECE_S, MARGIN_S = 600.0, 20.0
 """A piece, and what is looked at on each side of it, so that thresholds and neighbours are known at its first beat."""
 USABLE_PART = 0.2
 """A lead of a piece of which less is good is not looked at."""
+UNLIKE, WIDER_MS, WIDE_MS, ALONE = 0.80, 25.0, 120.0, 0.4
+"""A ventricular group: likeness to the usual one under this, wider by so much, no P wave of the patient's own."""
+EARLY, EARLY_RESTLESS, RESTLESS, USUAL_BEATS = 0.87, 0.6, 0.09, 20
+"""Premature is under this part of the usual interval (de Chazal 2004), in restless rhythm under that."""
 PREFERRED = ("II", "MLII", "V5", "V2", "I")
 
 
@@ -243,16 +247,16 @@ def classes(
     if r.shape[0] < 3:
         return kinds, int(label[0]) if label.size else 0
     rr = np.diff(r).astype(np.float64)
-    usual_rr = np.maximum(medians(rr, beats.USUAL_BEATS), 1.0)
+    usual_rr = np.maximum(medians(rr, USUAL_BEATS), 1.0)
     early = np.concatenate([[1.0], rr / usual_rr])
-    change = medians(np.abs(np.diff(rr)), beats.USUAL_BEATS) / usual_rr[1:]
-    restless = np.concatenate([change[:1], change[:1], change]) > beats.RESTLESS
+    change = medians(np.abs(np.diff(rr)), USUAL_BEATS) / usual_rr[1:]
+    restless = np.concatenate([change[:1], change[:1], change]) > RESTLESS
     order = np.argsort(label, kind="stable")
     edges = np.concatenate([[0], np.cumsum(np.bincount(label, minlength=like.shape[0]))])
     of = [order[edges[g] : edges[g + 1]] for g in range(like.shape[0])]
     known = np.where(np.isnan(width), 90.0, width)
     usual = _prevailing(of, early, known)
-    limit = np.where(restless, beats.EARLY_RESTLESS, beats.EARLY)
+    limit = np.where(restless, EARLY_RESTLESS, EARLY)
     kinds[early < limit] = ord("S")
     for g, mine in enumerate(of):
         if mine.size and _ventricular(
@@ -267,12 +271,12 @@ def classes(
 
 def _ventricular(like: float, early: float, wider: float, p_like: float) -> bool:
     """Return whether a group is ventricular: unlike the usual one, and early or wide without P waves (beats.py)."""
-    if like >= beats.UNLIKE:
+    if like >= UNLIKE:
         return False
-    alone = p_like < beats.ALONE
+    alone = p_like < ALONE
     if early < 0.92:
-        return wider > -10.0 and (alone or wider > beats.WIDER_MS)
-    return alone and wider > beats.WIDER_MS
+        return wider > -10.0 and (alone or wider > WIDER_MS)
+    return alone and wider > WIDER_MS
 
 
 def _prevailing(of: list[NDArray[np.int64]], early: NDArray[np.float64], width: NDArray[np.float64]) -> int:
@@ -281,7 +285,7 @@ def _prevailing(of: list[NDArray[np.int64]], early: NDArray[np.float64], width: 
     def score(g: int) -> float:
         if not of[g].size:
             return -1.0
-        late = float(np.median(early[of[g]])) > beats.EARLY
-        return of[g].size * (1.0 if late else 0.3) * (0.6 if width[g] > beats.WIDE_MS else 1.0)
+        late = float(np.median(early[of[g]])) > EARLY
+        return of[g].size * (1.0 if late else 0.3) * (0.6 if width[g] > WIDE_MS else 1.0)
 
     return max(range(len(of)), key=score)

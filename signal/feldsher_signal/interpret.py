@@ -66,7 +66,7 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
     seen = quality.look(x, recording.fs)
     said = quality.report(seen, recording.leads, recording.n)
     filled = quality.bridged(x)
-    traced = _trace(filled, recording, seen)
+    traced = trace(filled, recording, seen)
     found = _measure(filled, recording, traced, said, seen, subject)
     return _write(recording, said, traced, found)
 
@@ -100,7 +100,7 @@ def _shown(leads: tuple[str, ...], seen: quality.Survey) -> int:
     return min(range(len(leads)), key=lambda k: (round(float(bad[k]), 2), order.get(leads[k], 9), float(rough[k])))
 
 
-def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -> Traced:
+def trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -> Traced:
     """Return the beats of the usable leads with their marks and classes."""
     fs, usable = recording.fs, seen.usable()
     at = qrs.detect(x, fs, usable)
@@ -116,12 +116,13 @@ def _trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -
     width = np.where(on >= 0, (off - on) * 1000.0 / fs, np.nan)
     fit = (on >= 0) & (np.concatenate([[True], np.diff(r) > 0.7 * rr])[: r.shape[0]])
     p_like = presence.p_likeness(sums, fs, np.maximum(on, 0), fit, usable)
-    label, like = beats.groups(x, usable, r, fs) if usable.any() else (np.zeros(0, np.int64), np.ones((1, 1)))
-    kinds, usual = beats.classify(r, label, like, width, p_like)
+    classes = beats.unjudged(r.shape[0])
+    if usable.any() and r.shape[0] >= beats.FEWEST:
+        classes = beats.classify(beats.evidence(x, recording.leads, usable, r, fs, width, p_like))
     gone = ~presence.p_present(p_like)
     marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
     atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
-    return Traced(r, tuple(kinds), marks, p_like, (label == usual) & (on >= 0), atria)
+    return Traced(r, classes.kinds, marks, p_like, classes.usual & (on >= 0), atria)
 
 
 def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
