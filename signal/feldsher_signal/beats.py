@@ -24,6 +24,8 @@ VENTRICULAR, SUPRAVENTRICULAR = 0.2, -0.5
 VOTE, MOST = 0.5, 5.0
 """How much the group's mean log-odds (bounded) counts for its beats."""
 FEWEST = 3
+MANY, EARLY_OF_FEW = 200, 0.92
+"""With fewer beats one dropped beat makes all others look early: there, early is what is under the local interval."""
 _BLOCK = 4096
 
 
@@ -109,6 +111,8 @@ def classify(e: Evidence) -> Classes:
     """Return each beat's class from the evidence."""
     v = voted(log_odds("ventricular", e.table), e.complexes.label) > VENTRICULAR
     s = log_odds("supraventricular", e.table) > SUPRAVENTRICULAR
+    if e.table.shape[0] < MANY:
+        s &= beat_traits.early(e.table) < EARLY_OF_FEW
     codes: list[int] = np.where(v, 2, np.where(s, 1, 0)).tolist()
     names: tuple[BeatKind, ...] = ("N", "S", "V")
     return Classes(tuple(names[k] for k in codes), e.complexes.label == e.prevailing)

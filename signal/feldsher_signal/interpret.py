@@ -75,7 +75,7 @@ def windows_of(recording: Recording) -> tuple[NDArray[np.int64], NDArray[np.floa
     """Return a recording's windows of beats, their fibrillation.FEATURES and its R peaks, for training."""
     jit.warm()
     x = recording.microvolts()
-    t = _trace(quality.bridged(x), recording, quality.look(x, recording.fs))
+    t = trace(quality.bridged(x), recording, quality.look(x, recording.fs))
     at = fibrillation.windows(t.r.shape[0])
     return at, fibrillation.features(at, recording.fs, *_beat_arrays(t)), t.r
 
