@@ -166,7 +166,7 @@ def test_refused(tmp_path: Path, raw: bytes, match: str) -> None:
     spread=st.sampled_from([10, 2000, 30000]),
     step=st.sampled_from([1, 2, 16]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 def test_what_is_written_is_read_by_us_and_by_ecgdatakit(
     tmp_path: Path, seed: int, n: int, fs: float, scale: float, baseline: int, spread: int, step: int
 ) -> None:
@@ -190,7 +190,7 @@ def test_what_is_written_is_read_by_us_and_by_ecgdatakit(
     assert (found.recording.fs, found.recording.leads, found.recording.n) == (fs, ("II", "ECG"), n)
     assert np.array_equal(found.recording.samples == MISSING, samples == MISSING)
     assert np.allclose(
-        found.recording.microvolts(), recording.microvolts(), rtol=2e-6, atol=0.05 * scale * step, equal_nan=True
+        found.recording.microvolts(), recording.microvolts(), rtol=2e-6, atol=0.15 * scale * step, equal_nan=True
     )
     assert (found.subject, found.filters, found.marks) == (held.subject, held.filters, held.marks)
     with warnings.catch_warnings():
@@ -199,7 +199,7 @@ def test_what_is_written_is_read_by_us_and_by_ecgdatakit(
     for row, lead in enumerate(other.leads):
         microvolts = lead.samples[:n] * lead.resolution + lead.offset
         known = samples[row] != MISSING
-        assert np.allclose(microvolts[known], recording.microvolts()[row][known], rtol=2e-6, atol=0.05 * scale * step)
+        assert np.allclose(microvolts[known], recording.microvolts()[row][known], rtol=2e-6, atol=0.15 * scale * step)
         assert (lead.samples[:n][~known] == -32768).all()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,13 @@ def test_a_day_of_twelve_leads_fits() -> None:
 def test_no_scale(scale: float) -> None:
     with pytest.raises(FormatError, match="is no resolution"):
         source.checked_scale(Path("x"), "scale", scale)
+
+
+def test_memory_is_that_of_the_file_not_of_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(1000))
+    tracemalloc.start()
+    source.whole(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1e6

@@ -334,7 +334,9 @@ def _fitted(name: str, values: NDArray[np.int64]) -> tuple[int, int]:
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
     if low >= -32767 and high <= 32767:
         return 1, 0
-    step = max(int(np.gcd.reduce(values - values[0])), 1)
+    shared, least = max(int(np.gcd.reduce(values - values[0])), 1), max(-(-(high - low) // 65534), 1)
+    # The smallest step of those that all values share, so that the range is no wider than it must be.
+    step = next((shared // by for by in range(max(shared // least, 1), 0, -1) if shared % by == 0), shared)
     offset = int(values[0]) + round(((low + high) / 2 - int(values[0])) / step) * step
     if (low - offset) // step < -32767 or (high - offset) // step > 32767:
         raise ValueError(f"lead {name!r}: samples from {low} to {high} units do not fit the 16 bits of EDF")

@@ -46,7 +46,7 @@ def whole(path: Path, limit: int = MAX_BYTES) -> bytes:
         if size > limit:
             raise FormatError(path, f"byte {limit}", f"the file has {size} bytes; at most {limit} are read")
         try:
-            return stream.read(limit)
+            return stream.read(size)
         except OSError as error:
             raise FormatError(path, "file", error.strerror or str(error)) from error
 
