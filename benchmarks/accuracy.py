@@ -1,6 +1,6 @@
 """Accuracy of the ECG engine on real recordings, parameters fixed: `python benchmarks/accuracy.py [SET …] [--json]`.
 
-Sets: mitdb, nstdb, beats, af, rhythm, ludb, qtdb, ptbxl, statements, cinc2017. Recordings are read from
+Sets: mitdb, nstdb, beats, af, rhythm, ludb, qtdb, ptbxl, statements, electrodes, cinc2017. Recordings are read from
 `../shared/ecg` (or --data); a set that is not there is said to be absent. What chose parameters and what did not are
 reported apart.
 """
@@ -18,6 +18,7 @@ from typing import Any
 import diagnoses
 import names
 import numpy as np
+from electrodes import electrodes
 from feldsher_signal import model
 from feldsher_signal.formats import marks, read
 from feldsher_signal.interpret import interpret
@@ -322,6 +323,7 @@ SETS: dict[str, tuple[str, Callable[[Path], Report]]] = {
     "qtdb": ("qtdb", qtdb),
     "ptbxl": ("ptbxl", ptbxl),
     "statements": ("ptbxl", statements),
+    "electrodes": ("ptbxl", electrodes),
     "cinc2017": ("cinc2017", cinc2017),
 }
 

@@ -36,12 +36,12 @@ def _electrodes(text: str, rule: str, source: str) -> Entry:
 ELECTRODES: dict[str, Entry] = {
     "REVARM": _electrodes(
         "Suspected reversal of the arm electrodes",
-        "P and QRS negative in I, aVR upright, V5 and V6 upright",
+        "P and QRS negative and T not upright in I, P of aVR not under −50 µV, V6 upright",
         "AHA/ACC/HRS 2007 part I (Kligfield); Batchvarov 2007",
     ),
     "REVLEG": _electrodes(
         "Suspected limb electrode on the wrong side (right arm and leg)",
-        "P and QRS negative in I, II and III together, aVR upright",
+        "P and QRS negative and T not upright in II, P not upright in III, QRS of aVR and V6 upright",
         "Batchvarov 2007",
     ),
     "REVFLAT": _electrodes(
@@ -61,7 +61,7 @@ ELECTRODES: dict[str, Entry] = {
     ),
     "DEXTRO": _electrodes(
         "Suspected dextrocardia",
-        "I upside down, aVR upright, QRS of V6 negative and no more upright than that of V5",
+        "I upside down as in REVARM, but QRS of V6 negative and no more upright than that of V5",
         "AHA/ACC/HRS 2007 part I (Kligfield)",
     ),
 }
