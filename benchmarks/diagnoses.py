@@ -18,13 +18,13 @@ _LUDB_SEX: dict[str, Sex] = {"F": "female", "M": "male"}
 
 @dataclass(frozen=True)
 class Case:
-    """One recording: who (a patient's number), SCP codes that count, superclasses and how likely (0 … 1) each is."""
+    """One recording: whose (a patient's number), SCP codes and superclasses that count, how likely each is (0 … 1)."""
 
     name: str
     recording: Recording
     subject: Subject
     patient: int
-    codes: frozenset[str]
+    codes: dict[str, float]
     classes: dict[str, float]
 
 
@@ -40,11 +40,11 @@ def ptbxl(data: Path) -> Iterator[Case]:
     with (data / "ptbxl" / "ptbxl_database.csv").open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             said = ast.literal_eval(row["scp_codes"])
-            codes = frozenset(c for c, likely in said.items() if likely > 0 or not superclass.get(c))
+            codes = {c: (p / 100 or 1.0) for c, p in said.items() if p > 0 or not superclass.get(c)}
             classes: dict[str, float] = {}
-            for code in codes:
+            for code, likely in codes.items():
                 if name := superclass.get(code):
-                    classes[name] = max(classes.get(name, 0.0), said[code] / 100)
+                    classes[name] = max(classes.get(name, 0.0), likely)
             sex: Sex = "female" if row["sex"] == "1" else "male"
             # PTB-XL writes 300 for ages over 89.
             subject = Subject(min(int(float(row["age"])), 90) if row["age"] else None, sex)
@@ -61,9 +61,8 @@ def ludb(data: Path) -> Iterator[Case]:
                 age = row["Age"].strip().lstrip(">")
                 sex = _LUDB_SEX.get(row["Sex"].strip(), "unknown")
                 subject = Subject(int(age) if age.isdigit() else None, sex)
-                yield Case(
-                    row["ID"], read(header), subject, int(row["ID"]), frozenset(ludb_codes(row)), _ludb_classes(row)
-                )
+                codes = dict.fromkeys(ludb_codes(row), 1.0)
+                yield Case(row["ID"], read(header), subject, int(row["ID"]), codes, _ludb_classes(row))
 
 
 def _ludb_classes(row: dict[str, str]) -> dict[str, float]:

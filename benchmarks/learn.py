@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -50,11 +50,14 @@ def logistic(
     l1_ratio: float = 0.0,
     balanced: bool = False,
     limit: float | None = None,
+    ease: Mapping[str, float] | None = None,
 ) -> Fit:
     """Return a fit of a logistic regression on standardised features, a missing value standing at its feature's median.
 
-    `c`: inverse strength of the penalty; `l1_ratio`: 0 ridge … 1 lasso; `limit`: standard deviations to hold values in.
+    `c`: inverse strength of the penalty; `l1_ratio`: 0 ridge … 1 lasso; `limit`: standard deviations to hold values in;
+    `ease`: how many times less some features are penalised, for what is known to be worth more than one measurement.
     """
+    lighter = np.sqrt([(ease or {}).get(feature, 1.0) for feature in features])
 
     def fit(x: Floats, y: Truth, weight: Floats | None = None, /) -> ModelFile:
         middle = np.array([np.median(v[~np.isnan(v)]) if (~np.isnan(v)).any() else 0.0 for v in x.T])
@@ -66,8 +69,8 @@ def logistic(
             C=c, max_iter=5000, class_weight="balanced" if balanced else None, random_state=0, **solver
         )
         held = np.inf if limit is None else limit
-        fitted.fit(np.clip((filled - mean) / scale, -held, held), y, weight)
-        linear = Linear(_short(fitted.coef_[0]), _short(mean), _short(scale), _short(middle), limit)
+        fitted.fit(lighter * np.clip((filled - mean) / scale, -held, held), y, weight)
+        linear = Linear(_short(lighter * fitted.coef_[0]), _short(mean), _short(scale), _short(middle), limit)
         return ModelFile("logistic", features, float(fitted.intercept_[0]), (1.0, 0.0), _UNSET, linear)
 
     return fit

@@ -60,7 +60,9 @@ def by_code(cases: list[Judged]) -> dict[str, Any]:
 def statements(data: Path) -> dict[str, Any]:
     """Return the figures of both sets, and the alarms on recordings that PTB-XL calls normal."""
     found = {
-        name: [Judged(case.name, case.codes, interpret(case.recording, case.subject)) for case in cases(data)]
+        name: [
+            Judged(case.name, frozenset(case.codes), interpret(case.recording, case.subject)) for case in cases(data)
+        ]
         for name, cases in (("ptbxl", diagnoses.ptbxl), ("ludb", diagnoses.ludb))
         if (data / name).is_dir()
     }

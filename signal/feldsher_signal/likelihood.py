@@ -15,12 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal import model
-from feldsher_signal.conflicts import DISORDERED, HIDES
+from feldsher_signal.conflicts import DISORDERED, HIDES, hidden
 from feldsher_signal.evidence import FEATURES, evidence, words
 from feldsher_signal.findings import Certainty, Findings, Verdict
 
-LEARNED = {"NORM": "score-norm", "MI": "score-mi", "STTC": "score-sttc", "CD": "score-cd", "HYP": "score-hyp"}
-"""What is scored by a learned model: each had at least 19 positive recordings to learn from."""
+LEARNED = {
+    "NORM": "score-norm",
+    "MI": "score-mi",
+    "STTC": "score-sttc",
+    "CD": "score-cd",
+    "HYP": "score-hyp",
+    "IMI": "score-imi",
+}
+"""What is scored by a learned model: the superclasses, and each code with at least 20 positive recordings that it ranks
+better than its rule does."""
 UNFIT = frozenset((*DISORDERED, *HIDES, "NOTREAD", "ASYST"))
 """Where one of these is stated, the form of the complexes means nothing, and no learned score is given."""
 DEFINITE, PROBABLE = 0.9, 0.6
@@ -48,12 +56,16 @@ def fit(f: Findings, found: list[Verdict]) -> bool:
 
 
 def weigh(f: Findings, found: list[Verdict]) -> list[Verdict]:
-    """Return the verdicts with learned scores in place of the rules' own, and one of each superclass, not stated."""
+    """Return the verdicts with learned scores in place of the rules' own, and one of each superclass, not stated.
+
+    What another statement takes away keeps its lowered score: no infarct by Q waves in left bundle branch block.
+    """
     if not fit(f, found):
         return found
+    gone = hidden(found)
     row = evidence(f, found)
     score = {code: float(one.probability(row[None, at])[0]) for code, (one, at) in _models().items()}
-    out = [_graded(v, score[v.code], row) if v.code in score else v for v in found]
+    out = [_graded(v, score[v.code], row) if v.code in score and gone.get(v.code, True) else v for v in found]
     return [*out, *(Verdict(code, p) for code, p in score.items() if code not in {v.code for v in found})]
 
 
