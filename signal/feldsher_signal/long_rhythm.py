@@ -1,4 +1,4 @@
-"""The basic rhythm of a long recording, by windows of thirty beats: the rules of rhythm.py for many beats at once."""
+"""The basic rhythm of a long recording, by windows of thirty beats: rules of rhythm.py for many beats; fibrillation."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
 from numpy.typing import NDArray
 
-from feldsher_signal import presence, rhythm
+from feldsher_signal import fibrillation, presence, rhythm
 from feldsher_signal.ambulatory import Found
+from feldsher_signal.between import Atria
 from feldsher_signal.sliding import medians
 
+_CODES = ("SR", "SBRAD", "STACH", "RUND", "AFIB")
+_AFIB = _CODES.index("AFIB")
 WINDOW_BEATS = 30
-"""Beats from which a rhythm is judged: Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12."""
-IRREGULAR, P_LIKE = 0.06, 0.55
-"""Fibrillation: median change between intervals as a part of the median interval, and median likeness of the P stretch
-under which P waves are held absent; chosen together on the even rows of cinc2017."""
+"""Beats from which the basic rhythm is judged."""
 
 
 def _windows(beats: int) -> NDArray[np.int64]:
@@ -40,55 +40,51 @@ def _middle(values: NDArray[np.float64], keep: NDArray[np.bool_], edges: NDArray
 
 
 def spans(found: Found) -> tuple[RhythmSpan, ...]:
-    """Return the basic rhythm, neighbouring windows of one code joined: SR, SBRAD, STACH, AFIB or RUND."""
+    """Return the basic rhythm, neighbouring stretches of one code joined: SR, SBRAD, STACH, AFIB or RUND."""
     beats = found.r.shape[0]
     if beats < 3:
         return ()
     edges = _windows(beats)
     usual = found.kinds == ord("N")
-    rr = np.diff(found.r).astype(np.float64)
     clean = np.zeros(beats, np.bool_)
     clean[1:] = usual[1:] & usual[:-1] & found.whole
-    pairs = np.zeros(beats, np.bool_)
-    pairs[2:] = clean[2:] & clean[1:-1]
-    change = np.zeros(beats)
-    change[2:] = np.abs(np.diff(rr))
-    intervals = np.concatenate([[0.0], rr])
-    rr_middle = _middle(intervals, clean, edges)
-    irregular = _middle(change, pairs, edges) / rr_middle
+    rr = _middle(np.diff(found.r, prepend=found.r[0]).astype(np.float64), clean, edges)
     p_like = found.p_like.astype(np.float64)
-    like = _middle(p_like, usual, edges)
     seen = (medians(p_like, presence.NEIGHBOURS) >= presence.LOCAL) & (p_like >= presence.OWN)
     share = np.add.reduceat((seen & usual).astype(np.float64), edges[:-1]) / np.maximum(
         np.add.reduceat(usual.astype(np.float64), edges[:-1]), 1.0
     )
-    codes = _codes(irregular, like, share, 60.0 * found.fs / rr_middle)
-    return _joined(codes, edges, found)
+    codes = np.repeat(_codes(share, 60.0 * found.fs / rr), np.diff(edges))
+    for first, last in _fibrillation(found, ~usual, p_like, seen):
+        codes[first:last] = _AFIB
+    return _joined(codes, found)
 
 
-def _codes(
-    irregular: NDArray[np.float64], like: NDArray[np.float64], share: NDArray[np.float64], rate: NDArray[np.float64]
-) -> list[str]:
-    out: list[str] = []
-    for change, p, part, fast in zip(irregular.tolist(), like.tolist(), share.tolist(), rate.tolist(), strict=True):
-        if change != change or p != p:
-            out.append("RUND")
-        elif change > IRREGULAR and p < P_LIKE:
-            out.append("AFIB")
-        elif part < 0.5:
-            out.append("RUND")
-        else:
-            out.append("SBRAD" if fast < rhythm.SLOW else "STACH" if fast > rhythm.FAST else "SR")
-    return out
+def _fibrillation(
+    found: Found, ectopic: NDArray[np.bool_], p_like: NDArray[np.float64], seen: NDArray[np.bool_]
+) -> list[tuple[int, int]]:
+    """Return the stretches of beats held to be fibrillation, from intervals and P evidence alone.
+
+    What the atria do between beats (between.py) is left out: on the shared mitdb it found nothing more in one lead, and
+    it would cost as much as the detection of all beats.
+    """
+    ventricular = found.kinds == ord("V")
+    nothing = Atria.none(found.r.shape[0])
+    onsets = np.full(found.r.shape[0], -1, np.int64)
+    return fibrillation.chance(found.fs, found.r, onsets, ectopic, ventricular, p_like, seen, nothing).spans()
 
 
-def _joined(codes: list[str], edges: NDArray[np.int64], found: Found) -> tuple[RhythmSpan, ...]:
-    out: list[RhythmSpan] = []
-    for k, code in enumerate(codes):
-        start = out[-1].end if out else 0
-        end = found.n if k + 1 == len(codes) else int(found.r[edges[k + 1]])
-        if out and out[-1].code == code:
-            out[-1] = RhythmSpan(out[-1].start, end, code)
-        else:
-            out.append(RhythmSpan(start, end, code))
-    return tuple(out)
+def _codes(share: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int8]:
+    """Return the place in _CODES of every window's rhythm: by its share of beats with P waves, then by its rate."""
+    by_rate = np.where(
+        rate < rhythm.SLOW, _CODES.index("SBRAD"), np.where(rate > rhythm.FAST, _CODES.index("STACH"), 0)
+    )
+    return np.where((share < 0.5) | np.isnan(rate), _CODES.index("RUND"), by_rate).astype(np.int8)
+
+
+def _joined(codes: NDArray[np.int8], found: Found) -> tuple[RhythmSpan, ...]:
+    """Return the stretches of beats of one code as spans that fill the whole recording."""
+    starts = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1])
+    edges: list[int] = [0, *found.r[starts[1:]].tolist(), found.n]
+    told: list[int] = codes[starts].tolist()
+    return tuple(RhythmSpan(a, b, _CODES[code]) for a, b, code in zip(edges[:-1], edges[1:], told, strict=True))
