@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import hostile
@@ -37,3 +38,15 @@ def test_a_good_one(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(RAW)
     assert dicom_guard.checked(path) == RAW
+
+
+def test_an_element_that_claims_gigabytes(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    tracemalloc.start()
+    top = RAW.index(b"\x08\x00\x60\x00CS") + 4
+    path.write_bytes(RAW[:top] + b"OB\0\0\xf0\xff\xff\xff" + RAW[top + 8 :])
+    with pytest.raises(FormatError, match=r"byte \d+: 4294967280 bytes are announced where the file ends"):
+        load(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
