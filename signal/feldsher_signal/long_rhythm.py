@@ -6,9 +6,10 @@ import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
 from numpy.typing import NDArray
 
-from feldsher_signal import fibrillation, presence, rhythm
+from feldsher_signal import fibrillation, presence
 from feldsher_signal.ambulatory import Found
 from feldsher_signal.between import Atria
+from feldsher_signal.paediatric import GROWN_RATES
 from feldsher_signal.sliding import medians
 
 _CODES = ("SR", "SBRAD", "STACH", "RUND", "AFIB")
@@ -77,7 +78,7 @@ def _fibrillation(
 def _codes(share: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int8]:
     """Return the place in _CODES of every window's rhythm: by its share of beats with P waves, then by its rate."""
     by_rate = np.where(
-        rate < rhythm.SLOW, _CODES.index("SBRAD"), np.where(rate > rhythm.FAST, _CODES.index("STACH"), 0)
+        rate < GROWN_RATES.slow, _CODES.index("SBRAD"), np.where(rate > GROWN_RATES.fast, _CODES.index("STACH"), 0)
     )
     return np.where((share < 0.5) | np.isnan(rate), _CODES.index("RUND"), by_rate).astype(np.int8)
 

@@ -119,6 +119,32 @@ def limits(subject: Subject) -> Limits | None:
     return _limits(sum(days >= start for start in GROUP_FROM_DAYS) - 1, subject.sex)
 
 
+class Rates(NamedTuple):
+    """Rates per minute: under and over which a sinus rhythm is slow and fast, and what alarms."""
+
+    slow: float
+    fast: float
+    least: float
+    most: float
+
+
+GROWN_RATES = Rates(60.0, 100.0, 35.0, 150.0)
+"""Adults: AHA/ACC/HRS 2007 part II (Mason), statements 20–22; the alarms are house rules."""
+NEWBORN_RATES = Rates(0.0, 1000.0, 60.0, 220.0)
+"""Under 11 days no table holds: nothing is slow or fast, and what alarms is a house rule."""
+LEAST_PART, MOST_ABOVE = 0.6, 30.0
+"""A child's alarms: under this part of the 2nd percentile, so far over the 98th (house rule)."""
+
+
+def rates(subject: Subject) -> Rates:
+    """Return the rates by which a sinus rhythm is judged at an age; an adult's where none is given."""
+    table = limits(subject)
+    if table is not None:
+        low, high = table.rate
+        return Rates(low, high, LEAST_PART * low, high + MOST_ABOVE)
+    return GROWN_RATES if is_grown(subject) else NEWBORN_RATES
+
+
 def is_grown(subject: Subject) -> bool:
     """Say whether adult limits of rate, intervals and axis hold: from 16 years, and where no age is given."""
     years = subject.age

@@ -12,19 +12,18 @@ from feldsher_signal import block, ectopy, fibrillation, order, tachycardia
 from feldsher_signal.between import Atria
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.findings import Findings, Verdict, both, grade
+from feldsher_signal.paediatric import rates
 
 PIECE_BEATS = 30
 """Beats from which the basic rhythm of a stretch is named."""
 SINUS_LIKE = 0.45
 """Likeness from which P waves are held to be there."""
-SLOW, FAST = 60.0, 100.0
-"""Sinus bradycardia and tachycardia: AHA/ACC/HRS 2007 part II (Mason), statements 20–22."""
 SWING_S = 0.16
 """Sinus arrhythmia: normal intervals vary (5th–95th percentile) by more: AHA/ACC/HRS 2007 part II (Mason)."""
 FAST_AF = 150.0
 """Very fast atrial fibrillation is alarmed: house rule."""
-EXTREME = (40.0, 150.0)
-"""Rates that alarm in a rhythm that is not sinus: house rule."""
+LEAST_NOT_SINUS = 40.0
+"""A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 _SINUS = ("SR", "SBRAD", "STACH", "RUND")
 
 
@@ -72,7 +71,8 @@ def _basic(f: Findings) -> list[tuple[int, int, str]]:
     share = np.add.reduceat(f.p_seen & usual, edges[:-1], dtype=np.float64) / np.maximum(normal, 1.0)
     last = edges[1:] - 1
     rate: NDArray[np.float64] = 60.0 * f.fs * (last - edges[:-1]) / np.maximum(f.r[last] - f.r[edges[:-1]], 1)
-    named = np.where(rate < SLOW, "SBRAD", np.where(rate > FAST, "STACH", "SR"))
+    limit = rates(f.subject)
+    named = np.where(rate < limit.slow, "SBRAD", np.where(rate > limit.fast, "STACH", "SR"))
     named = np.where(share < 0.5, "RUND", named)
     return list(zip(edges[:-1].tolist(), edges[1:].tolist(), named.tolist(), strict=True))
 
@@ -164,14 +164,15 @@ def _sinus(f: Findings, e: Evidence, af: Chance, af_share: float) -> list[Verdic
     stated = sinus >= 0.5 and af_share < 0.5
     because = (f"P wave before {100 * e.p_share:.0f} % of the normal beats", f"rate {e.rate:.0f}/min")
     spread = _spread(f)
-    slow, fast = grade(e.rate, SLOW, -1.5), grade(e.rate, FAST, 1.5)
-    lost = not stated and af_share < 0.5
-    extreme = lost and not EXTREME[0] <= e.rate <= EXTREME[1]
+    limit = rates(f.subject)
+    slow, fast = grade(e.rate, limit.slow, -1.5), grade(e.rate, limit.fast, 1.5)
+    calm, lost = limit.slow <= e.rate <= limit.fast, not stated and af_share < 0.5
+    extreme = lost and not min(LEAST_NOT_SINUS, limit.slow) <= e.rate <= limit.most
     swing = both(sinus, grade(spread, SWING_S, 0.03))
     return [
-        Verdict("SR", both(sinus, 1 - slow, 1 - fast), stated and SLOW <= e.rate <= FAST, because, "definite"),
-        Verdict("SBRAD", both(sinus, slow), stated and e.rate < SLOW, because, "definite", e.rate < 35),
-        Verdict("STACH", both(sinus, fast), stated and e.rate > FAST, because, "definite", e.rate > 150),
+        Verdict("SR", both(sinus, 1 - slow, 1 - fast), stated and calm, because, "definite"),
+        Verdict("SBRAD", both(sinus, slow), stated and e.rate < limit.slow, because, "definite", e.rate < limit.least),
+        Verdict("STACH", both(sinus, fast), stated and e.rate > limit.fast, because, "definite", e.rate > limit.most),
         Verdict("SARRH", swing, stated and spread > SWING_S, (f"normal intervals vary by {1000 * spread:.0f} ms",)),
         Verdict("RUND", both(1 - sinus, not_af), lost, because, "possible", extreme),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from feldsher_signal.findings import Findings, Verdict, both, grade, noisy
+from feldsher_signal.paediatric import GROWN_RATES, MOST_ABOVE, rates
 
 FAST, ALARM = 140.0, 180.0
 """Regular and faster, without P waves: AHA/ACC/HRS 2007 part II (Mason); alarmed from ALARM: house rule."""
@@ -23,12 +24,15 @@ def _regular(f: Findings, rate: float, p_share: float, irregular: float) -> list
     qrs = f.measured.qrs
     if qrs is None:
         return []
-    fast = both(grade(rate, FAST, 4.0), grade(p_share, 0.5, -0.1), grade(irregular, 0.06, -0.01))
+    # Small children reach these rates in sinus rhythm.
+    most = rates(f.subject).most
+    over = max(FAST, most - MOST_ABOVE + 10.0) if most > GROWN_RATES.most else FAST
+    fast = both(grade(rate, over, 4.0), grade(p_share, 0.5, -0.1), grade(irregular, 0.06, -0.01))
     wide = grade(qrs, WIDE_MS, 5.0)
     because = (f"regular, {rate:.0f}/min, QRS {qrs:.0f} ms", f"P wave before {100 * p_share:.0f} % of the beats")
     narrow, broad = both(fast, 1 - wide), both(fast, wide)
     return [
-        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", rate > ALARM and narrow >= 0.5),
+        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", rate > max(ALARM, most) and narrow >= 0.5),
         Verdict("WCT", broad, broad >= 0.5, because, "possible", broad >= 0.5 and not noisy(f)),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from feldsher_ehr_core.ecg import Sex, Subject
-from feldsher_signal import conduction, paediatric, voltage
+from feldsher_signal import conduction, paediatric, rhythm, voltage
 from feldsher_signal.paediatric import limits
 from patients import changed, findings, verdict
 
@@ -90,3 +90,22 @@ def test_axis_of_a_child(axis: float, days: int, code: str) -> None:
 def test_voltage_of_a_child(sex: Sex, r_v1: float, r_v6: float, expected: str) -> None:
     f = findings({"V1": changed("V1", r=r_v1), "V6": changed("V6", r=r_v6)}, subject=Subject(4, sex))
     assert [v.code for v in voltage.judge(f) if v.stated] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("subject", "rate", "code", "critical"),
+    [
+        (Subject(40, "male"), 110.0, "STACH", False),
+        (Subject(40, "male"), 160.0, "STACH", True),
+        (Subject(sex="male", age_days=60), 160.0, "SR", False),
+        (Subject(sex="male", age_days=60), 100.0, "SBRAD", False),
+        (Subject(sex="male", age_days=60), 230.0, "STACH", True),
+        (Subject(sex="male", age_days=4), 160.0, "SR", False),
+        (Subject(7, "male"), 65.0, "SR", False),
+        (Subject(14, "female"), 52.0, "SBRAD", False),
+    ],
+)
+def test_rate_of_a_child(subject: Subject, rate: float, code: str, critical: bool) -> None:
+    f = findings(subject=subject.whole(), rr=(round(30_000 / rate),) * 20)
+    found = [v for v in rhythm.judge(f) if v.stated and v.code in ("SR", "SBRAD", "STACH")]
+    assert [(v.code, v.critical) for v in found] == [(code, critical)]
