@@ -155,6 +155,10 @@ def _route(connection: db.Connection, device: UUID) -> Route | None:
     return Route(row[0], row[1]) if row else None
 
 
+_SMALL = (0, 1)
+"""Ages in years at which limits change within the year: then the age travels in days as well."""
+
+
 def subject(patient: dict[str, Any], resource: dict[str, Any], today: date) -> Subject:
     """Return what a gateway may know of a patient: age in years, sex, and what the order says; never who it is."""
     sex: Sex = patient["gender"] if patient.get("gender") in ("male", "female") else "unknown"
@@ -163,7 +167,13 @@ def subject(patient: dict[str, Any], resource: dict[str, Any], today: date) -> S
         for e in cast("list[dict[str, Any]]", resource.get("extension", []))
         if e.get("url") in _FLAGS and isinstance(e.get("valueBoolean"), bool)
     }
-    return Subject(age=age(patient.get("birthDate"), today), sex=sex, **flags)
+    years = age(patient.get("birthDate"), today)
+    return Subject(age=years, sex=sex, age_days=_days(patient, today) if years in _SMALL else None, **flags)
+
+
+def _days(patient: dict[str, Any], today: date) -> int:
+    """Return the age in days of a child whose birth date is known to the day."""
+    return (today - date.fromisoformat(patient["birthDate"])).days
 
 
 def age(birth_date: str | None, today: date) -> int | None:
