@@ -25,6 +25,8 @@ EARLY_UV, EARLY_PART = 250.0, 0.4
 SMITH = 23.4
 """Anterior occlusion, not early repolarisation: 1.196 × ST V3 (60 ms, mm) + 0.059 × QTc (Bazett) − 0.326 × R V4 (mm):
 Smith 2012, Ann Emerg Med 60:45."""
+PART_OF_QRS = 0.25
+"""Elevation that is less of the QRS may come from left ventricular hypertrophy: Armstrong 2012, Am J Cardiol 110:977."""
 NOTCH_UV, COVED_UV = 100.0, 200.0
 OPPOSITE = {
     "II": ("I", "aVL"),
@@ -82,9 +84,9 @@ def _elevation(f: Findings, j: dict[str, float], benign: float) -> list[Verdict]
     holding = sum(j[lead] >= STEMI_UV and st60[lead] >= 0.9 * j[lead] for lead in leads)
     broad = holding >= STEMI_LEADS or (holding >= STEMI_HIGH_LEADS and size >= STEMI_HIGH_UV)
     held = bool(leads) and size >= STEMI_UV and min(st60[lead] for lead in leads) >= ELEVATION_UV
-    # Where only V1–V4 are raised, as in many healthy hearts, the mirror image alone is not enough.
+    # Where only V1–V4 are raised, as in many healthy and in thick hearts, the mirror image alone is not enough.
     front = all(lead in CHEST[:4] for lead in leads)
-    occluded = not front or smith(f) > SMITH
+    occluded = not front or (smith(f) > SMITH and max((_part(f, x) for x in leads), default=0.0) >= PART_OF_QRS)
     spread = broad and size >= STEMI_BROAD_UV and benign < 0.5 and smith(f) > SMITH
     sure = (held and occluded and (down >= MIRROR_UV or spread)) or _back(j)
     if down >= MIRROR_UV:
@@ -101,6 +103,12 @@ def smith(f: Findings) -> float:
     if not f.has("V3", "V4") or f.measured.qtc_bazett is None:
         return 0.0
     return 0.01196 * f.matrix["V3"].st60 + 0.059 * f.measured.qtc_bazett - 0.00326 * f.matrix["V4"].r
+
+
+def _part(f: Findings, lead: str) -> float:
+    """Return what part of the lead's QRS, peak to peak, its ST elevation at J is."""
+    m = f.matrix[lead]
+    return m.j / max(m.peak_to_peak, 1.0)
 
 
 def _back(j: dict[str, float]) -> bool:
