@@ -26,7 +26,7 @@ SMITH = 23.4
 """Anterior occlusion, not early repolarisation: 1.196 × ST V3 (60 ms, mm) + 0.059 × QTc (Bazett) − 0.326 × R V4 (mm):
 Smith 2012, Ann Emerg Med 60:45."""
 PART_OF_QRS = 0.25
-"""Elevation that is less of the QRS may come from left ventricular hypertrophy: Armstrong 2012, Am J Cardiol 110:977."""
+"""Elevation that is less of the QRS may come of left ventricular hypertrophy: Armstrong 2012 (AJC 110:977)."""
 NOTCH_UV, COVED_UV = 100.0, 200.0
 OPPOSITE = {
     "II": ("I", "aVL"),

@@ -256,8 +256,8 @@ def _mi(text: str, rule: str, source: str = UDMI, severity: Severity = "abnormal
 INFARCTION: dict[str, Entry] = {
     "STEMI": _mi(
         "Suspected ST-elevation infarction",
-        "as STE_, ≥ 0.2 mV held through ST, with mirror depression ≥ 0.05 mV or in four leads; V1–V4: Smith > 23.4 and a quarter of QRS; "
-        "V7–V9 ≥ 0.05 mV; not in LBBB, LVH with strain or IVCD",
+        "as STE_, ≥ 0.2 mV held through ST, with mirror depression ≥ 0.05 mV or in four leads (three from 0.3 mV); "
+        "V1–V4 alone: Smith > 23.4 and a quarter of QRS; V7–V9 ≥ 0.05 mV; not in LBBB, LVH with strain or IVCD",
         f"{UDMI}; {PART6}; Smith 2012; Armstrong 2012",
         "urgent",
         "own",

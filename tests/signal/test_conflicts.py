@@ -21,6 +21,9 @@ def stated(*found: str) -> list[str]:
     [
         (("CLBBB", "LVH", "IMI", "STE_"), ["CLBBB"]),
         (("CRBBB", "IMI", "STE_", "INVT"), ["CRBBB", "IMI", "STE_"]),
+        (("CRBBB", "STEMI"), ["CRBBB", "STEMI"]),
+        (("LVH", "STEMI"), ["LVH"]),
+        (("VCLVH", "STEMI"), ["VCLVH", "STEMI"]),
         (("LAFB", "LAD"), ["LAFB"]),
         (("ILMI", "IMI", "LMI"), ["ILMI"]),
         (("REVARM", "IMI", "CRBBB"), ["REVARM", "CRBBB"]),

@@ -64,6 +64,15 @@ def test_raised_anterior_leads_alone_need_smiths_sum() -> None:
     assert judged(findings(low | mirror), "STEMI").critical
 
 
+def test_raised_anterior_leads_that_are_small_beside_their_qrs_raise_no_alarm() -> None:
+    def front(s: float) -> Findings:
+        leads = {x: changed(x, j=260, st20=260, st40=260, st60=260, st80=260, r=150, s=s) for x in ("V2", "V3", "V4")}
+        return findings(leads | shifted(III=-80.0, aVF=-80.0))
+
+    assert judged(front(-700.0), "STEMI").critical
+    assert not judged(front(-2500.0), "STEMI").stated
+
+
 def test_elevation_behind_the_heart() -> None:
     f = findings(shifted(V1=-80.0, V2=-80.0))
     back = {lead: LeadMatrix(r=500.0, j=60.0, st60=60.0, t=100.0) for lead in ("V7", "V8")}
