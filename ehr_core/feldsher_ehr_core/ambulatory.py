@@ -106,7 +106,8 @@ class Ambulatory(msgspec.Struct, frozen=True):
     """A proposal: the report of a long recording, unconfirmed until a doctor signs.
 
     `judged_s`: time in which at least one lead could be judged; `artefact_s`: the rest; `rate_min`, `rate_max`: least
-    and greatest mean over eight beats; `events`: what is worth a look, most urgent first; `events_left` more there are.
+    and greatest mean over eight beats; `events`: what is worth a look, most urgent first; `events_left` more there are;
+    `doubtful_pauses`: long intervals in which something may be a beat, not counted among `pauses`.
     """
 
     engine: str
@@ -131,3 +132,4 @@ class Ambulatory(msgspec.Struct, frozen=True):
     variability: Variability
     statements: tuple[Statement, ...]
     conclusion: str
+    doubtful_pauses: int = 0

@@ -8,14 +8,14 @@ signal is in memory as µV at any time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal import jit, qrs, quality, shapes
-from feldsher_signal.record import Recording
+from feldsher_signal.record import MISSING, Recording
 from feldsher_signal.sliding import medians
 
 PIECE_S, MARGIN_S = 600.0, 20.0
@@ -75,7 +75,14 @@ class Whole:
 
     def take(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return µV (leads, stop − start), NaN where missing."""
-        return replace(self.recording, samples=self.recording.samples[:, start:stop]).microvolts()
+        held = self.recording
+        piece = held.samples[:, start:stop]
+        out = piece.astype(np.float32)
+        if held.baseline:
+            out -= np.array(held.baseline, np.float32)[:, None]
+        out *= np.array(held.uv_per_bit, np.float32)[:, None]
+        out[piece == MISSING] = np.nan
+        return out
 
 
 @dataclass(frozen=True, slots=True)

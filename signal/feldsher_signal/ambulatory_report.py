@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from feldsher_signal import episodes, hrv, long_rhythm, registry
 from feldsher_signal.ambulatory import Found, Source, find
 from feldsher_signal.episodes import Row
+from feldsher_signal.pauses import sure
 
 HOUR_S = 3600.0
 MOST_EVENTS = 200
@@ -30,18 +31,19 @@ _FIBRILLATION = ("AFIB", "AFLT")
 
 def report(source: Source, engine: str) -> Ambulatory:
     """Return the report of a long recording; `engine`: name and version of who says so."""
-    return describe(find(source), engine)
+    return describe(find(source), source, engine)
 
 
-def describe(found: Found, engine: str) -> Ambulatory:
-    """Return the report of the beats that were found."""
+def describe(found: Found, source: Source, engine: str) -> Ambulatory:
+    """Return the report of the beats that were found in `source`."""
     rhythm = long_rhythm.spans(found)
     afib = _within(found, rhythm)
     # Every interval of fibrillation is early or late: there is no supraventricular ectopy in it.
     kinds = np.where(afib & (found.kinds == ord("S")), np.uint8(ord("N")), found.kinds)
     found = replace(found, kinds=kinds)
     row = Row(found.r, found.kinds, found.whole, found.fs)
-    pauses, (first, rates) = episodes.pauses(row), episodes.eights(row)
+    long, (first, rates) = episodes.pauses(row), episodes.eights(row)
+    pauses = sure(found, source, long)
     hours = _hours(found, row, rhythm, pauses, first, rates)
     fibrillation = _fibrillation(found, rhythm)
     judged = _judged(found)
@@ -72,6 +74,7 @@ def describe(found: Found, engine: str) -> Ambulatory:
         supraventricular=supraventricular,
         pauses=len(pauses),
         longest_pause_s=longest,
+        doubtful_pauses=len(long) - len(pauses),
         events=_kept(events),
         events_left=max(len(events) - MOST_EVENTS, 0),
         variability=hrv.variability(steady, found.r.shape[0]),

@@ -102,7 +102,7 @@ def ambulatory(
             sys.stderr.write(f"{error if str(path) in str(error) else f'{path}: {error}'}\n")
             failed = True
             continue
-        report = ambulatory_report.describe(found, engine.ENGINE)
+        report = ambulatory_report.describe(found, source, engine.ENGINE)
         if as_json:
             line = {"file": str(path), **msgspec.to_builtins(report)}
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")

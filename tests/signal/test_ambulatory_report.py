@@ -8,7 +8,7 @@ import pytest
 from days import joined
 from feldsher_ehr_core.ambulatory import Ambulatory
 from feldsher_signal import ambulatory_report
-from feldsher_signal.ambulatory import Found, Whole
+from feldsher_signal.ambulatory import Found, Stored, Whole
 from feldsher_signal.registry import REGISTRY
 
 FS = 250.0
@@ -25,9 +25,16 @@ def _found(kinds: str, rr: list[float] | float = 0.8, p_like: float = 0.9, bad: 
     return Found(FS, n, ("II",), r, np.frombuffer(kinds.encode(), np.uint8), like, dark, 250, 90.0)
 
 
+def _report(found: Found, engine: str = "e") -> Ambulatory:
+    """Return the report of beats by hand over a signal that shows a spike at each of them and nothing else."""
+    samples = np.zeros((1, found.n), np.int16)
+    samples[0, np.minimum(found.r, found.n - 1)] = 1000
+    return ambulatory_report.describe(found, Stored(samples, ("II",), FS, (1.0,)), engine)
+
+
 def described(kinds: str) -> Ambulatory:
     """Return the report of beats by hand at 75/min."""
-    return ambulatory_report.describe(_found(kinds), "engine 1")
+    return _report(_found(kinds), "engine 1")
 
 
 def _codes(report: Ambulatory) -> list[str]:
@@ -35,7 +42,7 @@ def _codes(report: Ambulatory) -> list[str]:
 
 
 def test_numbers_of_a_quiet_recording() -> None:
-    report = ambulatory_report.describe(_found("N" * 9000), "engine 1")
+    report = _report(_found("N" * 9000), "engine 1")
     assert report.engine == "engine 1"
     assert report.beats.all == report.beats.N == 9000
     assert (report.rate_min, report.rate_max) == pytest.approx((75, 75))
@@ -54,7 +61,7 @@ def test_ectopy_is_counted_by_kind_and_length() -> None:
     rr = [0.8] * len(kinds)
     for k in range(204, 207):
         rr[k] = 0.4
-    report = ambulatory_report.describe(_found(kinds, rr), "e")
+    report = _report(_found(kinds, rr))
     v, s = report.ventricular, report.supraventricular
     assert (v.beats, v.isolated, v.couplets, v.runs, v.longest_run) == (7, 1, 1, 1, 4)
     assert v.fastest_run == pytest.approx(150)
@@ -68,7 +75,7 @@ def test_ectopy_is_counted_by_kind_and_length() -> None:
 
 
 def test_a_slow_run_is_no_tachycardia() -> None:
-    report = ambulatory_report.describe(_found("N" * 50 + "VVV" + "N" * 50), "e")
+    report = _report(_found("N" * 50 + "VVV" + "N" * 50))
     assert "VTAC" not in _codes(report)
     assert report.events[0].kind == "ventricular_run"
 
@@ -76,12 +83,12 @@ def test_a_slow_run_is_no_tachycardia() -> None:
 def test_pauses_alarm_from_three_seconds_and_not_across_what_was_not_judged() -> None:
     rr = [0.8] * 100
     rr[50] = 2.4
-    report = ambulatory_report.describe(_found("N" * 100, rr), "e")
+    report = _report(_found("N" * 100, rr))
     assert (report.pauses, report.longest_pause_s) == (1, pytest.approx(2.4, abs=0.01))
     assert [(said.code, said.critical) for said in report.statements] == [("PAUSE", False)]
     rr[50] = 3.4
-    assert ambulatory_report.describe(_found("N" * 100, rr), "e").statements[0].critical
-    hidden = ambulatory_report.describe(_found("N" * 100, rr, bad=(41, 43)), "e")
+    assert _report(_found("N" * 100, rr)).statements[0].critical
+    hidden = _report(_found("N" * 100, rr, bad=(41, 43)))
     assert (hidden.pauses, hidden.longest_pause_s) == (0, None)
     assert hidden.artefact_s == 2
 
@@ -90,7 +97,7 @@ def test_fibrillation_has_its_burden_and_no_supraventricular_ectopy_or_variabili
     rng = np.random.default_rng(1)
     rr = rng.gamma(12, 0.7 / 12, 3000).clip(0.3, 1.6).tolist()
     kinds = "".join("S" if interval < 0.45 else "N" for interval in rr)
-    report = ambulatory_report.describe(_found(kinds, rr, p_like=0.0), "e")
+    report = _report(_found(kinds, rr, p_like=0.0))
     assert report.fibrillation.part > 0.95
     assert report.fibrillation.longest_s <= report.fibrillation.seconds
     assert report.supraventricular.beats == report.beats.S
@@ -104,7 +111,7 @@ def test_an_empty_recording_says_so_and_travels() -> None:
     dark = np.ones(100, np.bool_)
     nothing = np.zeros(0, np.int64)
     found = Found(FS, 25_000, ("II",), nothing, nothing.astype(np.uint8), nothing.astype(np.float32), dark, 250, 90.0)
-    report = ambulatory_report.describe(found, "e")
+    report = _report(found)
     assert report.judged_s == 0
     assert report.rate_mean is None
     assert report.conclusion.startswith("Not interpretable")
@@ -112,7 +119,7 @@ def test_an_empty_recording_says_so_and_travels() -> None:
 
 
 def test_events_are_bounded() -> None:
-    report = ambulatory_report.describe(_found("NNNVV" * 400), "e")
+    report = _report(_found("NNNVV" * 400))
     assert len(report.events) == ambulatory_report.MOST_EVENTS
     assert report.events_left == 400 + 2 - ambulatory_report.MOST_EVENTS
     assert [event.kind for event in report.events[-3:]] == ["couplet", "fastest", "slowest"]

@@ -20,7 +20,7 @@ def _made(*parts: tuple[str, int]) -> tuple[Sheet, Ambulatory, Found]:
     recording, _ = joined(*parts)
     source = Whole(recording)
     found = find(source)
-    report = ambulatory_report.describe(found, "feldsher-test 9")
+    report = ambulatory_report.describe(found, source, "feldsher-test 9")
     return draw_ambulatory.page(report, found, source), report, found
 
 
@@ -87,6 +87,6 @@ def test_scales_are_round_and_hold_the_highest(most: int) -> None:
 def test_nothing_to_see_is_drawn_too() -> None:
     source = Whole(Recording(("II",), 250.0, np.zeros((1, 30_000), np.int32), (1.0,)))
     found = find(source)
-    sheet = draw_ambulatory.page(ambulatory_report.describe(found, "e"), found, source)
+    sheet = draw_ambulatory.page(ambulatory_report.describe(found, source, "e"), found, source)
     assert "Not interpretable" in draw_svg.svg(sheet)
     assert "nan" not in draw_svg.svg(sheet)
