@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.jit import inner, kernel
+from feldsher_signal.order import median
 
 Floats = NDArray[np.float64]
 
 BY_LEAD = {
     "Q": "mV", "Q lasts": "ms", "Q/R": "", "R": "mV", "S": "mV", "R′": "mV", "R peak": "ms",
     "ST60": "mV", "ST80": "mV", "T": "mV", "T′": "mV", "T/R": "",
+    "ST slope": "mV/s",
 }  # fmt: skip
 """What is taken of each of the twelve leads, with its unit; Q and S as depths (a QS counts as both)."""
 FORM = {
@@ -52,7 +54,7 @@ _UNITS = {f"{kind} in {lead}": unit for kind, unit in BY_LEAD.items() for lead i
 _AT = {name: k for k, name in enumerate(LeadMatrix.__struct_fields__)}
 _NONE = (math.nan,) * len(_AT)
 _P, _P2, _Q, _Q_MS, _R, _S, _R2, _S2 = (_AT[name] for name in ("p", "p2", "q", "q_ms", "r", "s", "r2", "s2"))
-_PEAK, _ST60, _ST80, _T, _T2 = (_AT[name] for name in ("peak_ms", "st60", "st80", "t", "t2"))
+_PEAK, _ST60, _ST80, _SLOPE, _T, _T2 = (_AT[name] for name in ("peak_ms", "st60", "st80", "st_slope", "t", "t2"))
 _QRS_AREA, _T_AREA = _AT["qrs_area"], _AT["t_area"]
 _I, _II, _AVL, _AVF, _V1, _V2, _V3, _V4, _V5, _V6 = 0, 1, 4, 5, 6, 7, 8, 9, 10, 11
 _MALE, _QRS_MS, _AXIS = 1, 2, 3
@@ -110,7 +112,7 @@ def form(table: Floats, male: float, qrs_ms: float, axis: float, axis_t: float, 
         by_lead[3, k], by_lead[4, k], by_lead[5, k] = r, s if r > 0 else max(s, q), row[_R2] / 1000
         by_lead[6, k], by_lead[7, k], by_lead[8, k] = row[_PEAK], row[_ST60] / 1000, row[_ST80] / 1000
         by_lead[9, k], by_lead[10, k] = t, row[_T2] / 1000
-        by_lead[11, k] = min(max(t / max(r, 0.2), -1.0), 1.5)
+        by_lead[11, k], by_lead[12, k] = min(max(t / max(r, 0.2), -1.0), 1.5), row[_SLOPE]
     _vector(table, _QRS_AREA, out[0:3])
     _vector(table, _T_AREA, out[3:6])
     _angles(out, axis, axis_t)
@@ -164,11 +166,11 @@ def _whole(f: Findings) -> list[float]:
     """Return the traits of WHOLE in their order."""
     m, n = f.measured, len(f.kinds)
     steps = np.diff(f.r)
-    change = float(np.median(np.abs(np.diff(steps))) / np.median(steps)) if n > 3 else math.nan
+    change = median(np.abs(np.diff(steps))) / median(steps) if n > 3 else math.nan
     male = {"male": 1.0, "female": 0.0}.get(f.subject.sex, math.nan)
     intervals = (m.qrs, m.axis_qrs, m.rate, m.pr, m.p_dur, m.qtc_fridericia)
-    like = float(np.median(f.p_like)) if n else math.nan
-    ectopic = sum(kind in ("S", "V") for kind in f.kinds) / n if n else math.nan
+    like = median(f.p_like)
+    ectopic = (f.kinds.count("S") + f.kinds.count("V")) / n if n else math.nan
     return [_known(f.subject.age), male, *(_known(v) for v in intervals), f.p_share, like, ectopic, change]
 
 
@@ -177,8 +179,9 @@ def words(name: str, value: float) -> str:
     if value != value:
         return f"{name} not known"
     if name.startswith("rule "):
-        return f"{name} {1 / (1 + math.exp(-value)):.2f}"
+        score = f"{1 / (1 + math.exp(-value)):.2f}"
+        return f"all other rules leave {score}" if name == "rule NORM" else f"{name} {score}"
     if name == "male":
         return "male" if value > 0.5 else "female"
     unit = _UNITS[name]
-    return f"{name} {value:.{2 if unit in ('mV', '') else 0}f}{'' if unit in ('°', '') else ' '}{unit}"
+    return f"{name} {value:.{2 if unit in ('mV', 'mV/s', '') else 0}f}{'' if unit in ('°', '') else ' '}{unit}"

@@ -81,5 +81,6 @@ def _graded(v: Verdict, probability: float, row: NDArray[np.float64]) -> Verdict
 def reasons(code: str, row: NDArray[np.float64], most: int = 3) -> tuple[str, ...]:
     """Return what moved a code's learned score most, in words with the log-odds that each trait adds or takes."""
     one, at = _models()[code]
-    value = dict(zip(one.features, row[at].tolist(), strict=True))
-    return tuple(f"{words(name, value[name])} ({part:+.1f})" for name, part in one.reasons(row[at], most))
+    mine = row[at]
+    value = dict(zip(one.features, mine.tolist(), strict=True))
+    return tuple(f"{words(name, value[name])} ({part:+.1f})" for name, part in one.reasons(mine, most))

@@ -151,9 +151,9 @@ class Model:
 
         Exact in a linear part; along the path taken in trees (Saabas 2014). Strongest first, none of no effect.
         """
-        parts = self.calibration[0] * self._evaluated(np.asarray(row, np.float64)[None, :])[0][0]
-        order = sorted(range(parts.shape[0]), key=lambda j: (-abs(float(parts[j])), j))
-        return tuple((self.features[j], float(parts[j])) for j in order[:most] if parts[j])
+        parts = (self.calibration[0] * self._evaluated(np.asarray(row, np.float64)[None, :])[0][0]).tolist()
+        order = sorted(range(len(parts)), key=lambda j: -abs(parts[j]))
+        return tuple((self.features[j], parts[j]) for j in order[:most] if parts[j])
 
 
 def names() -> tuple[str, ...]:

@@ -30,6 +30,7 @@ def by_lead(m: LeadMatrix) -> dict[str, float]:
         "T": m.t / 1000,
         "T′": m.t2 / 1000,
         "T/R": min(max(m.t / 1000 / max(r, 0.2), -1), 1.5),
+        "ST slope": m.st_slope,
     }
 
 

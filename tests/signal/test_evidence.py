@@ -116,6 +116,7 @@ def test_every_rule_weighed_is_a_rule() -> None:
         ("QRS-T angle", 131.2, "QRS-T angle 131°"),
         ("T/R lateral", 0.084, "T/R lateral 0.08"),
         ("rule LVH", 0.0, "rule LVH 0.50"),
+        ("rule NORM", 0.0, "all other rules leave 0.50"),
         ("male", 0.0, "female"),
         ("age", math.nan, "age not known"),
     ],
