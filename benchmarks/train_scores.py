@@ -121,7 +121,7 @@ WEIGHED: dict[str, Recipe] = {
 }
 """What is learned, and how."""
 DOUBTED = {"MI": 0.25, "IMI": 0.25}
-"""Diagnoses that PTB-XL often calls 15 % likely teach as much as they are likely, at least this; all count in figures."""
+"""Diagnoses that PTB-XL often calls 15 % likely: they teach as much as they are likely, at least this much."""
 
 
 def _traits(cases: Iterable[Case]) -> tuple[NDArray[np.float64], list[dict[str, float]], NDArray[np.int64]]:
