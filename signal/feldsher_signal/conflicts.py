@@ -72,7 +72,7 @@ HIDES: dict[str, tuple[str, ...]] = {
     "REVCHEST": (*_CHEST, *_SHARED),
 }
 """Not stated when limb or chest electrodes seem to be in each other's place."""
-BLOCKED = ("CLBBB", "PACE", "VPACE")
+BLOCKED = ("CLBBB", "PACE")
 """Beside which alone Sgarbossa's criteria are stated."""
 
 

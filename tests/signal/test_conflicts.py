@@ -8,7 +8,7 @@ from feldsher_signal.findings import Verdict
 from feldsher_signal.registry import REGISTRY
 from patients import codes, interpreted
 
-ELSEWHERE = {"AFLT", "VPACE", "2AVB", "3AVB"}
+ELSEWHERE = {"AFLT"}
 """Codes of rhythm that may be registered beside this file's."""
 
 

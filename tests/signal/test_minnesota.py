@@ -7,6 +7,7 @@ import pytest
 from feldsher_ehr_core.ecg import LeadMatrix
 from feldsher_signal import criteria, minnesota
 from feldsher_signal.findings import Findings, Verdict
+from feldsher_signal.registry import REGISTRY
 from patients import changed, findings, interpreted
 
 
@@ -91,6 +92,10 @@ def test_statements_that_are_codes_themselves() -> None:
     assert coded(None, "PVC", "PAC") == ("8-1-3",)
     assert coded(None, "AFIB") == ("8-3-1",)
     assert coded(None, "STACH", rate=110.0) == ("8-7",)
+
+
+def test_codes_are_of_known_statements() -> None:
+    assert set(minnesota.STATED) <= set(REGISTRY) | {"AFLT", "2AVB", "3AVB", "APACE"}
 
 
 def test_low_voltage_has_no_axis() -> None:
