@@ -16,8 +16,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal.contour import Row, blend, bump, centre, crest, foot, highest, mean, project, quiet, slope, walk
+from feldsher_signal.contour import Row, blend, highest, mean, quiet, slope, walk
 from feldsher_signal.jit import inner, kernel
+from feldsher_signal.pwave import AROUND, STEPS, bumps, p_wave, place, together
 from feldsher_signal.twave import t_wave
 
 P_ON, P_PEAK, P_OFF, QRS_ON, R, QRS_OFF, T_ON, T_PEAK, T_OFF = range(9)
@@ -119,64 +120,38 @@ def _qrs(
 
 
 @inner
-def _p(
+def _p_waves(
     c: NDArray[np.float64],
-    weight: Row,
-    r: int,
-    before: int,
-    t_end: int,
-    on: int,
+    weight: NDArray[np.float64],
+    r: NDArray[np.int64],
+    earlier: int,
+    there: NDArray[np.bool_],
     fs: float,
+    t_end: int,
     g: Row,
     out: NDArray[np.int64],
-) -> float:
-    """Write the P wave before one QRS in every lead and globally; return its size in µV (RMS of leads), 0 = absent."""
-    leads, n = c.shape[0], c.shape[1] - 1
-    w, s, smooth = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
-    first = max(t_end, r - int(min(P_REACH_S * fs, P_REACH_RR * (r - before))), w)
-    last = on - int(P_GAP_S * fs)
-    if last - first < int(0.05 * fs):
-        return 0.0
-    room = max(first - w // 3, 0)
-    at, _ = centre(c, weight, first + w // 2, last - w, w, room, last)
-    if at < 0:
-        return 0.0
-    lo, hi = max(first - int(0.06 * fs), 0), min(on + int(0.02 * fs), n - 1)
-    size = project(c, weight, at, w, room, last, lo, hi, g)
-    part, half = g[: n + 1], int(0.03 * fs)
-    peak = crest(
-        part, max(at - half, lo + 1), min(at + half, on), smooth, 1.0, max(at - 2 * w, lo), min(at + 2 * w, on)
-    )
-    start, stop = max(lo + s, peak - int(0.10 * fs)), min(on, peak + int(0.10 * fs), hi - s)
-    if size < P_LEAST_UV or not start < peak < stop:
-        return 0.0
-    every = out[leads]
-    every[P_ON] = foot(part, peak, start, s, P_ON_PART, 1.0) + round(P_ON_SHIFT_S * fs)
-    every[P_OFF] = max(foot(part, peak, stop, s, P_OFF_PART, 1.0) + round(P_OFF_SHIFT_S * fs), peak)
-    every[P_PEAK] = peak
-    for lead in range(leads):
-        if weight[lead] > 0:
-            _p_lead(c[lead], every, room, last, on, lo, fs, out[lead])
-    return size
-
-
-@inner
-def _p_lead(
-    c: Row, every: NDArray[np.int64], room: int, last: int, on: int, lo: int, fs: float, out: NDArray[np.int64]
+    p_size: NDArray[np.float64],
 ) -> None:
-    """Write one lead's P wave near the global one."""
-    n, half, near = c.shape[0] - 1, int(0.03 * fs), int(0.02 * fs)
-    w, s, smooth = max(2, int(P_HALF_S * fs)), max(1, round(P_SLOPE_S * fs)), max(1, int(0.006 * fs))
-    sign = 1.0 if bump(c, every[P_PEAK], w, room, last) >= 0 else -1.0
-    a, b = max(every[P_PEAK] - half, every[P_ON] + 1), min(every[P_PEAK] + half, every[P_OFF])
-    peak = crest(c, a, b, smooth, sign, every[P_ON], every[P_OFF]) if b > a else int(every[P_PEAK])
-    start, stop = max(lo + s, every[P_ON] - near), min(every[P_OFF] + near, on, n - s - 1)
-    out[P_PEAK], out[P_ON], out[P_OFF] = peak, every[P_ON], every[P_OFF]
-    if start < peak < stop:
-        first = foot(c, peak, start, s, P_ON_PART, sign) + round(P_ON_SHIFT_S * fs)
-        end = foot(c, peak, stop, s, P_OFF_PART, sign) + round(P_OFF_SHIFT_S * fs)
-        out[P_ON] = min(blend(first, every[P_ON], P_OWN), peak)
-        out[P_OFF] = max(blend(end, every[P_OFF], P_OWN), peak)
+    """Write the P waves of all beats, whose QRS and T waves are marked, from theirs and their neighbours' bumps."""
+    beats, every, near = r.shape[0], c.shape[0], int(NEAR_S * fs)
+    ring = np.zeros((2 * AROUND + 1, every, STEPS), np.float32)
+    both, pattern = np.zeros((every, STEPS), np.float32), np.zeros(every)
+    for m in range(beats + AROUND):
+        if m < beats:
+            ring[m % ring.shape[0]] = 0.0
+            if there[m]:
+                before = max(r[m - 1] if m > 0 else earlier, r[m] - near)
+                ended = int(max(out[m - 1, every, T_OFF], out[m - 1, every, QRS_OFF])) if m > 0 else t_end
+                on = int(out[m, every, QRS_ON])
+                bumps(c, weight[m], r[m], before, ended, on, fs, ring[m % ring.shape[0]])
+        k = m - AROUND
+        if k >= 0 and there[k]:
+            together(ring, k, max(k - AROUND, 0), min(k + AROUND + 1, beats), both)
+            at = place(both, weight[k], fs)
+            if at >= 0:
+                pattern[:] = weight[k] * both[:, at]
+                own = ring[k % ring.shape[0]]
+                p_size[k] = p_wave(c, weight[k], at, pattern, own, int(out[k, every, QRS_ON]), fs, g, out[k])
 
 
 @kernel("void(f8[:,::1], f8[:,::1], i8[::1], i8, i8, f8, b1, i8, i8[:,:,::1], f8[::1])", fast=True)
@@ -217,12 +192,11 @@ def mark(
             continue
         before = max(r[k - 1] if k > 0 else earlier, r[k] - near)
         after = min(r[k + 1] if k + 1 < beats else later, r[k] + near)
-        on, off = int(out[k, every, QRS_ON]), int(out[k, every, QRS_OFF])
-        limit = after - int(0.05 * fs)
+        off, limit = int(out[k, every, QRS_OFF]), after - int(0.05 * fs)
         if k + 1 < beats and there[k + 1]:
             limit = min(limit, int(out[k + 1, every, QRS_ON]))
-        p_size[k] = _p(c, weight[k], r[k], before, t_end, on, fs, g, out[k])
-        t_end = t_wave(c, weight[k], r[k], after, limit, off, fs, averaged, g, out[k])
+        t_wave(c, weight[k], r[k], after, limit, off, fs, averaged, g, out[k])
+    _p_waves(c, weight, r, earlier, there, fs, t_end, g, out, p_size)
 
 
 def delineate(

@@ -80,7 +80,7 @@ def t_wave(
     peak = crest(
         part, max(at - half, lo + 1), min(at + half, hi), smooth, 1.0, max(at - 2 * w, lo), min(at + 2 * w, hi - 1)
     )
-    start, stop = max(lo + s, peak - int(0.26 * fs)), min(hi - s, peak + int(0.24 * fs))
+    start, stop = max(lo + s, peak - int(0.26 * fs)), min(hi - s, peak + int(0.15 * fs))
     if not start < peak < stop:
         return off
     every = out[leads]

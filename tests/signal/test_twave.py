@@ -49,7 +49,7 @@ def beats(
 
 
 @pytest.mark.parametrize("t_uv", [250.0, -250.0, 90.0])
-@pytest.mark.parametrize(("p_after_t_s", "notch_uv"), [(0.0, 0.0), (0.01, 0.0), (0.0, 60.0)])
+@pytest.mark.parametrize(("p_after_t_s", "notch_uv"), [(0.0, 0.0), (0.05, 0.0), (0.0, 60.0)])
 def test_a_t_wave_is_found_beside_others(t_uv: float, p_after_t_s: float, notch_uv: float) -> None:
     x, r = beats(t_uv, p_after_t_s, notch_uv)
     marks, _ = delineate.delineate(contour.prefix_sums(x), FS, r, np.array([True]), 350.0)
