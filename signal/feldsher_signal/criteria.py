@@ -80,7 +80,7 @@ def _normal(f: Findings, found: list[Verdict]) -> Verdict:
             left *= 1 - 0.85 * min(max(v.score - 0.05, 0.0), 1.0)
         else:
             left *= 1 - 0.3 * v.score
-    calm = f.measured.rate is not None and f.measured.rate >= ATHLETE
+    calm = f.limits is None and f.measured.rate is not None and f.measured.rate >= ATHLETE
     sinus = any(v.code == "SR" or (v.code == "SBRAD" and calm) for v in found if v.stated)
     stated = f.twelve and sinus and not any(v.stated and v.code != "SBRAD" for v in others)
     # A child's rate, intervals, axis and voltage are judged by tables where they hold.

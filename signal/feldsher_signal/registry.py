@@ -98,7 +98,12 @@ REGISTRY: dict[str, Entry] = {
         "recording",
     ),
     "NORM": Entry(
-        "Normal ECG", "SCP", "sinus rhythm 50–100/min, twelve usable leads and no other statement", _PART2, "NORM"
+        "Normal ECG",
+        "SCP",
+        "sinus rhythm 50–100/min (under 60 it is named SBRAD, which is a definition and no finding), twelve usable leads, "
+        "no other statement but notes, and a learned score of 0.5",
+        f"{_PART2}; Spodick 1992",
+        "NORM",
     ),
 }
 
