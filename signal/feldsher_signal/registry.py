@@ -100,7 +100,7 @@ REGISTRY: dict[str, Entry] = {
     "NORM": Entry(
         "Normal ECG",
         "SCP",
-        "sinus rhythm 50–100/min (under 60 it is named SBRAD, which is a definition and no finding), twelve usable leads, "
+        "sinus rhythm 50–100/min (under 60 it is named SBRAD: a definition, no finding), twelve usable leads, "
         "no other statement but notes, and a learned score of 0.5",
         f"{_PART2}; Spodick 1992",
         "NORM",
