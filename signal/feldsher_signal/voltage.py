@@ -21,6 +21,7 @@ PEGUERO_UV = {"male": 2800.0, "female": 2300.0}
 """Deepest S of any lead + S V4 ≥ 2.8 mV in men, 2.3 mV in women: Peguero 2017."""
 AVL_UV = 1100.0
 """R aVL over 1.1 mV: Sokolow & Lyon 1949."""
+PRODUCT = "Cornell product"
 PRIMARY = ("R aVL", "Sokolow-Lyon", "Cornell")
 ROMHILT_LIKELY, ROMHILT_SURE = 4, 5
 """Romhilt-Estes points: 4 probable, 5 definite (Romhilt & Estes 1968)."""
@@ -69,7 +70,7 @@ def _strain(f: Findings) -> float:
 
 
 def _indices(f: Findings) -> list[tuple[str, float, float, float]]:
-    """Return the indices of the left ventricle that may be judged: name, value, limit, width of the grade (µV)."""
+    """Return the indices of the left ventricle that may be judged: name, value, limit, width of the grade."""
     v1, v3, v4, v5, v6, avl = (f.matrix[name] for name in ("V1", "V3", "V4", "V5", "V6", "aVL"))
     age, sex = f.subject.age, f.subject.sex
     s3 = -min(v3.s, v3.q, 0.0)
@@ -84,8 +85,7 @@ def _indices(f: Findings) -> list[tuple[str, float, float, float]]:
         out.append(("Peguero-Lo Presti", deepest - min(v4.s, v4.q, 0.0), PEGUERO_UV[sex], 350.0))
         if f.measured.qrs is not None:
             product = (cornell + (PRODUCT_FEMALE_UV if sex == "female" else 0.0)) * f.measured.qrs / 1000
-            # Kept in µV at a QRS of 100 ms, so that one width serves all.
-            out.append(("Cornell product at QRS 100 ms", product * 10, PRODUCT_UVS * 10, 300.0))
+            out.append((PRODUCT, product, PRODUCT_UVS, 30.0))
     return out
 
 
@@ -119,7 +119,10 @@ def _left(f: Findings) -> list[Verdict]:
     voltage = either(grade(value, limit, width) for name, value, limit, width in found if name in PRIMARY)
     full = voltage if strain < 0.5 else both(1.0, voltage + 0.25 * strain)
     lvh = (alone and strain >= 0.5) or points >= ROMHILT_SURE
-    because = tuple(f"{name} {mv(value)} (limit {mv(limit)})" for name, value, limit in met)
+    because = tuple(
+        f"{name} {value:.0f} µV·s (limit {limit:.0f})" if name == PRODUCT else f"{name} {mv(value)} (limit {mv(limit)})"
+        for name, value, limit in met
+    )
     because += (f"Romhilt-Estes {points}: {', '.join(parts)}",) if points >= ROMHILT_LIKELY else ()
     sure: Certainty = "definite" if points >= ROMHILT_SURE and len(met) > 1 else "probable"
     far = any(value >= 1.2 * limit for _, value, limit in met)
