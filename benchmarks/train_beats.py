@@ -21,7 +21,7 @@ import ectopics
 import learn
 import numpy as np
 from accuracy import AAMI, DATA, annotated, inside
-from feldsher_signal import beat_traits, beats, interpret, jit, quality
+from feldsher_signal import beat_traits, beats, interpret, jit, quality, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import ModelFile, Provenance
 from feldsher_signal.record import Recording
@@ -83,7 +83,7 @@ def evidence(recording: Recording) -> tuple[interpret.Traced, beats.Evidence] | 
     """Return what the engine traced and the evidence on its beats, None where there was too little."""
     _caught.clear()
     x = quality.bridged(recording.microvolts())
-    traced = interpret.trace(x, recording, quality.look(recording.microvolts(), recording.fs))
+    traced = interpret.trace(x, recording, stream.trace(recording.microvolts(), recording.leads, recording.fs))
     return (traced, _caught[0][1]) if _caught else None
 
 

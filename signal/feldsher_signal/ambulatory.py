@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import jit, qrs, quality, shapes
+from feldsher_signal import clarity, detector, fiducial, jit, quality, shapes
 from feldsher_signal.record import MISSING, Recording
 from feldsher_signal.sliding import medians
 
@@ -221,9 +221,12 @@ def _piece(
     if not on.any():
         return _Piece(nothing, nothing, np.zeros(0, np.float32), np.ones_like(bad))
     x = quality.bridged(x)
-    at = qrs.detect(x, fs, on)
+    found = detector.find(x, fs, on)
+    unclear = clarity.unclear(*found.evidence, width, everywhere.shape[0])
+    bad = (everywhere | unclear)[first : first + bad.shape[0]]
+    at = np.minimum(found.at, x.shape[1] - 1)
     at = at[~seen.blind[np.minimum(at // width, seen.blind.shape[0] - 1)]]
-    r = qrs.peaks(x[_shown(source.leads, on)], fs, at)
+    r = fiducial.peaks(x, fs, at, np.full_like(at, _shown(source.leads, on)))
     r = r[np.concatenate([[True], np.diff(r) > 0])] if r.size else r
     own = (r + lo >= max(start, last + 1)) & (r + lo < stop)
     label = np.zeros(r.shape[0], np.int64)

@@ -21,11 +21,10 @@ from feldsher_signal import (
     measure,
     median,
     minnesota,
-    presence,
-    qrs,
     quality,
     registry,
     rhythm,
+    stream,
 )
 from feldsher_signal.findings import Findings
 from feldsher_signal.record import Recording
@@ -33,8 +32,6 @@ from feldsher_signal.record import Recording
 ENGINE = "feldsher 0.1"
 FS_RANGE = (100.0, 2000.0)
 """Samples per second that the engine was made for."""
-_PREFERRED = ("II", "MLII", "I", "V5", "V2")
-"""Leads whose R peak is reported, best first, among those of like quality."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +60,19 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
         raise ValueError("samples: the recording is empty")
     subject = (subject or Subject()).whole()
     x = recording.microvolts()
-    seen = quality.look(x, recording.fs)
-    said = quality.report(seen, recording.leads, recording.n)
+    found = stream.trace(x, recording.leads, recording.fs)
+    seen, said = found.seen, quality.report(found.seen, recording.leads, recording.n)
     filled = quality.bridged(x)
-    traced = trace(filled, recording, seen)
-    found = _measure(filled, recording, traced, said, seen, subject)
-    return _write(recording, said, traced, found)
+    traced = trace(filled, recording, found)
+    findings = _measure(filled, recording, traced, said, seen, subject)
+    return _write(recording, said, traced, findings)
 
 
 def windows_of(recording: Recording) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Return a recording's windows of beats, their fibrillation.FEATURES and its R peaks, for training."""
     jit.warm()
     x = recording.microvolts()
-    t = trace(quality.bridged(x), recording, quality.look(x, recording.fs))
+    t = trace(quality.bridged(x), recording, stream.trace(x, recording.leads, recording.fs))
     at = fibrillation.windows(t.r.shape[0])
     return at, fibrillation.features(at, recording.fs, *_beat_arrays(t)), t.r
 
@@ -92,42 +89,20 @@ def warm() -> int:
     return jit.warm()
 
 
-def _shown(leads: tuple[str, ...], seen: quality.Survey) -> int:
-    """Return the row whose R peaks are reported: the fewest bad seconds, then the preferred lead, then the quietest."""
-    bad = seen.unusable.mean(axis=1)
-    rough = np.median(seen.rough, axis=1)
-    order = {lead: k for k, lead in enumerate(_PREFERRED)}
-    return min(range(len(leads)), key=lambda k: (round(float(bad[k]), 2), order.get(leads[k], 9), float(rough[k])))
-
-
-def trace(x: NDArray[np.float32], recording: Recording, seen: quality.Survey) -> Traced:
-    """Return the beats of the usable leads with their marks and classes."""
-    fs, usable = recording.fs, seen.usable()
-    at = qrs.detect(x, fs, usable)
-    at = at[~_blind(at, seen)]
-    shown = _shown(recording.leads, seen)
-    r = qrs.peaks(x[shown], fs, at)
-    if r.shape[0]:
-        r = r[np.concatenate([[True], np.diff(r) > 0])]
-    rr = float(np.median(np.diff(r))) if r.shape[0] > 1 else fs
-    sums = contour.prefix_sums(x)
-    marks, _ = delineate.delineate(sums, fs, r, usable, rr)
+def trace(x: NDArray[np.float32], recording: Recording, found: stream.Traced) -> Traced:
+    """Return the beats with their marks and classes; where beats cannot be told apart none has a class (Q)."""
+    fs, seen, usable = recording.fs, found.seen, found.seen.usable()
+    r, marks, p_like = found.beats.r, found.beats.marks, found.beats.p_like
     on, off = marks[:, -1, delineate.QRS_ON], marks[:, -1, delineate.QRS_OFF]
     width = np.where(on >= 0, (off - on) * 1000.0 / fs, np.nan)
-    fit = (on >= 0) & (np.concatenate([[True], np.diff(r) > 0.7 * rr])[: r.shape[0]])
-    p_like = presence.p_likeness(sums, fs, np.maximum(on, 0), fit, usable)
     classes = beats.unjudged(r.shape[0])
     if usable.any() and r.shape[0] >= beats.FEWEST:
         classes = beats.classify(beats.evidence(x, recording.leads, usable, r, fs, width, p_like))
-    gone = ~presence.p_present(p_like)
-    marks[gone, :, : delineate.QRS_ON] = delineate.ABSENT
+    unclear = seen.unclear[np.minimum(r // seen.width, seen.unclear.shape[0] - 1)].tolist()
+    kinds = tuple("Q" if lost else kind for kind, lost in zip(classes.kinds, unclear, strict=True))
+    sums = contour.prefix_sums(x)
     atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
-    return Traced(r, classes.kinds, marks, p_like, classes.usual & (on >= 0), atria)
-
-
-def _blind(at: NDArray[np.int64], seen: quality.Survey) -> NDArray[np.bool_]:
-    """Return which detections lie where no lead shows anything."""
-    return seen.blind[np.minimum(at // seen.width, seen.blind.shape[0] - 1)]
+    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria)
 
 
 def _t_before(t: Traced, chosen: NDArray[np.int64], r: int) -> int:

@@ -12,6 +12,8 @@ from feldsher_signal.jit import inner, kernel
 REACH_S, GAP_S, STEP_S = 0.26, 0.016, 0.008
 NEIGHBOURS = 8
 """Beats on each side that a beat is compared with."""
+CONTEXT = 2 * NEIGHBOURS
+"""Beats on each side on which a beat's answer depends: a stream waits for so many (stream.py)."""
 
 
 @inner

@@ -1,5 +1,9 @@
 """What a recording allows to be judged: lead off, flat, clipped, noise, missing samples, by lead and second.
 
+Every second is judged by itself, so that a stream is judged as the whole. Where beats cannot be told apart (clarity.py)
+is the recording's own issue, `unclear`: such a stretch is refused, but no lead is called bad for it, since ventricular
+fibrillation is as unclear as noise.
+
 Cut-offs are the house's own unless a source stands beside them; they were set on the shared ludb and mitdb (all of
 whose annotated leads must stay usable) and nstdb.
 """
@@ -20,7 +24,7 @@ MISSING, LOW, HIGH, RAIL, ROUGH, _SURVEYED = 0, 1, 2, 3, 4, 5
 FLAT_UV = 25.0
 """A whole second within this range holds no heart beat: below the 20–30 µV of IEC 60601-2-25's smallest wave."""
 CLIPPED_UV = 3000.0
-"""A run of equal samples further than this from the lead's median is a rail, not a wave."""
+"""A run of equal samples at one end of a second's range, further than this from its median, is a rail, not a wave."""
 CLIPPED_S = 0.02
 NOISE_UV = 80.0
 """Median roughness of 100 ms pieces (RMS about a 20 ms mean) that hides a P wave."""
@@ -30,17 +34,31 @@ MISSING_PART = 0.05
 USABLE_PART = 0.5
 """A lead of which less is good is not interpreted."""
 ISSUES = ("missing", "flat", "clipped", "noise", "artefact")
+DARK = [k for k, name in enumerate(ISSUES) if name != "noise"]
+"""Issues that leave nothing to be seen, unlike mere noise."""
+UNCLEAR = "unclear"
+"""The issue of a stretch in which QRS complexes cannot be told from what lies between them."""
 
 
 @inner
-def _rail(x: NDArray[np.float32], a: int, b: int, middle: float, run: int) -> int:
-    """Return how many samples of x[a:b] lie in runs of equal values far from the middle."""
+def _rail(x: NDArray[np.float32], a: int, b: int, low: float, high: float, run: int) -> int:
+    """Return how many samples of x[a:b] lie in runs of equal values at one end of their range, far from the middle."""
+    if not high - low > CLIPPED_UV:
+        return 0
+    some = np.sort(x[a : b : max((b - a) // 50, 1)])
+    # NaN sorts last.
+    known = some.shape[0]
+    while known > 1 and math.isnan(some[known - 1]):
+        known -= 1
+    middle = some[known // 2]
     total, length = 0, 1
     for i in range(a + 1, b + 1):
         if i < b and x[i] == x[i - 1]:
             length += 1
             continue
-        if length >= run and abs(x[i - 1] - middle) > CLIPPED_UV:
+        v = x[i - 1]
+        # Where the median itself is at an end, the lead lies on that rail for more than half of the time.
+        if length >= run and v in (low, high) and (v == middle or abs(v - middle) > CLIPPED_UV):
             total += length
         length = 1
     return total
@@ -87,10 +105,8 @@ def _rough(x: NDArray[np.float32], a: int, b: int, piece: int, half: int) -> flo
     return ordered[pieces // 2]
 
 
-@kernel("void(f4[:,::1], f8[::1], i8, f8, f8[:,:,::1])")
-def survey(
-    x: NDArray[np.float32], middle: NDArray[np.float64], width: int, fs: float, out: NDArray[np.float64]
-) -> None:
+@kernel("void(f4[:,::1], i8, f8, f8[:,:,::1])")
+def survey(x: NDArray[np.float32], width: int, fs: float, out: NDArray[np.float64]) -> None:
     """Write (leads, windows, 5): share missing, lowest, highest, share at a rail, roughness; by `width` samples."""
     n = x.shape[1]
     run, piece, half = max(int(CLIPPED_S * fs), 3), max(int(0.1 * fs), 4), max(int(0.01 * fs), 1)
@@ -106,17 +122,21 @@ def survey(
                     low, high = min(low, row[i]), max(high, row[i])
             size = max(b - a, 1)
             out[lead, k, MISSING], out[lead, k, LOW], out[lead, k, HIGH] = lost / size, low, high
-            out[lead, k, RAIL] = _rail(row, a, b, middle[lead], run) / size
+            out[lead, k, RAIL] = _rail(row, a, b, low, high, run) / size
             out[lead, k, ROUGH] = _rough(row, a, b, piece, half)
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Issues by lead and second: `bad` bool (leads, windows, issues as in ISSUES); `width` samples per window."""
+    """Issues by lead and second: `bad` bool (leads, windows, issues as in ISSUES); `width` samples per window.
+
+    `rough`: RMS of what is faster than 20 ms, in µV; `unclear`: windows in which beats cannot be told apart.
+    """
 
     bad: NDArray[np.bool_]
-    width: int
     rough: NDArray[np.float64]
+    width: int
+    unclear: NDArray[np.bool_]
 
     @property
     def unusable(self) -> NDArray[np.bool_]:
@@ -126,40 +146,39 @@ class Survey:
     @property
     def blind(self) -> NDArray[np.bool_]:
         """Windows in which no lead shows anything: missing, flat, clipped or artefact, but not merely noise."""
-        dark = np.logical_or.reduce(self.bad[:, :, [k for k, name in enumerate(ISSUES) if name != "noise"]], axis=2)
+        dark = np.logical_or.reduce(self.bad[:, :, DARK], axis=2)
         return np.logical_and.reduce(dark, axis=0)
+
+    @property
+    def refused(self) -> NDArray[np.bool_]:
+        """Windows in which nothing may be concluded: no lead can be judged, or beats cannot be told apart."""
+        everywhere = np.logical_and.reduce(self.unusable, axis=0)
+        return everywhere | self.unclear
 
     def usable(self) -> NDArray[np.bool_]:
         """Leads of which enough is good."""
         return 1 - self.unusable.mean(axis=1) >= USABLE_PART
 
 
-def _middles(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return about the median of each lead from a thousand of its samples; 0 where none was measured."""
-    ordered = np.sort(x[:, :: max(x.shape[1] // 1000, 1)], axis=1)
-    known = ordered.shape[1] - np.isnan(ordered).sum(axis=1)
-    return np.array([row[k // 2] if k else 0.0 for row, k in zip(ordered, known, strict=True)], np.float64)
-
-
 def look(x: NDArray[np.float32], fs: float) -> Survey:
     """Return the survey of µV (leads, n), NaN where missing, second by second."""
-    leads, n = x.shape
-    width = min(max(round(fs), 2), n)
-    windows = math.ceil(n / width)
-    found = np.zeros((leads, windows, _SURVEYED))
-    survey(x, _middles(x), width, fs, found)
-    span = found[:, :, HIGH] - found[:, :, LOW]
-    bad = np.stack(
-        [
-            found[:, :, MISSING] > MISSING_PART,
-            (found[:, :, MISSING] < 1) & (span < FLAT_UV),
-            found[:, :, RAIL] > 0.1,
-            found[:, :, ROUGH] > NOISE_UV,
-            np.isfinite(span) & (span > DRIFT_UV),
-        ],
-        axis=2,
-    )
-    return Survey(bad, width, found[:, :, ROUGH])
+    width = min(max(round(fs), 2), x.shape[1])
+    bad, rough = judge(x, fs, width)
+    return Survey(bad, rough, width, np.zeros(int(bad.shape[1]), np.bool_))
+
+
+def judge(x: NDArray[np.float32], fs: float, width: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the issues (leads, windows, ISSUES) and the roughness (leads, windows) of µV by `width` samples."""
+    found = np.zeros((x.shape[0], math.ceil(x.shape[1] / width), _SURVEYED))
+    survey(np.ascontiguousarray(x), width, fs, found)
+    span, missing = found[:, :, HIGH] - found[:, :, LOW], found[:, :, MISSING]
+    bad = np.empty((*span.shape, len(ISSUES)), np.bool_)
+    bad[:, :, 0] = missing > MISSING_PART
+    bad[:, :, 1] = (missing < 1) & (span < FLAT_UV)
+    bad[:, :, 2] = found[:, :, RAIL] > 0.1
+    bad[:, :, 3] = found[:, :, ROUGH] > NOISE_UV
+    bad[:, :, 4] = np.isfinite(span) & (span > DRIFT_UV)
+    return bad, found[:, :, ROUGH]
 
 
 def bridged(x: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -191,21 +210,24 @@ def _segments(row: NDArray[np.bool_], lead: str, seen: Survey, n: int, at: int |
     out: list[QualitySegment] = []
     for a, b in _runs(row):
         issues = np.logical_or.reduce(seen.bad[:, a:b].reshape(-1, len(ISSUES)) if at is None else seen.bad[at, a:b])
-        out.append(QualitySegment(a * seen.width, min(b * seen.width, n), lead, False, _issues(issues)))
+        names = _issues(issues)
+        if at is None and seen.unclear[a:b].any():
+            names = (*names, UNCLEAR)
+        out.append(QualitySegment(a * seen.width, min(b * seen.width, n), lead, False, names))
     return out
 
 
 def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
     """Return the survey in words: every lead, and the stretches of one lead or of all that cannot be judged."""
     unusable, usable = seen.unusable, seen.usable()
-    everywhere = np.logical_and.reduce(unusable, axis=0)
+    refused = seen.refused
     touched, shares = np.logical_or.reduce(unusable, axis=1), seen.bad.mean(axis=1)
-    segments = _segments(everywhere, "all", seen, n, None)
+    segments = _segments(refused, "all", seen, n, None)
     found: dict[str, LeadQuality] = {}
     for at, lead in enumerate(leads):
         often = shares[at] > (0.1 if usable[at] else 0.0)
         found[lead] = LeadQuality(bool(usable[at]), _issues(often))
         if len(leads) > 1 and touched[at]:
-            segments += _segments(unusable[at] & ~everywhere, lead, seen, n, at)
+            segments += _segments(unusable[at] & ~refused, lead, seen, n, at)
     segments.sort(key=lambda s: (s.start, s.end))
     return Quality(bool(usable.any()), found, tuple(segments))

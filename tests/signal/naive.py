@@ -25,18 +25,6 @@ def cascade(x: Samples, sections: NDArray[np.float64]) -> list[float]:
     return y
 
 
-def squared_slopes(x: Samples, sections: NDArray[np.float64]) -> list[float]:
-    """Fill missing samples by the last, take the first away, filter, square the difference over two samples."""
-    filled: list[float] = []
-    for v in x:
-        filled.append(float(v) if not math.isnan(v) else (filled[-1] if filled else math.nan))
-    first = next((v for v in filled if not math.isnan(v)), 0.0)
-    start = next((i for i, v in enumerate(filled) if not math.isnan(v)), len(filled))
-    y = cascade([v - first for v in filled[start:]], sections)
-    out = [(v - (y[i - 2] if i > 1 else 0.0)) ** 2 for i, v in enumerate(y)]
-    return [0.0] * start + out
-
-
 def energy_peaks(energy: Samples, width: int, hold: int) -> list[tuple[int, float]]:
     """Return the peaks of the moving sum: begun at 1.5 times the valley, ended at a quarter or after `hold` samples."""
     level = [math.fsum(float(v) for v in energy[max(i - width + 1, 0) : i + 1]) for i in range(len(energy))]
@@ -53,28 +41,6 @@ def energy_peaks(energy: Samples, width: int, hold: int) -> list[tuple[int, floa
             out.append((at, math.sqrt(level[at])))
             floor, at = v, -1
     return out
-
-
-def outstanding(x: Samples, first: int, last: int, narrow: int, wide: int) -> int:
-    """Return the sample whose narrow mean differs most from its wide mean."""
-
-    def by(i: int) -> float:
-        near = [float(v) for v in x[max(i - narrow, 0) : i + narrow + 1]]
-        far = [float(v) for v in x[max(i - wide, 0) : i + wide + 1]]
-        return abs(statistics.fmean(near) - statistics.fmean(far))
-
-    return max(range(first, last + 1), key=by)
-
-
-def rail_share(x: Samples, middle: float, run: int, limit: float) -> float:
-    """Return the share of samples in runs of equal values far from the middle."""
-    rows: list[list[float]] = []
-    for v in x:
-        if rows and rows[-1][0] == v:
-            rows[-1].append(float(v))
-        else:
-            rows.append([float(v)])
-    return sum(len(row) for row in rows if len(row) >= run and abs(row[0] - middle) > limit) / len(x)
 
 
 def median_of_beats(

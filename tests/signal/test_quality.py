@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import naive
+import math
+from dataclasses import replace
+
+import naive_qrs
 import numpy as np
 import pytest
 from feldsher_signal import quality, synth
@@ -47,6 +50,9 @@ def test_rail_and_noise() -> None:
     x[1, 1200:3000] = 6000
     x[1, 1400:3000:50] = 0
     assert "clipped" in issues(x)[1]
+    x[1, 1200:3000] = 6000
+    x[1, 1400:3000:400] = 0
+    assert "clipped" in issues(x)[1]
     y = healthy()
     y[1] += np.random.default_rng(1).normal(0, 200, 5000).astype(np.float32)
     assert issues(y) == (False, ("noise",))
@@ -65,14 +71,30 @@ def test_segments_name_lead_and_samples() -> None:
     assert seen.blind.tolist() == [False] * 8 + [True, False]
 
 
-@given(st.lists(st.sampled_from([0.0, 5000.0, 5001.0, -4000.0]), min_size=12, max_size=60))
-@settings(max_examples=40)
-def test_rail_share(x: list[float]) -> None:
-    row = np.array([x], np.float32)
-    out = np.zeros((1, 1, 5))
-    quality.survey(row, np.zeros(1), len(x), 150.0, out)
-    assert out[0, 0, quality.RAIL] == pytest.approx(naive.rail_share(x, 0.0, 3, quality.CLIPPED_UV))
-    assert (out[0, 0, quality.LOW], out[0, 0, quality.HIGH]) == (min(x), max(x))
+SAMPLES = st.sampled_from([0.0, 1000.0, 5000.0, 5001.0, -4000.0, float("nan")])
+
+
+@given(st.lists(SAMPLES, min_size=12, max_size=60))
+@settings(max_examples=60)
+def test_survey(x: list[float]) -> None:
+    row, out = np.array([x], np.float32), np.zeros((1, 1, 5))
+    quality.survey(row, len(x), 150.0, out)
+    known = [v for v in x if not math.isnan(v)]
+    assert out[0, 0, quality.MISSING] == pytest.approx(1 - len(known) / len(x))
+    assert out[0, 0, quality.RAIL] == pytest.approx(naive_qrs.rail_share(x, 3, quality.CLIPPED_UV))
+    assert out[0, 0, quality.LOW] == min(known, default=math.inf)
+    assert out[0, 0, quality.HIGH] == max(known, default=-math.inf)
+    assert out[0, 0, quality.ROUGH] == pytest.approx(naive_qrs.rough(x, 15, 1), rel=1e-6, abs=1e-3)
+
+
+def test_where_beats_cannot_be_told_apart_all_leads_are_refused_and_none_is_called_bad() -> None:
+    seen = quality.look(healthy(), FS)
+    unclear = np.arange(10) >= 7
+    found = quality.report(replace(seen, unclear=unclear), tuple("ABCDEFGHIJKL"), 5000)
+    assert [(s.start, s.end, s.lead, s.usable, s.issues) for s in found.segments] == [
+        (3500, 5000, "all", False, ("unclear",))
+    ]
+    assert all(q.usable and not q.issues for q in found.leads.values())
 
 
 @given(st.integers(1, 700), st.floats(100, 2000))

@@ -1,0 +1,69 @@
+"""Where the R peak of a detected QRS is, in the signal itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feldsher_signal.jit import inner, kernel
+
+REACH_S = 0.08
+"""The detector is this near."""
+NARROW_S, WIDE_S = 0.008, 0.10
+"""A wave stands out by its mean over ±8 ms less that over ±100 ms."""
+UPRIGHT = 1.2
+"""The downward wave is taken when it is so many times larger: a biphasic (paced, ventricular) complex, whose halves are
+about as large, keeps one of them from beat to beat. Chosen on mitdb, where its SD fell from 6.5 to 4.6 ms."""
+
+
+@inner
+def _mean(x: NDArray[np.float32], a: int, b: int) -> float:
+    """Return the mean of the samples a … b−1 that are there."""
+    total, lo, hi = 0.0, max(a, 0), min(b, x.shape[0])
+    for i in range(lo, hi):
+        total += x[i]
+    return total / max(hi - lo, 1)
+
+
+@inner
+def _wave(x: NDArray[np.float32], first: int, last: int, narrow: int, wide: int) -> int:
+    """Return the sample of first … last that stands out most from its surroundings, upright ones preferred."""
+    n, best, best_at = x.shape[0], -1.0, first
+    inside = first > wide and last + wide < n
+    near, far = _mean(x, first - narrow, first + narrow + 1), _mean(x, first - wide, first + wide + 1)
+    close, around = 1.0 / (2 * narrow + 1), 1.0 / (2 * wide + 1)
+    for i in range(first, last + 1):
+        if i > first and inside:
+            near += (x[i + narrow] - x[i - 1 - narrow]) * close
+            far += (x[i + wide] - x[i - 1 - wide]) * around
+        elif i > first:
+            near, far = _mean(x, i - narrow, i + narrow + 1), _mean(x, i - wide, i + wide + 1)
+        by = near - far
+        by = UPRIGHT * by if by > 0 else -by
+        if by > best:
+            best, best_at = by, i
+    return best_at
+
+
+@kernel("void(f4[:,::1], i8[::1], i8[::1], i8, i8, i8, i8[::1])")
+def locate(
+    x: NDArray[np.float32],
+    at: NDArray[np.int64],
+    lead: NDArray[np.int64],
+    reach: int,
+    narrow: int,
+    wide: int,
+    out: NDArray[np.int64],
+) -> None:
+    """Write where each wave is: the sample of row lead[k] within `reach` of at[k] that stands out most."""
+    n = x.shape[1]
+    for k in range(at.shape[0]):
+        middle = min(max(at[k], 0), n - 1)
+        out[k] = _wave(x[lead[k]], max(middle - reach, 0), min(middle + reach, n - 1), narrow, wide)
+
+
+def peaks(x: NDArray[np.float32], fs: float, at: NDArray[np.int64], lead: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the R peaks in µV (leads, n) without gaps, one for each detection of `qrs`, each in row lead[k]."""
+    out = np.empty_like(at)
+    locate(x, at, lead, round(REACH_S * fs), round(NARROW_S * fs), round(WIDE_S * fs), out)
+    return out
