@@ -99,7 +99,9 @@ def trace(x: NDArray[np.float32], recording: Recording, found: stream.Traced) ->
     if usable.any() and r.shape[0] >= beats.FEWEST:
         classes = beats.classify(beats.evidence(x, recording.leads, usable, r, fs, width, p_like))
     unclear = seen.unclear[np.minimum(r // seen.width, seen.unclear.shape[0] - 1)].tolist()
-    kinds = tuple("Q" if lost else kind for kind, lost in zip(classes.kinds, unclear, strict=True))
+    kinds: tuple[BeatKind, ...] = tuple(
+        "Q" if lost else kind for kind, lost in zip(classes.kinds, unclear, strict=True)
+    )
     sums = contour.prefix_sums(x)
     atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
     return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria)
