@@ -67,7 +67,7 @@ def ludb(data: Path) -> Iterator[Case]:
 
 def _ludb_classes(row: dict[str, str]) -> dict[str, float]:
     """Return the superclasses: infarction or scar, ischaemia or repolarisation, any block, a hypertrophy, or none."""
-    ischaemia = row["Ischemia"].lower().replace("undefined ischemia/scar/supp.nstemi", "undefined")
+    ischaemia = row["Ischemia"].lower().replace("undefined ischemia/scar/supp.nstemi", "undefined ischemia")
     out: set[str] = set()
     if "stemi" in ischaemia or "scar formation" in ischaemia:
         out.add("MI")
