@@ -94,7 +94,7 @@ def scores(found: list[Verdict]) -> dict[str, float]:
     out: dict[str, float] = {}
     for v in found:
         out[v.code] = max(out.get(v.code, 0.0), v.score)
-    left = dict.fromkeys(SUPERCLASSES, 1.0)
+    left: dict[str, float] = dict.fromkeys(SUPERCLASSES, 1.0)
     for code, value in out.items():
         superclass = REGISTRY[code].superclass if code in REGISTRY else ""
         if superclass:
