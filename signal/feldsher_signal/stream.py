@@ -4,10 +4,10 @@ A recording is worked on in whole seconds. What a beat becomes depends on nothin
 
 - the opening: the first LEARN_S of detector.py and the first USABLE_S seconds, which say which leads are usable;
 - the past: thresholds, the weights of the leads, whether a lead was usable over the last USABLE_S seconds;
-- a little future: the next beat or NEAR_S for its waves, and presence.CONTEXT beats, or a pause of EPISODE_S, for
-  whether its P wave is there.
+- a little future: the next beats' QRS and T waves (pwave.AROUND + 1 of them) for its waves, and presence.CONTEXT
+  beats more for whether its P wave is there, or a pause of EPISODE_S.
 
-So a beat is given out final after that many beats (about 13 s at 75 a minute), never later than about EPISODE_S after
+So a beat is given out final after 21 others (17 s at 75 a minute), and no later than about EPISODE_S after
 its rhythm has stopped; memory is bounded by the same. Samples are rounded to 1/16 µV, so that sums of them are exact
 and a piece of a recording is summed to the same bits as the whole. Classes of beats, the median beat, the rhythm, the
 stretches refused (clarity.py) and the statements are of a finished window (interpret.py).
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import clarity, contour, delineate, detector, fiducial, presence, quality
+from feldsher_signal import clarity, contour, delineate, detector, fiducial, presence, pwave, quality
 from feldsher_signal.jit import kernel
 
 USABLE_S = 10
@@ -35,7 +35,9 @@ PREFERRED = ("II", "MLII", "I", "V5", "V2")
 """Leads whose R peak is reported, best first, among those of like quality."""
 GRID = np.float32(16.0)
 _ROOM_S, _CHUNK_S = 1.0, 300
-_KEPT = presence.CONTEXT + 2 * STEADY_BEATS
+_LOOK = pwave.AROUND + 1
+"""Beats on each side that a beat's marks depend on."""
+_KEPT = presence.CONTEXT + 2 * STEADY_BEATS + _LOOK
 
 
 @kernel("void(f4[:,::1], f4[::1])")
@@ -97,7 +99,6 @@ class Stream:
         self._weight: NDArray[np.bool_] = np.empty((0, count), np.bool_)
         self._marks: NDArray[np.int64] = np.empty((0, count + 1, len(delineate.POINTS)), np.int64)
         self._final: int = 0
-        self._t_end: int = 0
         self._settled: int = 0
         self._nothing = self._take(self._waiting, False)
 
@@ -191,59 +192,63 @@ class Stream:
 
     def _mark(self, last: bool) -> Marked:
         """Mark the beats whose neighbours are known; return those whose P waves are decided."""
-        r, end = self._r, self._base + self._x.shape[1]
-        late = np.zeros(r.shape[0], np.bool_)
-        if not last:
-            late = r + self._near + round(_ROOM_S * self._fs) > end
-            late[-1:] |= r[-1:] + self._near >= self._clear()
-        # A beat's T wave ends before the QRS of the next, so that one must be settled too.
-        count = max(int(np.argmax(late)) - 1, 0) if late.any() else r.shape[0]
-        if not self._final < count:
+        if not self._final < self._r.shape[0]:
             return self._given([], [])
         sums = contour.prefix_sums(self._x)
-        if count > self._marks.shape[0]:
-            self._marks = np.concatenate([self._marks, self._delineate(sums, self._marks.shape[0], count)])
-        return self._presence(sums, count)
+        while self._marks.shape[0] < self._r.shape[0]:
+            first = self._marks.shape[0]
+            begin, stop, ended = self._episode(first)
+            until = stop
+            if not last and not ended:
+                late = self._r[first:stop] + self._near + round(_ROOM_S * self._fs) > self._base + self._x.shape[1]
+                late[-1] = True
+                until = first + int(np.argmax(late)) - _LOOK
+            if until <= first:
+                break
+            self._marks = np.concatenate([self._marks, self._delineate(sums, begin, first, until, stop)])
+        return self._presence(sums, self._marks.shape[0])
+
+    def _episode(self, beat: int) -> tuple[int, int, bool]:
+        """Return the first beat of the one's episode, one past its last, and whether it has ended."""
+        breaks = np.flatnonzero(np.diff(self._r) > EPISODE_S * self._fs) + 1
+        begin = int(breaks[breaks <= beat].max(initial=0))
+        stop = int(breaks[breaks > beat].min(initial=self._r.shape[0]))
+        return begin, stop, stop < self._r.shape[0] or self._clear() > self._r[-1] + EPISODE_S * self._fs
 
     def _clear(self) -> int:
         """Return before which sample no further R peak will be found."""
         return self._settled - self._reach
 
-    def _delineate(self, sums: NDArray[np.float64], first: int, last: int) -> NDArray[np.int64]:
-        """Return the marks of beats first … last−1, in samples of the recording."""
+    def _delineate(self, sums: NDArray[np.float64], begin: int, first: int, last: int, stop: int) -> NDArray[np.int64]:
+        """Return the marks of beats first … last−1 of the episode begin … stop−1, in samples of the recording."""
         r, near, base = self._r, self._near, self._base
-        with_next = min(last + 1, r.shape[0])
+        # The neighbours that a mark depends on are marked with it, again or for the time being.
+        a, b = max(first - _LOOK, begin), min(last + _LOOK, stop)
         # At either end of a recording the neighbour that is not there is as far as the other one.
-        earlier, later = int(r[0] - near), int(r[-1] + near)
-        if first:
-            earlier = int(r[first - 1])
+        earlier, later = int(r[a] - near), int(r[-1] + near)
+        if a:
+            earlier = int(r[a - 1])
         elif r.shape[0] > 1:
             earlier = int(max(2 * r[0] - r[1], earlier))
-        if with_next < r.shape[0]:
-            later = int(r[with_next])
+        if b < r.shape[0]:
+            later = int(r[b])
         elif r.shape[0] > 1 and base + self._x.shape[1] <= later:
             later = int(min(2 * r[-1] - r[-2], later))
-        out = np.full((with_next - first, len(self._leads) + 1, len(delineate.POINTS)), delineate.ABSENT, np.int64)
-        weight, size = self._weight[first:with_next].astype(np.float64), np.zeros(with_next - first)
-        shifted, t_end = r[first:with_next] - base, self._t_end - base
-        delineate.mark(sums, weight, shifted, earlier - base, later - base, self._fs, False, t_end, out, size)
-        out = out[: last - first]
+        t_end = int(self._marks[a - 1, -1, [delineate.T_OFF, delineate.QRS_OFF]].max()) if a else 0
+        out = np.full((b - a, len(self._leads) + 1, len(delineate.POINTS)), delineate.ABSENT, np.int64)
+        weight, size = self._weight[a:b].astype(np.float64), np.zeros(b - a)
+        moved = (r[a:b] - base, earlier - base, later - base)
+        delineate.mark(sums, weight, *moved, self._fs, False, t_end - base, out, size)
+        out = out[first - a : last - a]
         out[out >= 0] += base
-        every = out[:, -1]
-        ends = np.where(every[:, delineate.T_OFF] >= 0, every[:, delineate.T_OFF], every[:, delineate.QRS_OFF])
-        if (ends >= 0).any():
-            self._t_end = int(ends[ends >= 0][-1])
         return out
 
     def _presence(self, sums: NDArray[np.float64], count: int) -> Marked:
         """Decide the P waves of the marked beats (`count`) that have enough of them behind, or a pause."""
         marks, likes = list[NDArray[np.int64]](), list[NDArray[np.float64]]()
-        breaks = np.flatnonzero(np.diff(self._r) > EPISODE_S * self._fs) + 1
         while self._final < count:
             first = self._final
-            begin = int(breaks[breaks <= first].max(initial=0))
-            stop = int(breaks[breaks > first].min(initial=self._r.shape[0]))
-            ended = stop < self._r.shape[0] or self._clear() > self._r[-1] + EPISODE_S * self._fs
+            begin, stop, ended = self._episode(first)
             over = ended and stop <= count
             until = stop if over else min(stop, count) - presence.CONTEXT
             if until <= first:
@@ -286,7 +291,7 @@ class Stream:
         self._r, self._weight, self._marks = self._r[gone:], self._weight[gone:], self._marks[gone:]
         self._final -= gone
         room, near = round(_ROOM_S * self._fs), self._near
-        first = max(self._final - presence.CONTEXT - STEADY_BEATS, 0)
+        first = max(self._final - presence.CONTEXT - STEADY_BEATS - _LOOK, 0)
         breaks = np.flatnonzero(np.diff(self._r[: self._final + 1]) > EPISODE_S * self._fs) + 1
         first = max(first, int(breaks.max(initial=0)))
         needed = [self._settled - near, *(self._at[:1] - near).tolist()]
