@@ -198,7 +198,7 @@ def rhythm(data: Path) -> Report:
     return out | {f"mitdb seconds of {a}": dict(sorted(row.items(), key=lambda e: -e[1])) for a, row in table.items()}
 
 
-def _ludb_marks(path: Path) -> tuple[dict[str, list[int]], int, int]:
+def wave_marks(path: Path) -> tuple[dict[str, list[int]], int, int]:
     """Return one lead's reference points, and the first and last marked sample."""
     found = marks.read(path)
     out: dict[str, list[int]] = {point: [] for point in POINTS}
@@ -219,7 +219,7 @@ def _ludb(headers: list[Path]) -> Report:
         recording = read(header)
         result = interpret(recording)
         for lead in recording.leads:
-            reference, first, last = _ludb_marks(header.with_suffix(f".{lead.lower()}"))
+            reference, first, last = wave_marks(header.with_suffix(f".{lead.lower()}"))
             waves = [w for w in result.waves if w.lead == lead]
             for point in POINTS:
                 found = sorted(v for w in waves if (v := getattr(w, point)) is not None and first <= v <= last)
@@ -236,7 +236,7 @@ def ludb(data: Path) -> Report:
     }
 
 
-def _qtdb_marks(path: Path) -> dict[str, list[int]]:
+def qtdb_marks(path: Path) -> dict[str, list[int]]:
     """Return the q1c reference points: T ends where there are two T waves are the last."""
     out: dict[str, list[int]] = {point: [] for point in POINTS}
     found = marks.read(path)
@@ -260,7 +260,7 @@ def qtdb(data: Path) -> Report:
     counts = {point: Tally() for point in POINTS}
     for header in sorted((data / "qtdb").glob("*.hea")):
         recording = read(header)
-        reference = _qtdb_marks(header.with_suffix(".q1c"))
+        reference = qtdb_marks(header.with_suffix(".q1c"))
         leads = [interpret(recording, channel=k).waves for k in range(len(recording.leads))]
         for point in POINTS:
             errors: list[float] = []

@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import refine
 from feldsher_signal.contour import Row, blend, highest, mean, quiet, slope, walk
 from feldsher_signal.jit import inner, kernel
 from feldsher_signal.pwave import AROUND, STEPS, bumps, p_wave, place, together
@@ -199,6 +200,24 @@ def mark(
     _p_waves(c, weight, r, earlier, there, fs, t_end, g, out, p_size)
 
 
+def uncorrected(
+    c: NDArray[np.float64],
+    fs: float,
+    r: NDArray[np.int64],
+    lead_on: NDArray[np.bool_],
+    rr: float,
+    averaged: bool = False,
+    t_end: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return what `delineate` does, with the edges of P and T as slopes alone give them."""
+    out = np.full((r.shape[0], c.shape[0] + 1, len(POINTS)), ABSENT, np.int64)
+    size = np.zeros(r.shape[0])
+    weight = np.ascontiguousarray(np.broadcast_to(lead_on, (r.shape[0], c.shape[0])), np.float64)
+    if r.shape[0]:
+        mark(c, weight, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, averaged, t_end, out, size)
+    return out, size
+
+
 def delineate(
     c: NDArray[np.float64],
     fs: float,
@@ -210,11 +229,10 @@ def delineate(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return marks (beats, leads + 1, 9) and the size of each P wave in µV.
 
-    `lead_on`: (leads) or (beats, leads); `rr`: the interval before the first beat and after the last, in samples.
+    `lead_on`: (leads) or (beats, leads); `rr`: the interval before the first beat and after the last, in samples. A
+    median beat (`averaged`) keeps its edges as slopes give them: corrections are learned from single beats.
     """
-    out = np.full((r.shape[0], c.shape[0] + 1, len(POINTS)), ABSENT, np.int64)
-    size = np.zeros(r.shape[0])
-    weight = np.ascontiguousarray(np.broadcast_to(lead_on, (r.shape[0], c.shape[0])), np.float64)
-    if r.shape[0]:
-        mark(c, weight, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, averaged, t_end, out, size)
+    out, size = uncorrected(c, fs, r, lead_on, rr, averaged, t_end)
+    if r.shape[0] and not averaged:
+        refine.correct(c, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, refine.coefficients(), out)
     return out, size
