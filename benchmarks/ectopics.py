@@ -1,7 +1,8 @@
-"""Supraventricular ectopy made from normal recordings: beats are moved in time by overlap-add, P waves reshaped.
+"""Ectopy made from recordings: beats are moved in time by overlap-add, P waves reshaped, ventricular beats repeated.
 
-What public recordings hold of it comes from few patients; this gives its timing on many more. Four patterns: single
-early beats, every second or third early, runs, and early beats that prevail among pauses (sick sinus).
+What public recordings hold of it comes from few patients; this gives its timing on many more. Supraventricular: single
+early beats, every second or third early, runs, and early beats that prevail among pauses (sick sinus). Not ectopic:
+dropped beats, pauses, sinus arrhythmia. Ventricular: runs of a recording's own ventricular beats.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PATTERNS = ("single", "gemini", "run", "sick")
+NORMAL = ("block", "pause", "swing")
 Ints = NDArray[np.int64]
 Random = np.random.Generator
 
@@ -27,10 +29,11 @@ class Beats:
 
 @dataclass(slots=True)
 class Plan:
-    """Each beat's interval before it as a part of the usual one, and whether it is ectopic."""
+    """Each beat's interval before it as a part of the usual one, whether it is ectopic, and whose shape it takes."""
 
     factor: NDArray[np.float64]
     early: NDArray[np.bool_]
+    source: Ints
 
     def put(self, k: int, factor: float, early: bool) -> int:
         """Set beat k where there is one; return the next."""
@@ -41,7 +44,9 @@ class Plan:
 
 def plan(beats: int, pattern: str, rng: Random) -> Plan:
     """Return a plan of one pattern; coupling 0.45–0.86 of the usual interval, no more than a little pause after."""
-    out, k = Plan(np.ones(beats), np.zeros(beats, np.bool_)), 3
+    out, k = Plan(np.ones(beats), np.zeros(beats, np.bool_), np.arange(beats)), 3
+    if pattern in NORMAL:
+        return _normal(out, pattern, rng)
     while k < beats - 2:
         if pattern == "single":
             k = out.put(k, rng.uniform(0.5, 0.86), True)
@@ -63,6 +68,34 @@ def plan(beats: int, pattern: str, rng: Random) -> Plan:
                 k = out.put(k, rate * rng.uniform(0.9, 1.1), True)
             for _ in range(int(rng.integers(1, 4))):
                 k = out.put(k, rng.uniform(1.35, 2.4), False)
+    return out
+
+
+def _normal(out: Plan, pattern: str, rng: Random) -> Plan:
+    """Return a plan in which nothing is ectopic: Mobitz and 2:1 block, pauses, or swinging intervals."""
+    k, beats = 3, out.factor.shape[0]
+    if pattern == "swing":
+        depth, turn = rng.uniform(0.1, 0.3), rng.uniform(4.0, 12.0)
+        out.factor[:] = 1 + depth * np.sin(2 * np.pi * np.arange(beats) / turn) + rng.normal(0, 0.02, beats)
+    while pattern != "swing" and k < beats - 2:
+        stay = int(rng.integers(1, 6)) if pattern == "block" and rng.random() < 0.7 else int(rng.integers(5, 40))
+        k = out.put(k + stay - 1, rng.normal(2.0, 0.03) if pattern == "block" else rng.uniform(1.3, 3.0), False)
+    return out
+
+
+def ventricular_runs(ventricular: NDArray[np.bool_], rng: Random) -> Plan:
+    """Return a plan of runs, couplets and single beats with the shapes of the recording's ventricular beats."""
+    beats, own = ventricular.shape[0], np.flatnonzero(ventricular[1:]) + 1
+    plain = np.flatnonzero(~ventricular[1:]) + 1
+    out, k = Plan(np.ones(beats), np.zeros(beats, np.bool_), rng.choice(plain, beats)), 3
+    while k < beats - 2:
+        shape, rate = int(rng.choice(own)), rng.uniform(0.4, 0.85)
+        for _ in range(int(rng.choice([1, 2, 2, 3, 5, 9, 20]))):
+            if k < beats - 2:
+                out.source[k] = shape if rng.random() < 0.7 else int(rng.choice(own))
+            k = out.put(k, rate * rng.uniform(0.93, 1.07), True)
+        k = out.put(k, rng.uniform(1.0, 1.5), False) + int(rng.integers(2, 25))
+    out.source[0] = 0
     return out
 
 
@@ -100,12 +133,13 @@ def moved(x: NDArray[np.float32], fs: float, beats: Beats, made: Plan, rng: Rand
     kept: NDArray[np.bool_] = np.asarray(rng.random(x.shape[0])) < 0.5
     scale: NDArray[np.float64] = np.where(kept, 1.0, rng.choice([-0.7, 0.0, 0.4, 1.0, 1.4]))
     for k in range(1, beats.r.shape[0]):
-        lead_in = int(beats.r[k] - border[k])
-        own = float(beats.r[k] - beats.r[k - 1])
+        i = int(made.source[k])
+        lead_in = int(beats.r[i] - border[i])
+        own = float(beats.r[i] - beats.r[i - 1]) if i == k else usual
         want = made.factor[k] * (own if made.factor[k] == 1 else usual * rng.uniform(0.97, 1.03))
-        piece = x[:, border[k] : border[k + 1]].astype(np.float64)
-        if made.early[k] and 0 <= beats.p_on[k] - border[k] < beats.p_off[k] - border[k] and rng.random() < 0.8:
-            a, b = int(beats.p_on[k] - border[k]), int(beats.p_off[k] - border[k])
+        piece = x[:, border[i] : border[i + 1]].astype(np.float64)
+        a, b = int(beats.p_on[i] - border[i]), int(beats.p_off[i] - border[i])
+        if made.early[k] and i == k and 0 <= a < b and rng.random() < 0.8:
             _reshape(piece, a, min(b, lead_in - int(0.04 * fs)), scale)
         start = int(r[-1] + want) - lead_in
         if start > end:
@@ -116,7 +150,7 @@ def moved(x: NDArray[np.float32], fs: float, beats: Beats, made: Plan, rng: Rand
         stop = start + piece.shape[1]
         if stop >= out.shape[1]:
             break
-        out[:, start:end] += piece[:, :over] - x[:, border[k]][:, None]
+        out[:, start:end] += piece[:, :over] - x[:, border[i]][:, None]
         step = (out[:, end - 1] - piece[:, max(over - 1, 0)])[:, None]
         out[:, end:stop] = piece[:, over:] + step * np.exp(-np.arange(stop - end) / (0.3 * fs))[None]
         r.append(start + lead_in)

@@ -35,6 +35,7 @@ SPARE = ("sel16265", "sel16483", "sel16795", "sel302", "sele0111", "sele0170", "
 FOLDS, SEED = 11, 0
 _TIMES = ("early", "late", "ratio", "early_mean", "sum", "before_early", "rr")
 _FORMS = ("corr", "amp", "resid", "scale", "scale_rel", "spread", "spread_rel", "corr_prev", "corr_next", "concord")
+_PLAIN = (*ectopics.PATTERNS, *ectopics.NORMAL)
 _V = ("early", "late", "ratio", "early_mean", "sum", "before_early", *_FORMS, "p_corr", "p_raw", "width", "width_rel")
 V_TRAITS = (
     *(*_V, "p_like", "p_rel", "usual"),
@@ -128,23 +129,28 @@ def labelled(header: Path, weight: float, channels: str) -> Iterator[tuple[Examp
 
 
 def synthetic(
-    traced: interpret.Traced, recording: Recording, patient: str, pattern: str, seed: int, seconds: float
+    traced: interpret.Traced, recording: Recording, example: Examples, pattern: str, seed: int, seconds: float
 ) -> Examples | None:
-    """Return the beats of ectopy made of a normal recording's first `seconds`."""
+    """Return the beats of ectopy made of a recording's first `seconds`; beats of other classes are unclassified."""
     rng, fs = np.random.default_rng(seed), recording.fs
     x = quality.bridged(recording.microvolts())[:, : int(seconds * fs)]
     fit = (traced.r > 0.4 * fs) & (traced.r < x.shape[1] - 0.7 * fs)
-    if fit.sum() < 15:
+    real = example.truth[fit]
+    if fit.sum() < 15 or (pattern == "vrun" and (real[1:] == "V").sum() < 3):
         return None
     source = ectopics.Beats(traced.r[fit], traced.marks[fit, -1, 0], traced.marks[fit, -1, 2])
-    made = ectopics.plan(source.r.shape[0], pattern, rng)
+    runs = pattern == "vrun"
+    made = ectopics.ventricular_runs(real == "V", rng) if runs else ectopics.plan(source.r.shape[0], pattern, rng)
     y, r = ectopics.moved(x, fs, source, made, rng)
     found = evidence(Recording(recording.leads, fs, np.round(y).astype(np.int32), (1.0,) * len(recording.leads)))
     if found is None:
         return None
-    pair = paired(found[0].r, r, 0.1 * fs)
-    truth = np.array(["Q" if j < 0 else "S" if made.early[j] else "N" for j in pair])
-    return Examples(f"{patient}+{pattern}", patient, "made", 0.5, found[1].table, found[1].complexes.label, truth)
+    shape = real[made.source]
+    want = shape if runs else np.where(shape == "N", np.where(made.early, "S", "N"), "Q")
+    truth = np.array([want[j] if j >= 0 else "Q" for j in paired(found[0].r, r, 0.1 * fs).tolist()])
+    kind = "runs" if runs else "made"
+    name = f"{example.patient}+{pattern}"
+    return Examples(name, example.patient, kind, 0.5, found[1].table, found[1].complexes.label, truth)
 
 
 def gathered(data: Path) -> Iterator[Examples]:
@@ -159,11 +165,14 @@ def gathered(data: Path) -> Iterator[Examples]:
                 yield example
                 if channels == "both" and header.stem in (*BASES, *SPARE):
                     usual = np.array([t == "N" for t in example.truth])
-                    for k, pattern in enumerate(ectopics.PATTERNS):
-                        one = (n + k) % 4 == 1
-                        made = synthetic(traced, recording, example.patient, pattern, 100 * n + k, 360.0)
-                        if made is not None and not one and usual.mean() > 0.8:
+                    for k, pattern in enumerate(_PLAIN):
+                        made = synthetic(traced, recording, example, pattern, 100 * n + k, 360.0)
+                        if made is not None and usual.mean() > 0.8:
                             yield made
+                if channels != "second":
+                    made = synthetic(traced, recording, example, "vrun", 100 * n + 50, 600.0)
+                    if made is not None:
+                        yield made
     yield from strips(data)
 
 
@@ -181,11 +190,11 @@ def strips(data: Path) -> Iterator[Examples]:
                 continue
             count[label] -= 1
             truth = np.full(found[1].table.shape[0], "N" if label == "N" else "A")
-            yield Examples(
-                name, name, "strip", 1.2 if label == "A" else 0.5, found[1].table, found[1].complexes.label, truth
-            )
+            weight = 1.2 if label == "A" else 0.5
+            example = Examples(name, name, "strip", weight, found[1].table, found[1].complexes.label, truth)
+            yield example
             if label == "N":
-                made = synthetic(found[0], recording, name, ectopics.PATTERNS[n % 4], 5000 + n, 60.0)
+                made = synthetic(found[0], recording, example, _PLAIN[n % len(_PLAIN)], 5000 + n, 60.0)
                 if made is not None:
                     yield made
 
@@ -203,10 +212,10 @@ class Rows:
 
 def rows(examples: list[Examples]) -> Rows:
     """Return the rows to learn from: fusion and unclassified beats left out, plain normal ones thinned and weighted."""
-    keep = {"both": 0.5, "first": 0.3, "second": 0.15, "made": 0.6, "strip": 0.7}
+    keep = {"both": 0.5, "first": 0.3, "second": 0.15, "made": 0.4, "runs": 0.6, "strip": 0.7}
     parts: list[tuple[Any, ...]] = []
     for k, e in enumerate(examples):
-        share = keep[e.channels] * (1.0 if e.name.isdigit() or e.channels in ("made", "strip") else 0.3)
+        share = keep[e.channels] * (1.0 if e.name.isdigit() or e.channels in ("made", "runs", "strip") else 0.3)
         odd = beat_traits.early(e.table) < 0.9
         chance = np.where(e.truth == "N", np.where(odd, min(2 * share, 1.0), share), np.where(e.truth == "A", 0.7, 1.0))
         drawn: NDArray[np.float64] = np.asarray(np.random.default_rng([SEED, k]).random(chance.shape[0]))
@@ -298,7 +307,7 @@ def main() -> None:
     catch()
     examples = list(gathered(options.data))
     data = rows(examples)
-    count = {name: sum(e.channels == name for e in examples) for name in ("both", "strip", "made")}
+    count = {name: sum(e.channels == name for e in examples) for name in ("both", "strip", "made", "runs")}
     made = Provenance("benchmarks/train_beats.py", count, int(data.x.shape[0]), 0, SEED, "", {})
     figures = check(examples, data, made)
     if options.check:

@@ -18,7 +18,7 @@ OWN = (
     *("early", "late", "ratio", "early_mean", "early_all", "early_long", "sum", "change", "restless", "restless_now"),
     *("before_early", "rr", "corr", "amp", "resid", "scale", "scale_rel", "spread", "spread_rel", "corr_prev"),
     *("corr_next", "p_corr", "p_size", "p_raw", "t_corr", "t_amp", "concord", "width", "width_rel", "p_like"),
-    *("p_local", "p_rel", "like", "share", "usual"),
+    *("p_local", "p_rel", "like", "share", "usual", "fold"),
 )
 """Traits of the beat itself, the columns of the table in order."""
 OF_GROUP = (
@@ -31,12 +31,14 @@ NAMES = (*OWN, *(f"g_{name}" for name in OF_GROUP))
 (_EARLY, _LATE, _RATIO, _MEAN, _ALL, _LONG, _SUM, _CHANGE, _RESTLESS, _NOW, _BEFORE, _RR) = range(12)
 (_CORR, _AMP, _RESID, _SCALE, _SCALE_REL, _SPREAD, _SPREAD_REL, _PREV, _NEXT) = range(12, 21)
 (_P, _P_SIZE, _P_RAW, _T, _T_AMP, _CONCORD, _WIDTH, _WIDTH_REL, _P_LIKE, _P_LOCAL, _P_REL) = range(21, 32)
-(_LIKE, _SHARE, _USUAL) = range(32, 35)
+(_LIKE, _SHARE, _USUAL, _FOLD) = range(32, 36)
 
-REACH, LONG_REACH, SHORT_REACH, P_REACH = 20, 30, 5, 8
+REACH, LONG_REACH, SHORT_REACH, P_REACH, FOLD_REACH = 20, 30, 5, 8, 10
 """Beats on each side that make the neighbourhood."""
 EARLY = 0.87
 """An interval under this part of the usual one is premature; de Chazal 2004 uses this ratio."""
+LONG = 1.4
+"""A long interval: so many of the short ones (the 30th percentile) around."""
 LONG_BEFORE_S, LONG_AFTER_S = 0.32, 0.52
 P_FROM_S, P_TO_S = 0.25, 0.07
 """Where a P wave lies before the middle of the QRS."""
@@ -89,11 +91,25 @@ def around(values: Floats, reach: int, part: float, out: Floats) -> None:
         out[k] = window[low] + (place - low) * (window[high] - window[low])
 
 
+@inner
+def _fold(rr: Floats, base: float, first: int, last: int) -> float:
+    """Return how far long intervals are from whole numbers of short ones (0 dropped beats, 0.5 none or any)."""
+    total, count = 0.0, 0
+    for j in range(first, last):
+        times = rr[j] / base
+        if times > LONG:
+            total += abs(times - math.floor(times + 0.5))
+            count += 1
+    return total / count if count > 0 else 0.5
+
+
 @kernel("void(f8[::1], f8[::1], f8[:,::1])")
 def times(rr: Floats, p_like: Floats, out: Floats) -> None:
     """Write the traits of time from the intervals (s; beats − 1 of them, at least two) and of P likeness."""
     n = rr.shape[0] + 1
     usual, long, jump, restless = np.empty(n - 1), np.empty(n - 1), np.empty(n - 2), np.empty(n - 2)
+    short = np.empty(n - 1)
+    around(rr, FOLD_REACH, 0.3, short)
     part, now, local = np.empty(n - 2), np.empty(n - 2), np.empty(n)
     around(rr, REACH, 0.5, usual)
     around(rr, LONG_REACH, 0.8, long)
@@ -119,6 +135,7 @@ def times(rr: Floats, p_like: Floats, out: Floats) -> None:
         out[k, _SUM], out[k, _RR] = 0.5 * (prev + after) / usual[j], prev
         out[k, _CHANGE] = prev / rr[k - 2] if k > 1 else 1.0
         out[k, _RESTLESS], out[k, _NOW] = restless[max(k - 2, 0)] / usual[j], now[max(k - 2, 0)]
+        out[k, _FOLD] = _fold(rr, short[j], max(j - FOLD_REACH, 0), min(j + FOLD_REACH + 1, n - 1))
         out[k, _BEFORE] = out[k - 1, _EARLY] if k > 0 else 1.0
         out[k, _P_LIKE], out[k, _P_LOCAL], out[k, _P_REL] = p_like[k], local[k], p_like[k] - local[k]
 
