@@ -102,6 +102,13 @@ def voted(z: Floats, label: Ints) -> Floats:
     return (1 - VOTE) * z + VOTE * mean[label]
 
 
+def paced(kinds: tuple[BeatKind, ...], driven: NDArray[np.bool_]) -> tuple[BeatKind, ...]:
+    """Return the classes with beats of driven ventricles made Q, as EC57 wants paced ones."""
+    if not driven.any():
+        return kinds
+    return tuple("Q" if spike else kind for kind, spike in zip(kinds, driven.tolist(), strict=True))
+
+
 def unjudged(count: int) -> Classes:
     """Return the classes of beats too few to tell one kind from another."""
     return Classes(("N",) * count, np.ones(count, np.bool_))

@@ -18,6 +18,8 @@ _BLOOD = ("HYPOK", "HYPOCA", "HYPERCA")
 _CHAMBERS = ("LVH", "VCLVH", "RVH", "BVH")
 _FORM = (*_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", *_RAISED, *_STT, *_OCCLUSION, "IVCD", *_BLOOD)
 """What only normally conducted beats can show: statements of form, from voltage, Q waves, ST and T."""
+_DRIVEN = ("RUND", "CLBBB", "CRBBB", "ILBBB", "IRBBB", "LAFB", "LPFB", "LNGQT")
+"""What a driven ventricle shows whatever its own conduction is."""
 SUPPRESSED: dict[str, tuple[str, ...]] = {
     "CLBBB": _FORM,
     "CRBBB": (
@@ -36,7 +38,8 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
         "ISCAS",
     ),
     "IVCD": (*_OCCLUSION, "STD_", "EARLY", "PERI"),
-    "PACE": _FORM,
+    "PACE": (*_FORM, *_DRIVEN),
+    "APACE": ("RUND",),
     "LVH": (*_OCCLUSION, *_STT, "EARLY", "PERI", "PRWP"),
     "VCLVH": ("STPOST", "PRWP"),
     "RVH": ("STPOST", "PMI", "IPMI"),
@@ -61,7 +64,7 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
 ST–T changes; a statement of two walls or chambers takes the place of those of one."""
 DISORDERED = ("VFIB", "WCT")
 """Without organised complexes, or without knowing where they come from, nothing is said of their form."""
-KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE"))
+KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE", "APACE"))
 """What is still said when complexes are disordered."""
 _LIMB = ("LAD", "RAD", "XAD", "AXIND", "LAFB", "LPFB", "IMI", "ILMI", "IPMI", "LMI", "QWAVE", *_PHASE, "S1Q3T3")
 _CHEST = ("ASMI", "AMI", "ALMI", "PMI", "QWAVE", *_PHASE, "PRWP", "IRBBB")

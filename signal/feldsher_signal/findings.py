@@ -14,6 +14,7 @@ from feldsher_ehr_core.ecg import BeatKind, LeadMatrix, Measurements, Quality, S
 from numpy.typing import NDArray
 
 from feldsher_signal.fibrillation import Chance
+from feldsher_signal.pacing import Pacing
 from feldsher_signal.paediatric import Limits, limits
 
 Certainty = Literal["definite", "probable", "possible"]
@@ -28,7 +29,7 @@ class Findings:
 
     `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads;
     `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged;
-    `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone.
+    `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone; `paced`: by seen spikes.
     """
 
     fs: float
@@ -45,6 +46,7 @@ class Findings:
     silent: tuple[tuple[int, int], ...] = ()
     alike: float = 1.0
     chance: Chance | None = None
+    paced: Pacing | None = None
 
     @cached_property
     def letters(self) -> NDArray[np.uint8]:

@@ -21,6 +21,7 @@ from feldsher_signal import (
     measure,
     median,
     minnesota,
+    pacing,
     quality,
     registry,
     rhythm,
@@ -44,6 +45,7 @@ class Traced:
     p_like: NDArray[np.float64]
     usual: NDArray[np.bool_]
     atria: between.Atria
+    paced: pacing.Pacing
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -61,9 +63,10 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
     subject = (subject or Subject()).whole()
     x = recording.microvolts()
     found = stream.trace(x, recording.leads, recording.fs)
-    seen, said = found.seen, quality.report(found.seen, recording.leads, recording.n)
     filled = quality.bridged(x)
-    traced = trace(filled, recording, found)
+    found, filled, spikes = _without_spikes(x, filled, recording, found)
+    seen, said = found.seen, quality.report(found.seen, recording.leads, recording.n)
+    traced = trace(filled, recording, found, spikes)
     findings = _measure(filled, recording, traced, said, seen, subject)
     return _write(recording, said, traced, findings)
 
@@ -89,7 +92,21 @@ def warm() -> int:
     return jit.warm()
 
 
-def trace(x: NDArray[np.float32], recording: Recording, found: stream.Traced) -> Traced:
+def _without_spikes(
+    x: NDArray[np.float32], filled: NDArray[np.float32], recording: Recording, found: stream.Traced
+) -> tuple[stream.Traced, NDArray[np.float32], NDArray[np.int64] | None]:
+    """Return beats and signal with pacing spikes bridged, and where they are; as given where they keep no pattern."""
+    spikes = pacing.find(filled, recording.fs, found.seen.usable())
+    if spikes.shape[0] >= pacing.FEWEST:
+        again = stream.trace(pacing.bridged(x, recording.fs, spikes), recording.leads, recording.fs)
+        if pacing.steady(spikes, again.beats.r, recording.fs):
+            return again, pacing.bridged(filled, recording.fs, spikes), spikes
+    return found, filled, None
+
+
+def trace(
+    x: NDArray[np.float32], recording: Recording, found: stream.Traced, spikes: NDArray[np.int64] | None = None
+) -> Traced:
     """Return the beats with their marks and classes; where beats cannot be told apart none has a class (Q)."""
     fs, seen, usable = recording.fs, found.seen, found.seen.usable()
     r, marks, p_like = found.beats.r, found.beats.marks, found.beats.p_like
@@ -104,7 +121,8 @@ def trace(x: NDArray[np.float32], recording: Recording, found: stream.Traced) ->
     )
     sums = contour.prefix_sums(x)
     atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
-    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria)
+    paced = pacing.pattern(np.empty(0, np.int64) if spikes is None else spikes, np.where(on >= 0, on, r), fs)
+    return Traced(r, beats.paced(kinds, paced.ventricular), marks, p_like, classes.usual & (on >= 0), atria, paced)
 
 
 def _t_before(t: Traced, chosen: NDArray[np.int64], r: int) -> int:
@@ -155,6 +173,7 @@ def _measure(
         silent,
         alike,
         fibrillation.chance(fs, *_beat_arrays(t)),
+        t.paced,
     )
 
 

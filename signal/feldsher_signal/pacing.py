@@ -25,8 +25,10 @@ BEFORE_TIMES, AFTER_TIMES = 4.0, 2.0
 """By how much a spike is sharper than anything 10–50 ms before and after it."""
 SPREAD_MS, SHARE, FEWEST = 12.0, 0.35, 3
 """A pattern: spikes at one distance (± so much) before this share of the beats, and so many."""
-VENTRICULAR_MS, ATRIAL_MS = (-145.0, -15.0), (-420.0, -145.0)
-"""Where the spike lies from the R peak; a paced AV delay is 120 ms and more before the ventricles begin."""
+VENTRICULAR_MS, ATRIAL_MS = (-110.0, 40.0), (-380.0, -110.0)
+"""Where the spike lies from the QRS onset as marked; paced AV delays are mostly 120 ms and more."""
+ANY_MS = (-420.0, -15.0)
+"""Where any driving spike lies from the R peak."""
 BRIDGE_S = 0.006
 
 Floats = NDArray[np.float32]
@@ -125,16 +127,30 @@ def _driven(offset: NDArray[np.float64], beat: Ints, beats: int, within: tuple[f
     return best if common else np.zeros(beats, np.bool_)
 
 
-def pattern(spikes: Ints, r: Ints, fs: float) -> Pacing:
-    """Return what the spikes drive: those that keep their distance before the R peaks `r` of enough beats."""
-    beats = r.shape[0]
+def _offsets(spikes: Ints, at: Ints, fs: float, within: tuple[float, float]) -> tuple[NDArray[np.float64], Ints, Ints]:
+    """Return the distances (ms) of spikes from beats in `within`, with the numbers of spike and beat."""
+    offset: NDArray[np.float64] = (spikes[:, None] - at[None, :]) * (1000.0 / fs)
+    spike, beat = np.nonzero((offset > within[0]) & (offset <= within[1]))
+    return offset[spike, beat], spike, beat
+
+
+def steady(spikes: Ints, r: Ints, fs: float) -> bool:
+    """Return whether the spikes keep any distance before R peaks."""
+    if r.shape[0] < FEWEST or spikes.shape[0] < FEWEST:
+        return False
+    offset, _, beat = _offsets(spikes, r, fs, ANY_MS)
+    return bool(_driven(offset, beat, r.shape[0], ANY_MS).any())
+
+
+def pattern(spikes: Ints, onset: Ints, fs: float) -> Pacing:
+    """Return what the spikes drive: those that keep their distance to the QRS onsets of enough beats."""
+    beats = onset.shape[0]
     none = np.zeros(beats, np.bool_)
     if beats < FEWEST or spikes.shape[0] < FEWEST:
         return Pacing(np.empty(0, np.int64), none, none)
-    offset = (spikes[:, None] - r[None, :]) * (1000.0 / fs)
-    at, beat = np.nonzero((offset > ATRIAL_MS[0]) & (offset <= VENTRICULAR_MS[1]))
-    ventricular = _driven(offset[at, beat], beat, beats, VENTRICULAR_MS)
-    atrial = _driven(offset[at, beat], beat, beats, ATRIAL_MS)
+    offset, at, beat = _offsets(spikes, onset, fs, (ATRIAL_MS[0], VENTRICULAR_MS[1]))
+    ventricular = _driven(offset, beat, beats, VENTRICULAR_MS)
+    atrial = _driven(offset, beat, beats, ATRIAL_MS)
     driving = ventricular | atrial
     kept = np.unique(at[driving[beat]])
     return Pacing(spikes[kept], ventricular, atrial)

@@ -76,8 +76,19 @@ REGISTRY: dict[str, Entry] = {
     "PAUSE": Entry(
         "Pause", "own", "> 2 s without a beat where the signal is good; alarmed from 3 s", "ACC/AHA/HRS 2018"
     ),
-    "PACE": Entry("Paced rhythm", "SCP", "a pacemaker is known and the QRS is 120 ms or wider", _PART2),
-    "PACENA": Entry("Pacing not assessed", "own", "sampling under 1000/s hides pacing spikes", "IEC 60601-2-25"),
+    "PACE": Entry(
+        "Paced rhythm",
+        "SCP",
+        "spikes at one distance before the beats, or a pacemaker is known and the QRS is 120 ms or wider",
+        _PART2,
+    ),
+    "APACE": Entry("Atrial paced rhythm", "own", "spikes at one distance before P waves, none before the QRS", _PART2),
+    "PACENA": Entry(
+        "Pacing not assessed",
+        "own",
+        "sampling under 1000/s may hide pacing spikes, and none were seen",
+        "IEC 60601-2-25",
+    ),
     **FORM,
     "PEDNA": Entry(
         "Not judged at this age",

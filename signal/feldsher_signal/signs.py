@@ -34,9 +34,11 @@ def _quality(f: Findings) -> list[Verdict]:
 
 def _unjudged(f: Findings) -> list[Verdict]:
     out: list[Verdict] = []
-    if f.subject.pacemaker and f.measured.qrs is not None and f.measured.qrs >= 120:
+    seen = _paced(f)
+    out += seen
+    if not seen and f.subject.pacemaker and f.measured.qrs is not None and f.measured.qrs >= 120:
         out.append(Verdict("PACE", 0.9, True, ("pacemaker known", f"QRS {f.measured.qrs:.0f} ms"), "probable"))
-    if f.fs < SPIKE_FS:
+    if f.fs < SPIKE_FS and not seen:
         out.append(Verdict("PACENA", 1.0, True, (f"{f.fs:g} samples per second",), "definite"))
     young = unjudged(f.subject)
     if young:
@@ -50,6 +52,20 @@ def _unjudged(f: Findings) -> list[Verdict]:
         )
         out.append(Verdict("AGESEX", 1.0, True, (f"{unknown} not given", *gone), "definite"))
     return out
+
+
+def _paced(f: Findings) -> list[Verdict]:
+    """Return paced rhythm where spikes keep their distance to the beats."""
+    if f.paced is None or not f.paced.mode:
+        return []
+    parts = (("ventricles", f.paced.ventricular), ("atria", f.paced.atrial))
+    because = tuple(
+        f"spikes before {int(driven.sum())} of {driven.shape[0]} beats drive the {what}"
+        for what, driven in parts
+        if driven.any()
+    )
+    code = "APACE" if f.paced.mode == "atrial" else "PACE"
+    return [Verdict(code, 0.98, True, because, "definite")]
 
 
 def withheld(f: Findings) -> tuple[str, ...]:
