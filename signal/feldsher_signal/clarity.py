@@ -27,35 +27,52 @@ LEAST = 3
 
 
 @inner
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32], shift: int) -> float:
-    """Return the correlation (about zero: slopes have no mean) of the middle of a with that of b moved by `shift`."""
-    ab, aa, bb = 0.0, 0.0, 0.0
+def _product(a: NDArray[np.float32], b: NDArray[np.float32], left: int, right: int) -> float:
+    """Return the product of the middle of a moved by `left` with that of b moved by `right`."""
+    total = 0.0
     for i in range(SHIFTS, a.shape[0] - SHIFTS):
-        ab += a[i] * b[i + shift]
-        aa += a[i] * a[i]
-        bb += b[i + shift] * b[i + shift]
-    return ab / math.sqrt(aa * bb) if aa > 0 and bb > 0 else 0.0
+        total += a[i + left] * b[i + right]
+    return total
+
+
+@inner
+def _sizes(shape: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return one over the size of each beat's and lead's middle at every shift (slopes have no mean); 0 of nothing."""
+    out = np.zeros((shape.shape[0], shape.shape[1], 2 * SHIFTS + 1))
+    for k in range(shape.shape[0]):
+        for lead in range(shape.shape[1]):
+            for shift in range(-SHIFTS, SHIFTS + 1):
+                own = _product(shape[k, lead], shape[k, lead], shift, shift)
+                out[k, lead, shift + SHIFTS] = 1.0 / math.sqrt(own) if own > 0 else 0.0
+    return out
 
 
 @kernel("void(f4[:,:,::1], f8[:,::1])", fast=True)
 def likeness(shape: NDArray[np.float32], out: NDArray[np.float64]) -> None:
     """Write for each beat and lead of (beats, leads, slopes) how alike the most alike of its neighbours is: −1 … 1."""
-    beats = shape.shape[0]
+    beats, size = shape.shape[0], _sizes(shape)
     for k in range(beats):
         for lead in range(shape.shape[1]):
             best = -1.0
             for j in range(max(k - NEIGHBOURS, 0), min(k + NEIGHBOURS + 1, beats)):
                 for shift in range(-SHIFTS, SHIFTS + 1):
                     if j != k and best < 0.999:
-                        best = max(best, _correlation(shape[k, lead], shape[j, lead], shift))
+                        both = _product(shape[k, lead], shape[j, lead], 0, shift)
+                        best = max(best, both * size[k, lead, SHIFTS] * size[j, lead, shift + SHIFTS])
             out[k, lead] = best if beats > 1 else 1.0
 
 
 @inner
 def _middle(values: NDArray[np.float64]) -> float:
-    """Return the median of a few values."""
-    ordered, half = np.sort(values), values.shape[0] // 2
-    return ordered[half] if values.shape[0] % 2 else 0.5 * (ordered[half - 1] + ordered[half])
+    """Return the median of a few values, at least one."""
+    ordered, n = values.copy(), values.shape[0]
+    for i in range(1, n):
+        v, j = ordered[i], i
+        while j > 0 and ordered[j - 1] > v:
+            ordered[j] = ordered[j - 1]
+            j -= 1
+        ordered[j] = v
+    return 0.5 * (float(ordered[(n - 1) // 2]) + float(ordered[n // 2]))
 
 
 @inner
@@ -96,7 +113,7 @@ def doubts(
         if last - first >= LEAST:
             best = -1.0
             for lead in range(like.shape[1]):
-                best = max(best, _middle(like[first:last, lead].copy()))
+                best = max(best, _middle(like[first:last, lead]))
             out[second] += UNLIKE * (1.0 - best)
 
 

@@ -116,10 +116,13 @@ def survey(x: NDArray[np.float32], width: int, fs: float, out: NDArray[np.float6
             a, b = k * width, min((k + 1) * width, n)
             low, high, lost = math.inf, -math.inf, 0
             for i in range(a, b):
-                if math.isnan(row[i]):
-                    lost += 1
-                else:
-                    low, high = min(low, row[i]), max(high, row[i])
+                v = row[i]
+                # NaN is neither lower nor higher, and is not itself.
+                if v < low:
+                    low = v
+                if v > high:
+                    high = v
+                lost += v != v
             size = max(b - a, 1)
             out[lead, k, MISSING], out[lead, k, LOW], out[lead, k, HIGH] = lost / size, low, high
             out[lead, k, RAIL] = _rail(row, a, b, low, high, run) / size
