@@ -1,23 +1,21 @@
-"""Beats that do not come: dropped beats and pauses."""
+"""Beats that do not come: dropped beats."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from feldsher_signal import order
-from feldsher_signal.findings import Findings, Verdict, grade
+from feldsher_signal.findings import Findings, Verdict
 
 DOUBLE = (1.75, 2.2)
 """An interval of about two: a beat not conducted, or a sinus exit block (AHA/ACC/HRS 2007 part II)."""
 STEADY = 0.06
 """Median distance of the intervals from the usual one, as a part of it, up to which a rhythm is steady: house rule."""
-PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
-"""Pause: over 2 s; 3 s and more is alarmed: ACC/AHA/HRS 2018 bradycardia guideline."""
 
 
 def judge(f: Findings) -> list[Verdict]:
-    """Return the verdicts on dropped beats and pauses."""
-    return [_dropped(f), _pause(f)]
+    """Return the verdicts on dropped beats."""
+    return [_dropped(f)]
 
 
 def _dropped(f: Findings) -> Verdict:
@@ -31,19 +29,3 @@ def _dropped(f: Findings) -> Verdict:
     found = int(np.sum((ratio > DOUBLE[0]) & (ratio < DOUBLE[1]))) if steady else 0
     because = (f"{found} of {rr.shape[0]} intervals about twice the usual {1000 * usual / f.fs:.0f} ms",)
     return Verdict("DROP", 0.8 if found else 0.0, found > 0, because, "possible")
-
-
-def _pause(f: Findings) -> Verdict:
-    """Return the longest interval without a beat in which the signal could be judged."""
-    longest, where = 0.0, 0
-    rr = np.diff(f.r) / f.fs
-    for k in np.flatnonzero(rr > 0.5 * PAUSE_S).tolist():
-        a, b = int(f.r[k]), int(f.r[k + 1])
-        blind = any(start < b and end > a for start, end in f.silent)
-        if not blind and rr[k] > longest:
-            longest, where = float(rr[k]), a
-    because = (f"{longest:.1f} s without a beat from sample {where}",)
-    certainty = "probable"
-    return Verdict(
-        "PAUSE", grade(longest, PAUSE_S, 0.15), longest > PAUSE_S, because, certainty, longest >= LONG_PAUSE_S
-    )

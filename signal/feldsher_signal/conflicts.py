@@ -62,8 +62,8 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
 }
 """AHA/ACCF/HRS 2009 parts III–VI: no hypertrophy by voltage and no infarct by Q in left bundle branch block, secondary
 ST–T changes; a statement of two walls or chambers takes the place of those of one."""
-DISORDERED = ("VFIB", "WCT")
-"""Without organised complexes, or without knowing where they come from, nothing is said of their form."""
+DISORDERED = ("VFIB", "WCT", "NOTREAD")
+"""Without organised complexes, without knowing where they come from or with too few, nothing is said of their form."""
 KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE", "APACE"))
 """What is still said when complexes are disordered."""
 _LIMB = ("LAD", "RAD", "XAD", "AXIND", "LAFB", "LPFB", "IMI", "ILMI", "IPMI", "LMI", "QWAVE", *_PHASE, "S1Q3T3")

@@ -19,6 +19,7 @@ from feldsher_signal import (
     rhythm,
     sgarbossa,
     signs,
+    standstill,
     voltage,
 )
 from feldsher_signal.conflicts import settle
@@ -30,6 +31,7 @@ RULES = (
     signs,
     reversal,
     rhythm,
+    standstill,
     conduction,
     voltage,
     atria,
@@ -45,6 +47,8 @@ BENIGN = frozenset((*(c for c, e in REGISTRY.items() if e.severity in ("normal",
 """Statements beside which an ECG is still normal."""
 ATHLETE = 50.0
 """A sinus rate of 50 and more is read as normal: normal limits of resting rate, Mason 2007 and Spodick 1992 (50–90)."""
+NORMAL_S = 5.0
+"""No shorter recording is called normal: the usual one is of 10 s (house rule)."""
 
 
 def verdicts(f: Findings) -> list[Verdict]:
@@ -83,8 +87,9 @@ def _normal(f: Findings, found: list[Verdict]) -> Verdict:
     calm = f.limits is None and f.measured.rate is not None and f.measured.rate >= ATHLETE
     sinus = any(v.code == "SR" or (v.code == "SBRAD" and calm) for v in found if v.stated)
     stated = f.twelve and sinus and not any(v.stated and v.code != "SBRAD" for v in others)
-    # A child's rate, intervals, axis and voltage are judged by tables where they hold.
-    stated = stated and (f.limits is not None or not is_child(f.subject))
+    # A child's rate, intervals, axis and voltage are judged by tables where they hold; an adult's need age and sex.
+    judged = f.limits is not None or (f.aged and not is_child(f.subject))
+    stated = stated and judged and f.samples >= NORMAL_S * f.fs
     because = (f"sinus rhythm of {ATHLETE:.0f}–100/min, no rule of another statement met",)
     return Verdict("NORM", left if f.r.shape[0] >= 3 else 0.0, stated, because, "probable")
 
@@ -132,7 +137,8 @@ def _words(s: Statement) -> str:
 def conclusion(said: tuple[Statement, ...], quality_usable: bool) -> str:
     """Return one paragraph: the statements as sentences; always unconfirmed until a doctor signs."""
     if not quality_usable:
-        return "Not interpretable: no usable lead. Unconfirmed."
+        alarms = "".join(f"{_words(s)}. " for s in said if s.critical)
+        return f"{alarms}Not interpretable: no usable lead. Unconfirmed."
     words = [_words(s) for s in said if s.code != "PACENA"]
     return (". ".join(words) + ". " if words else "") + "Unconfirmed."
 

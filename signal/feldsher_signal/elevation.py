@@ -40,28 +40,35 @@ OPPOSITE = {
 """Where the mirror image of an elevation is sought: AHA/ACCF/HRS 2009 part VI (Wagner)."""
 
 
+FEWEST = 6
+"""Leads from which ST elevation is looked for: an electrode that is off must not hide an infarction (house rule)."""
 _USUAL: dict[str, float] = dict.fromkeys((*FRONTAL, "V1", "V4", "V5", "V6"), ELEVATION_UV)
 
 
-def v2_v3_limit(age: int, sex: str) -> float:
-    """Return the V2–V3 limit in µV: men ≥ 40 y 0.2 mV, men < 40 y 0.25 mV, women 0.15 mV."""
+def v2_v3_limit(age: int | None, sex: str) -> float:
+    """Return the V2–V3 limit in µV: men ≥ 40 y 0.2 mV, men < 40 y 0.25 mV, women 0.15 mV.
+
+    Without an age or a sex the highest that may hold: more than that is raised in any adult.
+    """
     if sex == "female":
         return 150.0
-    return 200.0 if age >= 40 else 250.0
+    return 200.0 if age is not None and age >= 40 else 250.0
 
 
 def judge(f: Findings) -> list[Verdict]:
-    """Return the verdicts on ST elevation; none without the chest leads."""
-    if not f.twelve:
+    """Return the verdicts on ST elevation; of what was recorded, where at least six leads were."""
+    if len(f.matrix) < FEWEST or not f.has("I", "II"):
         return []
     j = f.st["j"]
-    quiet = [*_pericarditis(f, j), *_early(f, j), *_brugada(f)]
+    quiet = _early(f, j)
+    quiet += _pericarditis(f, j) if f.twelve else []
+    quiet += _brugada(f) if f.has("V1", "V2") else []
     return [*_elevation(f, j, either(v.score for v in quiet if v.code != "BRUG1")), *quiet]
 
 
 def _limits(f: Findings) -> dict[str, float]:
-    """Return the elevation limit of each lead that can be judged: V2 and V3 only in adults of known age and sex."""
-    if f.subject.age is None or not f.aged or is_child(f.subject):
+    """Return the elevation limit of each lead that can be judged: V2 and V3 not under 18."""
+    if is_child(f.subject):
         return _USUAL
     front = v2_v3_limit(f.subject.age, f.subject.sex)
     return {**_USUAL, "V2": front, "V3": front}
@@ -78,7 +85,9 @@ def _elevation(f: Findings, j: dict[str, float], benign: float) -> list[Verdict]
     ratio, leads = neighbours(j, limit)
     because = [f"J {mv(j[lead])} in {lead} (limit {mv(limit[lead])})" for lead in leads]
     if "V2" not in limit:
-        because.append("V2 and V3 not judged: " + ("age under 18" if is_child(f.subject) else "age or sex not given"))
+        because.append("V2 and V3 not judged: age under 18")
+    elif not f.aged and not {"V2", "V3"}.isdisjoint(leads):
+        because.append(f"age or sex not given: V2 and V3 from {mv(limit['V2'])} only, the highest limit that may hold")
     down = mirrored(j, st40, leads)
     size = max((j[lead] for lead in leads), default=0.0)
     holding = sum(j[lead] >= STEMI_UV and st60[lead] >= 0.9 * j[lead] for lead in leads)

@@ -155,9 +155,9 @@ def _measure(
     measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs), fs)
     alike = float(t.usual.mean()) if t.usual.size else 1.0
     p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
-    silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all")
-    if len(recording.leads) == 1:
-        silent = tuple((s.start, s.end) for s in said.segments)
+    # A line that is flat in every lead can hide no beat.
+    whole = "all" if len(recording.leads) > 1 else recording.leads[0]
+    silent = tuple((s.start, s.end) for s in said.segments if s.lead in ("all", whole) and s.issues != ("flat",))
     return Findings(
         fs,
         recording.n,

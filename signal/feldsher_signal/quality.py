@@ -34,6 +34,7 @@ MISSING_PART = 0.05
 USABLE_PART = 0.5
 """A lead of which less is good is not interpreted."""
 ISSUES = ("missing", "flat", "clipped", "noise", "artefact")
+FLAT = ISSUES.index("flat")
 DARK = [k for k, name in enumerate(ISSUES) if name != "noise"]
 """Issues that leave nothing to be seen, unlike mere noise."""
 UNCLEAR = "unclear"
@@ -159,8 +160,10 @@ class Survey:
         return everywhere | self.unclear
 
     def usable(self) -> NDArray[np.bool_]:
-        """Leads of which enough is good."""
-        return 1 - self.unusable.mean(axis=1) >= USABLE_PART
+        """Leads of which enough is good, of the windows in which not all of them are flat: those are the heart's."""
+        flat: NDArray[np.bool_] = np.logical_and.reduce(self.bad[:, :, FLAT], axis=0)
+        good = 1 - self.unusable[:, ~flat].sum(axis=1) / max(int((~flat).sum()), 1)
+        return (good >= USABLE_PART) & ~flat.all()
 
 
 def look(x: NDArray[np.float32], fs: float) -> Survey:

@@ -65,7 +65,10 @@ REGISTRY: dict[str, Entry] = {
         _HOUSE,
     ),
     "ASYST": Entry(
-        "Flat line: asystole or electrodes off", "own", "every lead flat (< 25 µV per second), not at the rail", _HOUSE
+        "Flat line: asystole or electrodes off",
+        "own",
+        "3 s and more, no beat, no usable lead, at least half of them flat (< 25 µV per second); alarmed",
+        _HOUSE,
     ),
     "DROP": Entry(
         "Dropped beat: AV block of second degree or sinus exit block",
@@ -74,7 +77,10 @@ REGISTRY: dict[str, Entry] = {
         _PART2,
     ),
     "PAUSE": Entry(
-        "Pause", "own", "> 2 s without a beat where the signal is good; alarmed from 3 s", "ACC/AHA/HRS 2018"
+        "Pause",
+        "own",
+        "> 2 s without a beat, at the ends too, where the signal is good or flat in every lead; alarmed from 3 s",
+        "ACC/AHA/HRS 2018",
     ),
     "PACE": Entry(
         "Paced rhythm",
@@ -112,7 +118,7 @@ REGISTRY: dict[str, Entry] = {
         "Normal ECG",
         "SCP",
         "sinus rhythm 50–100/min (under 60 it is named SBRAD: a definition, no finding), twelve usable leads, "
-        "no other statement but notes, and a learned score of 0.5",
+        "5 s, age and sex given, no other statement but notes, and a learned score of 0.5",
         f"{_PART2}; Spodick 1992",
         "NORM",
     ),

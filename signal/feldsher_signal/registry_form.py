@@ -177,7 +177,8 @@ REPOLARISATION: dict[str, Entry] = {
     "SHTQT": _stt("Short QT", "QTc (Fridericia) ≤ 340 ms", "ESC 2015 (Priori)", "abnormal", "own"),
     "STE_": _stt(
         "ST elevation",
-        "J ≥ 0.1 mV in two contiguous leads; V2–V3: men ≥ 40 y 0.2, men < 40 y 0.25, women 0.15 mV",
+        "J ≥ 0.1 mV in two contiguous leads; V2–V3: men ≥ 40 y 0.2, men < 40 y 0.25, women 0.15 mV, "
+        "0.25 mV without age or sex",
         UDMI,
     ),
     "STD_": _stt("ST depression", "horizontal or downsloping, ≥ 0.05 mV in two contiguous leads", UDMI),

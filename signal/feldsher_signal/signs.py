@@ -24,9 +24,6 @@ def _quality(f: Findings) -> list[Verdict]:
     if noisy:
         text = tuple(f"{name}: {', '.join(f.quality.leads[name].issues)}" for name in noisy)
         out.append(Verdict("NOISE", 1.0, True, text, "definite"))
-    flat = [set(q.issues) == {"flat"} for q in f.quality.leads.values()]
-    if flat and all(flat):
-        out.append(Verdict("ASYST", 0.5, True, ("no lead moves by 25 µV in a second",), "possible", True))
     if f.r.shape[0] < 3 or not f.quality.usable:
         out.append(Verdict("NOTREAD", 1.0, True, (f"{f.r.shape[0]} beats found in usable leads",), "definite"))
     return out
@@ -77,7 +74,7 @@ def withheld(f: Findings) -> tuple[str, ...]:
         (age and f.r.shape[0] > 0, "limits of children (an adult's are taken)"),
         (age and f.has("V1", "V5", "V6"), "Sokolow-Lyon"),
         (sex and f.has("aVL", "V3"), "Cornell, Peguero-Lo Presti"),
-        ((age or sex) and (f.has("V2") or f.has("V3")), "ST elevation in V2–V3"),
+        ((age or sex) and (f.has("V2") or f.has("V3")), "ST elevation in V2–V3 under the highest limit"),
         (sex and f.measured.qt is not None, "limit of QTc"),
     )
     return tuple(words for lost, words in parts if lost)

@@ -108,9 +108,10 @@ def test_a_picture_that_cannot_be_written_costs_neither_result_nor_other_files(r
 
 
 def test_summary_for_people(record: Path) -> None:
-    done = run(record)
+    done = run(record, "--age", "50", "--sex", "male")
     assert done.exit_code == 0
     assert "Normal ECG" in done.stdout
+    assert "Normal ECG" not in run(record).stdout
     assert "Unconfirmed" in done.stdout
     assert "QRS" in done.stdout
 

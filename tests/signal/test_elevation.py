@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from feldsher_ehr_core.ecg import LeadMatrix, Sex, Subject
 from feldsher_signal import elevation
@@ -30,12 +32,43 @@ def test_limits_of_v2_and_v3(age: int, sex: Sex, limit: float) -> None:
         assert judged(f, "STE_").stated == stated
 
 
-@pytest.mark.parametrize("subject", [Subject(50), Subject(None, "male"), Subject(9, "male")])
-def test_v2_and_v3_are_withheld_and_others_are_not(subject: Subject) -> None:
-    withheld = judged(findings(shifted(V2=400.0, V3=400.0), subject=subject), "STE_")
+def test_v2_and_v3_are_withheld_from_children_and_others_are_not() -> None:
+    withheld = judged(findings(shifted(V2=400.0, V3=400.0), subject=Subject(9, "male")), "STE_")
     assert not withheld.stated
     assert any("not judged" in reason for reason in withheld.because)
-    assert judged(findings(shifted(II=120.0, aVF=120.0), subject=subject), "STE_").stated
+    assert judged(findings(shifted(II=120.0, aVF=120.0), subject=Subject(9, "male")), "STE_").stated
+
+
+@pytest.mark.parametrize(
+    ("subject", "limit"),
+    [
+        (Subject(), 250),
+        (Subject(30), 250),
+        (Subject(50), 200),
+        (Subject(None, "male"), 250),
+        (Subject(None, "female"), 150),
+    ],
+)
+def test_without_age_or_sex_v2_and_v3_are_raised_only_over_every_limit(subject: Subject, limit: float) -> None:
+    for value, stated in ((limit - 5, False), (limit, True)):
+        found = judged(findings(shifted(V2=value, V3=value), subject=subject), "STE_")
+        assert found.stated == stated
+        assert any("age or sex not given" in reason for reason in found.because) == stated
+
+
+def test_an_anterior_infarction_is_alarmed_without_age_and_sex() -> None:
+    _, _, result = interpreted("anterior_stemi", age=None, sex="unknown")
+    assert {"STEMI"} <= codes(result)
+    assert "NORM" not in codes(result)
+
+
+def test_a_lead_that_is_off_hides_no_infarction() -> None:
+    whole = findings(shifted(II=260.0, III=260.0, aVF=260.0, aVL=-90.0))
+    assert judged(whole, "STEMI").critical
+    without = replace(whole, matrix={lead: m for lead, m in whole.matrix.items() if lead not in ("V2", "V6")})
+    assert judged(without, "STEMI").critical
+    few = replace(whole, matrix={lead: m for lead, m in whole.matrix.items() if lead in ("I", "II", "III")})
+    assert elevation.judge(few) == []
 
 
 def test_one_lead_is_not_enough() -> None:

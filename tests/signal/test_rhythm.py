@@ -50,18 +50,6 @@ def test_sinus_rates(rr: int, code: str) -> None:
     assert {v.code for v in found if v.stated} == {code}
 
 
-@pytest.mark.parametrize(("rr", "critical"), [(1100, False), (1700, True)])
-def test_pauses(rr: int, critical: bool) -> None:
-    pause = verdict(rhythm.judge(findings(rr=(400, 400, 400, rr, 400, 400, 400))), "PAUSE")
-    assert (pause.stated, pause.critical) == (True, critical)
-
-
-def test_no_pause_where_nothing_could_be_seen() -> None:
-    f = findings(rr=(400, 400, 400, 1700, 400, 400))
-    blind = replace(f, silent=((1500, 3000),))
-    assert not verdict(rhythm.judge(blind), "PAUSE").stated
-
-
 def test_run_of_ventricular_beats() -> None:
     run = findings(rr=(400, 400, 220, 220, 220, 220, 600, 400, 400), kinds="NNNVVVVNNN")
     tachycardia = verdict(rhythm.judge(run), "VTAC")

@@ -1,0 +1,46 @@
+"""Where the heart stands still: pauses between beats and at the ends of a recording, and a line without any beat.
+
+A flat line in every lead is no lead off by itself: between beats it is what a pause looks like.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from feldsher_signal.findings import Findings, Verdict, grade
+
+PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
+"""Pause: over 2 s; 3 s and more is alarmed: ACC/AHA/HRS 2018 bradycardia guideline."""
+FLAT_PART = 0.5
+"""A line without beats is a flat one when so many leads are; the others may be off."""
+
+
+def judge(f: Findings) -> list[Verdict]:
+    """Return the verdicts on pauses and on a flat line."""
+    return [_pause(f), *_flat(f)]
+
+
+def _pause(f: Findings) -> Verdict:
+    """Return the longest stretch without a beat in which the signal could be judged, at the ends too."""
+    if not f.quality.usable:
+        return Verdict("PAUSE", 0.0)
+    edges = (0, *f.r.tolist(), f.samples)
+    long = [(a, b) for a, b in itertools.pairwise(edges) if b - a > 0.5 * PAUSE_S * f.fs]
+    seen = [(b - a, a) for a, b in long if not any(start < b and end > a for start, end in f.silent)]
+    samples, where = max(seen, default=(0, 0))
+    longest = samples / f.fs
+    because = (f"{longest:.1f} s without a beat from sample {where}",)
+    return Verdict(
+        "PAUSE", grade(longest, PAUSE_S, 0.15), longest > PAUSE_S, because, "probable", longest >= LONG_PAUSE_S
+    )
+
+
+def _flat(f: Findings) -> list[Verdict]:
+    """State a flat line: no lead usable, no beat, and nothing but flat where it is not off; long enough to alarm."""
+    leads = f.quality.leads
+    flat = [name for name, q in leads.items() if q.issues == ("flat",)]
+    alone = not f.quality.usable and not f.r.shape[0] and f.samples >= LONG_PAUSE_S * f.fs
+    if not alone or len(flat) < max(FLAT_PART * len(leads), 1):
+        return []
+    because = (f"{len(flat)} of {len(leads)} leads do not move by 25 µV in a second, no other shows a beat",)
+    return [Verdict("ASYST", 0.5, True, because, "possible", True)]
