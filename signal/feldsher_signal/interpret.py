@@ -152,12 +152,12 @@ def _measure(
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
         found = matrix.lead_matrices(middle.x, every[0], usable, recording.leads, fs)
-    measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs), fs)
-    alike = float(t.usual.mean()) if t.usual.size else 1.0
-    p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
     # A line that is flat in every lead can hide no beat.
     whole = "all" if len(recording.leads) > 1 else recording.leads[0]
     silent = tuple((s.start, s.end) for s in said.segments if s.lead in ("all", whole) and s.issues != ("flat",))
+    measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs, silent), fs)
+    alike = float(t.usual.mean()) if t.usual.size else 1.0
+    p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
     return Findings(
         fs,
         recording.n,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from feldsher_ehr_core.ecg import LeadMatrix, Measurements
@@ -101,8 +101,15 @@ def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def mean_rate(beats: NDArray[np.int64], fs: float) -> float | None:
-    """Return beats per minute over the recording; None under two beats."""
-    if beats.shape[0] < 2:
-        return None
-    return 60.0 * fs * (beats.shape[0] - 1) / float(beats[-1] - beats[0])
+def heard(beats: NDArray[np.int64], silent: Sequence[tuple[int, int]]) -> NDArray[np.bool_]:
+    """Return which intervals between beats lie wholly where the signal could be judged: `silent` (from, to) is not."""
+    out = np.ones(max(beats.shape[0] - 1, 0), np.bool_)
+    for start, end in silent:
+        out &= (beats[:-1] >= end) | (beats[1:] <= start)
+    return out
+
+
+def mean_rate(beats: NDArray[np.int64], fs: float, silent: Sequence[tuple[int, int]] = ()) -> float | None:
+    """Return beats per minute over what could be judged of the recording; None without an interval."""
+    rr = np.diff(beats)[heard(beats, silent)]
+    return 60.0 * fs * rr.shape[0] / float(rr.sum()) if rr.size else None

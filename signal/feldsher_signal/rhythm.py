@@ -8,7 +8,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
 from numpy.typing import NDArray
 
-from feldsher_signal import block, ectopy, fibrillation, order, tachycardia
+from feldsher_signal import block, ectopy, fibrillation, measure, order, tachycardia
 from feldsher_signal.between import Atria
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.findings import Findings, Verdict, both, grade
@@ -51,12 +51,13 @@ def evidence(f: Findings) -> Evidence:
     """Return the evidence of the whole recording."""
     usual = f.letters == ord("N")
     rr = np.diff(f.r).astype(np.float64)
-    clean = usual[1:] & usual[:-1]
+    heard = measure.heard(f.r, f.silent)
+    clean = usual[1:] & usual[:-1] & heard
     change = np.abs(np.diff(rr))[clean[1:] & clean[:-1]]
     middle = order.median(rr[clean]) if clean.any() else order.median(rr)
     irregular = order.median(change) / max(middle, 1.0) if change.shape[0] >= 3 else 0.0
     like = f.p_like[usual]
-    rate = 60.0 * f.fs * rr.shape[0] / float(f.r[-1] - f.r[0])
+    rate = measure.mean_rate(f.r, f.fs, f.silent if heard.any() else ()) or 0.0
     share = float(f.p_seen[usual].mean()) if like.size else 0.0
     return Evidence(irregular, order.median(like) if like.size else 0.0, share, rate)
 
@@ -154,7 +155,7 @@ def _fibrillation(f: Findings, af: Chance, episodes: list[tuple[int, int]], shar
 def _spread(f: Findings) -> float:
     """Return how far the intervals between normal beats vary, in s (5th to 95th percentile)."""
     usual = f.letters == ord("N")
-    rr = np.diff(f.r)[usual[1:] & usual[:-1]].astype(np.float64) / f.fs
+    rr = np.diff(f.r)[usual[1:] & usual[:-1] & measure.heard(f.r, f.silent)].astype(np.float64) / f.fs
     return order.percentile(rr, 95) - order.percentile(rr, 5) if rr.size >= 4 else 0.0
 
 

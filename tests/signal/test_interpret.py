@@ -98,6 +98,9 @@ def test_silence_in_the_middle_is_said_and_makes_no_beats_and_no_pause() -> None
     assert ("all", 4000, 7000) in [(s.lead, s.start, s.end) for s in result.quality.segments]
     assert not [b for b in result.beats if 4000 <= b.r < 7000]
     assert "PAUSE" not in codes(result)
+    assert "SBRAD" not in codes(result)
+    assert "SARRH" not in codes(result)
+    assert result.measurements.rate == pytest.approx(70.0, abs=2.0)
 
 
 @pytest.mark.parametrize("fs", [0.0, 99.0, 2001.0, float("nan")])

@@ -75,3 +75,11 @@ def test_nothing_measured_is_none() -> None:
     assert result.measurements.rate is None
     assert result.measurements.qrs is None
     assert measure.mean_rate(np.array([5]), 500.0) is None
+
+
+def test_rate_of_what_could_be_judged() -> None:
+    beats = np.array([100, 600, 1100, 5100, 5600])
+    assert measure.mean_rate(beats, 500.0, ((1100, 4000),)) == pytest.approx(60.0)
+    assert measure.heard(beats, ((1100, 4000),)).tolist() == [True, True, False, True]
+    assert measure.heard(beats, ((0, 100), (5600, 6000))).all()
+    assert measure.mean_rate(beats, 500.0, ((0, 6000),)) is None
