@@ -101,7 +101,8 @@ def _ridge(x: Floats, y: Floats) -> tuple[float, Linear]:
     middle, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale < 1e-9] = 1.0
     z, bounded = (x - middle) / scale, np.clip(y, -LIMIT_MS, LIMIT_MS)
-    weight = np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), z.T @ (bounded - bounded.mean()))
+    solved = np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), z.T @ (bounded - bounded.mean()))
+    weight = np.array(solved, np.float64)
     return float(f"{bounded.mean():.6g}"), Linear(_short(weight), _short(middle), _short(scale), _short(middle))
 
 

@@ -101,13 +101,30 @@ def p_likeness(
 
 LOCAL, OWN = 0.5, 0.1
 """Likeness from which P waves are there: of the neighbourhood (median) and of the beat itself; ludb's tuning half."""
+IRREGULAR, IRREGULAR_LOCAL, MANY_LEADS = 0.2, 0.85, 6
+"""Where intervals change by so much of themselves (median), many leads must be so alike: coarse fibrillation and
+flutter of changing conduction repeat by half. In few leads ectopy among P waves looks the same, so not there."""
 
 
-def p_present(like: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return for each beat whether what precedes its QRS repeats well enough to be a P wave."""
+def _around(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each beat's neighbourhood."""
+    padded = np.pad(values, NEIGHBOURS, mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
+    return np.array(np.median(windows, axis=1), np.float64)
+
+
+def p_present(like: NDArray[np.float64], r: NDArray[np.int64], leads: int | NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return for each beat whether what precedes its QRS repeats well enough to be a P wave.
+
+    `like`: of `p_likeness`; `r`: the beats' R peaks; `leads`: how many leads were judged, by beat or
+    alike.
+    """
     if like.shape[0] < 3:
         return like > -math.inf
-    padded = np.pad(like, NEIGHBOURS, mode="symmetric")
-    around = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    local = np.array(np.median(around, axis=1), np.float64)
-    return (local >= LOCAL) & (like >= OWN)
+    local = _around(like)
+    there = (local >= LOCAL) & (like >= OWN)
+    rr = np.diff(r).astype(np.float64)
+    before = np.concatenate([rr[:1], rr])
+    change = np.abs(np.diff(before, prepend=before[0])) / before
+    clear = (_around(change) < IRREGULAR) | (local >= IRREGULAR_LOCAL)
+    return there & (clear | (np.asarray(leads) < MANY_LEADS))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import clarity, contour, delineate, detector, fiducial, presence, pwave, quality
+from feldsher_signal import clarity, contour, delineate, detector, fiducial, presence, pwave, quality, refine
 from feldsher_signal.jit import kernel
 
 USABLE_S = 10
@@ -239,6 +239,7 @@ class Stream:
         weight, size = self._weight[a:b].astype(np.float64), np.zeros(b - a)
         moved = (r[a:b] - base, earlier - base, later - base)
         delineate.mark(sums, weight, *moved, self._fs, False, t_end - base, out, size)
+        refine.correct(sums, *moved, self._fs, refine.coefficients(), out)
         out = out[first - a : last - a]
         out[out >= 0] += base
         return out
@@ -276,7 +277,7 @@ class Stream:
             fit &= (number == 0) | (rr[np.maximum(number - 1, 0)] > STEADY * usual[np.maximum(number - size, 0)])
         inside = np.where(on >= 0, on - self._base, 0)
         like = presence.p_likeness(sums, self._fs, inside, fit, self._weight[a:b])
-        return like, presence.p_present(like)
+        return like, presence.p_present(like, self._r[a:b], np.count_nonzero(self._weight[a:b], axis=1))
 
     def _given(self, marks: list[NDArray[np.int64]], likes: list[NDArray[np.float64]]) -> Marked:
         """Return beats as they are given out."""

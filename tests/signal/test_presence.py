@@ -43,7 +43,16 @@ def test_sinus_repeats_and_fibrillation_does_not() -> None:
 @given(st.lists(st.floats(-1, 1), max_size=40))
 @settings(max_examples=40)
 def test_present_needs_own_likeness(like: list[float]) -> None:
-    found = presence.p_present(np.array(like))
+    found = presence.p_present(np.array(like), 400 * np.arange(len(like)), 12)
     assert found.shape == (len(like),)
     if len(like) >= 3:
         assert not found[np.array(like) < presence.OWN].any()
+
+
+def test_irregular_beats_must_be_more_alike_in_many_leads() -> None:
+    like, regular = np.full(20, 0.7), 400 * np.arange(20)
+    irregular = np.cumsum(np.where(np.arange(20) % 2, 300, 500))
+    assert presence.p_present(like, regular, 12).all()
+    assert not presence.p_present(like, irregular, 12).any()
+    assert presence.p_present(like, irregular, 2).all()
+    assert presence.p_present(np.full(20, 0.9), irregular, 12).all()
