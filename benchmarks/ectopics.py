@@ -44,7 +44,7 @@ class Plan:
 
 def plan(beats: int, pattern: str, rng: Random) -> Plan:
     """Return a plan of one pattern; coupling 0.45–0.86 of the usual interval, no more than a little pause after."""
-    out, k = Plan(np.ones(beats), np.zeros(beats, np.bool_), np.arange(beats)), 3
+    out, k = Plan(np.ones((beats,)), np.zeros((beats,), np.bool_), np.arange(beats)), 3
     if pattern in NORMAL:
         return _normal(out, pattern, rng)
     while k < beats - 2:
@@ -73,10 +73,11 @@ def plan(beats: int, pattern: str, rng: Random) -> Plan:
 
 def _normal(out: Plan, pattern: str, rng: Random) -> Plan:
     """Return a plan in which nothing is ectopic: Mobitz and 2:1 block, pauses, or swinging intervals."""
-    k, beats = 3, out.factor.shape[0]
+    k, beats = 3, int(out.factor.shape[0])
     if pattern == "swing":
         depth, turn = rng.uniform(0.1, 0.3), rng.uniform(4.0, 12.0)
-        out.factor[:] = 1 + depth * np.sin(2 * np.pi * np.arange(beats) / turn) + rng.normal(0, 0.02, beats)
+        turns: NDArray[np.float64] = np.linspace(0.0, 2 * np.pi * beats / turn, beats, endpoint=False)
+        out.factor[:] = 1 + depth * np.sin(turns) + rng.normal(0, 0.02, (beats,))
     while pattern != "swing" and k < beats - 2:
         stay = int(rng.integers(1, 6)) if pattern == "block" and rng.random() < 0.7 else int(rng.integers(5, 40))
         k = out.put(k + stay - 1, rng.normal(2.0, 0.03) if pattern == "block" else rng.uniform(1.3, 3.0), False)
@@ -85,9 +86,9 @@ def _normal(out: Plan, pattern: str, rng: Random) -> Plan:
 
 def ventricular_runs(ventricular: NDArray[np.bool_], rng: Random) -> Plan:
     """Return a plan of runs, couplets and single beats with the shapes of the recording's ventricular beats."""
-    beats, own = ventricular.shape[0], np.flatnonzero(ventricular[1:]) + 1
+    beats, own = int(ventricular.shape[0]), np.flatnonzero(ventricular[1:]) + 1
     plain = np.flatnonzero(~ventricular[1:]) + 1
-    out, k = Plan(np.ones(beats), np.zeros(beats, np.bool_), rng.choice(plain, beats)), 3
+    out, k = Plan(np.ones((beats,)), np.zeros((beats,), np.bool_), rng.choice(plain, (beats,))), 3
     while k < beats - 2:
         shape, rate = int(rng.choice(own)), rng.uniform(0.4, 0.85)
         for _ in range(int(rng.choice([1, 2, 2, 3, 5, 9, 20]))):
@@ -130,7 +131,7 @@ def moved(x: NDArray[np.float32], fs: float, beats: Beats, made: Plan, rng: Rand
     out = np.zeros((x.shape[0], int(x.shape[1] * 2.2)))
     out[:, : border[1]] = x[:, : border[1]]
     end, r = int(border[1]), [int(beats.r[0])]
-    kept: NDArray[np.bool_] = np.asarray(rng.random(x.shape[0])) < 0.5
+    kept: NDArray[np.bool_] = rng.random((x.shape[0],)) < 0.5
     scale: NDArray[np.float64] = np.where(kept, 1.0, rng.choice([-0.7, 0.0, 0.4, 1.0, 1.4]))
     for k in range(1, beats.r.shape[0]):
         i = int(made.source[k])
@@ -145,14 +146,15 @@ def moved(x: NDArray[np.float32], fs: float, beats: Beats, made: Plan, rng: Rand
         if start > end:
             _pause(out, end, start, max(int(0.06 * fs), 2))
             end = start
-        over = min(end - start, piece.shape[1] - 2)
+        over = min(end - start, int(piece.shape[1]) - 2)
         start = end - over
-        stop = start + piece.shape[1]
+        stop = start + int(piece.shape[1])
         if stop >= out.shape[1]:
             break
         out[:, start:end] += piece[:, :over] - x[:, border[i]][:, None]
         step = (out[:, end - 1] - piece[:, max(over - 1, 0)])[:, None]
-        out[:, end:stop] = piece[:, over:] + step * np.exp(-np.arange(stop - end) / (0.3 * fs))[None]
+        fade: NDArray[np.float64] = np.exp(-np.linspace(0.0, (stop - end - 1) / (0.3 * fs), stop - end))
+        out[:, end:stop] = piece[:, over:] + step * fade[None]
         r.append(start + lead_in)
         end = stop
     return out[:, :end].astype(np.float32), np.array(r)

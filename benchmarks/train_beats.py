@@ -33,20 +33,16 @@ JUDGED = ("sel100", "sel221", "sel232")
 BASES = ("101", "109", "112", "115", "118", "122", "205", "220", "230")
 SPARE = ("sel16265", "sel16483", "sel16795", "sel302", "sele0111", "sele0170", "sele0303", "sele0704")
 FOLDS, SEED = 11, 0
-_TIMES = ("early", "late", "ratio", "early_mean", "sum", "before_early", "rr")
-_FORMS = ("corr", "amp", "resid", "scale", "scale_rel", "spread", "spread_rel", "corr_prev", "corr_next", "concord")
 _PLAIN = (*ectopics.PATTERNS, *ectopics.NORMAL)
-_V = ("early", "late", "ratio", "early_mean", "sum", "before_early", *_FORMS, "p_corr", "p_raw", "width", "width_rel")
-V_TRAITS = (
-    *(*_V, "p_like", "p_rel", "usual"),
-    *(f"g_{n}" for n in beat_traits.OF_GROUP if n not in ("t_corr", "p_size", "ratio", "sum", "p_rel")),
-)
+_OWN = ("corr", "resid", "scale_rel", "spread_rel", "corr_prev", "corr_next", "concord", "p_corr", "p_raw", "width_rel")
+_GROUP = ("early", "late", "corr", "spread_rel", "p_corr", "width_rel", "early_mean", "p_like", "concord", "resid")
+V_TRAITS = (*("early", "late", "early_mean"), *_OWN, "p_like", "p_rel", "usual", *(f"g_{name}" for name in _GROUP))
 S_TRAITS = tuple(
     n
     for n in beat_traits.NAMES
     if n not in ("scale", "width", "width_rel", "spread", "g_spread_rel", "g_concord", "g_width")
 )
-V_HOW = boost.Settings(trees=120, depth=2, rate=0.1, columns=0.4)
+V_HOW = boost.Settings(trees=250, depth=2, rate=0.06, columns=0.2, penalty=20.0)
 S_HOW = boost.Settings(trees=120, depth=3, rate=0.06, columns=0.25)
 SHARE = {"both": 1.0, "first": 0.6, "second": 0.3}
 """The weight of one record by the channels it was read from."""
@@ -116,7 +112,8 @@ def labelled(header: Path, weight: float, channels: str) -> Iterator[tuple[Examp
     at = np.array([m.at for m in reference])
     traced, e = found
     pair = paired(traced.r, at, 0.15 * recording.fs)
-    truth = np.array([AAMI.get(reference[j].symbol, "Q") if j >= 0 else "-" for j in pair.tolist()])
+    pairs: list[int] = pair.tolist()
+    truth = np.array([AAMI.get(reference[j].symbol, "Q") if j >= 0 else "-" for j in pairs])
     truth[[inside(int(r), flutter) for r in traced.r]] = "Q"
     missed = [AAMI.get(m.symbol, "Q") for j, m in enumerate(reference) if j not in set(pair.tolist())]
     stem = header.stem
@@ -148,9 +145,9 @@ def synthetic(
     shape = real[made.source]
     want = shape if runs else np.where(shape == "N", np.where(made.early, "S", "N"), "Q")
     truth = np.array([want[j] if j >= 0 else "Q" for j in paired(found[0].r, r, 0.1 * fs).tolist()])
-    kind = "runs" if runs else "made"
+    kind, weight = ("runs", 0.25) if runs else ("made", 0.5)
     name = f"{example.patient}+{pattern}"
-    return Examples(name, example.patient, kind, 0.5, found[1].table, found[1].complexes.label, truth)
+    return Examples(name, example.patient, kind, weight, found[1].table, found[1].complexes.label, truth)
 
 
 def gathered(data: Path) -> Iterator[Examples]:
@@ -218,7 +215,7 @@ def rows(examples: list[Examples]) -> Rows:
         share = keep[e.channels] * (1.0 if e.name.isdigit() or e.channels in ("made", "runs", "strip") else 0.3)
         odd = beat_traits.early(e.table) < 0.9
         chance = np.where(e.truth == "N", np.where(odd, min(2 * share, 1.0), share), np.where(e.truth == "A", 0.7, 1.0))
-        drawn: NDArray[np.float64] = np.asarray(np.random.default_rng([SEED, k]).random(chance.shape[0]))
+        drawn: NDArray[np.float64] = np.random.default_rng([SEED, k]).random((int(chance.shape[0]),))
         take: NDArray[np.bool_] = (drawn < chance) & ~np.isin(e.truth, ("F", "Q"))
         n = int(take.sum())
         made = np.full(n, e.channels == "made")

@@ -19,7 +19,7 @@ from feldsher_signal.complexes import Complexes, Floats, Ints
 
 WIDE_MS = 100.0
 """From here on a group's width speaks against its being the prevailing one."""
-VENTRICULAR, SUPRAVENTRICULAR = 0.2, -0.5
+VENTRICULAR, SUPRAVENTRICULAR = 0.7, -0.9
 """Log-odds from which a class is given: chosen where the cross-validated figures on MIT-BIH balance."""
 VOTE, MOST = 0.5, 5.0
 """How much the group's mean log-odds (bounded) counts for its beats."""

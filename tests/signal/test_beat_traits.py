@@ -59,7 +59,7 @@ def _table(r: np.ndarray, wide: set[int], no_p: set[int]) -> np.ndarray:
     x = _signal(r, wide, no_p, int(r[-1] + 300))
     found = complexes.groups(x, ("II",), np.array([True]), r, FS)
     width = np.array([150.0 if k in wide else 90.0 for k in range(r.shape[0])])
-    table = beat_traits.clock(found, np.ones(r.shape[0]))
+    table = beat_traits.clock(found, np.ones((len(r),)))
     beat_traits.fill(table, found, int(found.label[1]), width)
     return table
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 FS = 500.0
 
 
-def _two_shapes(noise: float, seed: int, kinds: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _two_shapes(noise: float, seed: int, kinds: list[int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     shape = np.exp(-0.5 * ((np.arange(120) - 50) / 6) ** 2)
     other = np.exp(-0.5 * ((np.arange(120) - 60) / 25) ** 2) - 0.7 * np.exp(-0.5 * ((np.arange(120) - 90) / 12) ** 2)
@@ -28,7 +28,7 @@ def _two_shapes(noise: float, seed: int, kinds: list[int]) -> tuple[np.ndarray, 
 def test_groups_by_shape_in_spite_of_jitter_and_noise(noise: float) -> None:
     kinds = [0, 0, 1, 0, 1, 1, 0, 0] * 4
     x, r = _two_shapes(noise, 2, kinds)
-    jittered: NDArray[np.int64] = r + np.random.default_rng(3).integers(-4, 5, r.shape[0])
+    jittered: NDArray[np.int64] = r + np.random.default_rng(3).integers(-4, 5, (int(r.shape[0]),))
     found = complexes.groups(x, ("II",), np.array([True]), jittered, FS)
     assert found.label.tolist() == kinds
     assert found.count == 2
