@@ -129,7 +129,7 @@ def statements(found: list[Verdict]) -> tuple[Statement, ...]:
 
 def _words(s: Statement) -> str:
     """Return a statement as a sentence; what was not judged is named."""
-    if s.code in ("PEDNA", "AGESEX"):
+    if s.code in ("LEADNA", "PEDNA", "AGESEX"):
         return f"{s.text}: {', '.join(s.because[1:])}"
     return f"{s.text}{'' if s.certainty == 'definite' else f' ({s.certainty})'}"
 

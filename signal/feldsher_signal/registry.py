@@ -105,6 +105,15 @@ REGISTRY: dict[str, Entry] = {
         "note",
         "recording",
     ),
+    "LEADNA": Entry(
+        "Not judged for want of leads",
+        "own",
+        "fewer than I, II, V1–V6 and two more leads usable: what needs them is named",
+        HOUSE,
+        "",
+        "note",
+        "recording",
+    ),
     "AGESEX": Entry(
         "Withheld for want of age or sex",
         "own",
@@ -142,7 +151,7 @@ SUPERCLASSES = ("NORM", "MI", "STTC", "CD", "HYP")
 """PTB-XL's diagnostic superclasses: Wagner 2020."""
 FIRST = ("NOTREAD", *ELECTRODES, "LEADOFF", "NOISE")
 """Said before anything else."""
-LAST = ("PACENA", "PEDNA", "AGESEX")
+LAST = ("PACENA", "LEADNA", "PEDNA", "AGESEX")
 
 FEWEST = 20
 """A statement with fewer recordings behind it is marked `rule only`: its score is graded, not tested."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feldsher_signal import elevation
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.paediatric import is_child, unjudged
 
@@ -42,6 +43,9 @@ def _unjudged(f: Findings) -> list[Verdict]:
         days = f.subject.age_days
         age = f"age {f.subject.age} y" if days is None else f"age {days} days"
         out.append(Verdict("PEDNA", 1.0, True, (age, *young), "definite"))
+    lacking = leadless(f)
+    if lacking:
+        out.append(Verdict("LEADNA", 1.0, True, (f"leads judged: {len(f.matrix)}", *lacking), "definite"))
     gone = withheld(f)
     if gone:
         unknown = " and ".join(
@@ -63,6 +67,21 @@ def _paced(f: Findings) -> list[Verdict]:
     )
     code = "APACE" if f.paced.mode == "atrial" else "PACE"
     return [Verdict(code, 0.98, True, because, "definite")]
+
+
+def leadless(f: Findings) -> tuple[str, ...]:
+    """Return what is not judged because too few leads could be measured; () of twelve, and where no beat was."""
+    if f.twelve or not f.matrix:
+        return ()
+    parts = (
+        (len(f.matrix) < elevation.FEWEST or not f.has("I", "II"), "ST elevation"),
+        (True, "ST depression, T waves"),
+        (True, "infarction by Q waves"),
+        (f.measured.axis_qrs is None, "QRS axis"),
+        (not f.has("I", "V1", "V6"), "bundle branch block"),
+        (not f.has("aVL", "V1", "V2", "V3", "V4", "V5", "V6"), "ventricular hypertrophy"),
+    )
+    return tuple(words for lost, words in parts if lost)
 
 
 def withheld(f: Findings) -> tuple[str, ...]:

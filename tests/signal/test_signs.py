@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from feldsher_ehr_core.ecg import Subject
 from feldsher_signal import signs
+from feldsher_signal.interpret import interpret
 from patients import codes, findings, interpreted, verdict
 
 
@@ -59,3 +60,18 @@ def test_a_flat_line_alarms() -> None:
     result = interpreted("asystole")[2]
     assert [s.code for s in result.statements if s.critical] == ["ASYST"]
     assert not result.quality.usable
+
+
+def test_what_a_single_lead_cannot_show_is_named() -> None:
+    assert "LEADNA" not in {v.code for v in signs.judge(findings())}
+    whole = findings()
+    one = replace(whole, leads=("II",), matrix={"II": whole.matrix["II"]})
+    said = verdict(signs.judge(one), "LEADNA")
+    assert said.because[:2] == ("leads judged: 1", "ST elevation")
+    assert "infarction by Q waves" in said.because
+    off = replace(whole, matrix={lead: m for lead, m in whole.matrix.items() if lead != "V3"})
+    assert "ST elevation" not in verdict(signs.judge(off), "LEADNA").because
+    recording, _, _ = interpreted("inferior_stemi")
+    strip = interpret(recording, Subject(50, "male"), channel=1)
+    assert "Not judged for want of leads: ST elevation, " in strip.conclusion
+    assert "NORM" not in codes(strip)
