@@ -35,7 +35,8 @@ def report(source: Source, engine: str) -> Ambulatory:
 
 
 def describe(found: Found, source: Source, engine: str) -> Ambulatory:
-    """Return the report of the beats that were found in `source`."""
+    """Return the report of the beats that were found in `source`, those in seconds that can be judged alone."""
+    found = _judgeable(found)
     rhythm = long_rhythm.spans(found)
     afib = _within(found, rhythm)
     # Every interval of fibrillation is early or late: there is no supraventricular ectopy in it.
@@ -81,6 +82,12 @@ def describe(found: Found, source: Source, engine: str) -> Ambulatory:
         statements=said,
         conclusion=_conclusion(said, judged),
     )
+
+
+def _judgeable(found: Found) -> Found:
+    """Return the beats without those in seconds that cannot be judged: what is counted there would be noise."""
+    good = ~found.bad[np.minimum(found.r // found.width, found.bad.shape[0] - 1)]
+    return replace(found, r=found.r[good], kinds=found.kinds[good], p_like=found.p_like[good])
 
 
 def _within(found: Found, rhythm: tuple[RhythmSpan, ...]) -> NDArray[np.bool_]:

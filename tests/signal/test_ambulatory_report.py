@@ -93,6 +93,15 @@ def test_pauses_alarm_from_three_seconds_and_not_across_what_was_not_judged() ->
     assert hidden.artefact_s == 2
 
 
+def test_beats_in_what_cannot_be_judged_are_not_counted() -> None:
+    kinds = "N" * 500 + "VVVVV" + "N" * 500
+    report = _report(_found(kinds, bad=(395, 410)))
+    assert report.artefact_s == 15
+    assert (report.beats.V, report.ventricular.runs) == (0, 0)
+    assert report.rate_mean == pytest.approx(75, rel=0.01)
+    assert not report.statements
+
+
 def test_fibrillation_has_its_burden_and_no_supraventricular_ectopy_or_variability() -> None:
     rng = np.random.default_rng(1)
     rr = rng.gamma(12, 0.7 / 12, 3000).clip(0.3, 1.6).tolist()
