@@ -10,8 +10,11 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,19 @@ import numpy as np
 from electrodes import electrodes
 from feldsher_signal import model
 from feldsher_signal.formats import marks, read
-from feldsher_signal.interpret import interpret
+from feldsher_signal.interpret import interpret, warm
 from feldsher_signal.likelihood import LEARNED
 from feldsher_signal.registry import SUPERCLASSES
 from numpy.typing import NDArray
 from scoring import Tally, auc, binary, match, reliability
+from sets import DATA, annotated_headers, where
 from statements import statements
 
-DATA = Path(__file__).parents[1].parent / "shared" / "ecg"
 POINTS = ("p_on", "p_peak", "p_off", "qrs_on", "r", "qrs_off", "t_on", "t_peak", "t_off")
 Report = dict[str, Any]
 
+TUNED = frozenset(["101", "106", "108", "112", "115", "118", "122", "201", "203", "205", "207", "208", "215", "223"])
+"""Records of mitdb that chose parameters of QRS detection: every second one, 203 and 207."""
 # AAMI EC57 classes of the MIT-BIH symbols.
 AAMI = {**dict.fromkeys("NLRej", "N"), **dict.fromkeys("AaJS", "S"), **dict.fromkeys("VE", "V"), "F": "F"}
 
@@ -64,14 +69,13 @@ def _qrs(headers: list[Path], channel: int | None, skip_s: float = 0.0) -> Repor
         middle = float(np.median(one.errors)) if one.errors else 0.0
         spread.append(float(np.std(np.array(one.errors) - middle)) if one.errors else 0.0)
         records[header.stem] = f"{one.missed}+{one.false}"
-    return {**total.summary(), "r_sd_ms": round(float(np.mean(spread)), 2), "missed+false": records}
+    return {**total.summary(), "r_sd_ms": round(float(np.mean(spread or [np.nan])), 2), "missed+false": records}
 
 
 def mitdb(data: Path) -> Report:
-    """QRS on MIT-BIH; the tuning half is every second record and 203, 207."""
-    headers = sorted((data / "mitdb").glob("*.hea"))
-    tuned = {*(h.stem for h in headers[::2]), "203", "207"}
-    held = [h for h in headers if h.stem not in tuned]
+    """QRS on MIT-BIH or any records with beats; TUNED chose parameters."""
+    headers = annotated_headers(where(data, "mitdb"))
+    held = [h for h in headers if h.stem not in TUNED]
     return {
         "channel 0": _qrs(headers, 0),
         "channel 0, not tuned on": _qrs(held, 0),
@@ -101,14 +105,14 @@ def nstdb(data: Path) -> Report:
     out: Report = {h.stem: _qrs([h], 0, 300.0) for h in headers}
     out |= {f"{h.stem} accepted": _accepted([h], 0, 300.0) for h in headers}
     out["all accepted"] = _accepted(headers, 0, 300.0)
-    out["mitdb accepted"] = _accepted(sorted((data / "mitdb").glob("*.hea")), 0)
+    out["mitdb accepted"] = _accepted(annotated_headers(where(data, "mitdb")), 0)
     return out
 
 
 def beats(data: Path) -> Report:
     """Beat classes on MIT-BIH without paced records: ventricular and supraventricular ectopy against all else."""
     counts = {"V": [0, 0, 0], "S": [0, 0, 0]}
-    for header in sorted((data / "mitdb").glob("*.hea")):
+    for header in annotated_headers(where(data, "mitdb")):
         if header.stem in ("102", "104", "107", "217"):
             continue
         recording = read(header)
@@ -143,7 +147,7 @@ def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dic
 def af(data: Path) -> Report:
     """Atrial fibrillation by duration on MIT-BIH's rhythm annotations, flutter counted as neither; by record."""
     total, records = np.zeros(4), dict[str, str]()
-    for header in sorted((data / "mitdb").glob("*.hea")):
+    for header in annotated_headers(where(data, "mitdb")):
         recording = read(header)
         at = np.arange(0, recording.n, round(recording.fs / 10))
         real = names.at_samples(names.annotated(header.with_suffix(".atr"), recording.n), at)
@@ -187,7 +191,7 @@ def rhythm(data: Path) -> Report:
                 np.array([bool(names.SAME.get(code, {code}) & said) for _, said in codes]), real
             )
     table: dict[str, dict[str, int]] = {}
-    for header in sorted((data / "mitdb").glob("*.hea")):
+    for header in annotated_headers(where(data, "mitdb")):
         recording = read(header)
         at = np.arange(0, recording.n, round(recording.fs))
         real = names.at_samples(names.annotated(header.with_suffix(".atr"), recording.n), at)
@@ -213,6 +217,11 @@ def wave_marks(path: Path) -> tuple[dict[str, list[int]], int, int]:
     return out, found[0].at, found[-1].at
 
 
+def _tuned(header: Path) -> bool:
+    """Return whether a record of ludb chose parameters of delineation."""
+    return header.stem.isdigit() and int(header.stem) % 4 == 1
+
+
 def _ludb(headers: list[Path]) -> Report:
     total = {point: Tally() for point in POINTS}
     for header in headers:
@@ -229,10 +238,11 @@ def _ludb(headers: list[Path]) -> Report:
 
 def ludb(data: Path) -> Report:
     """Delineation in all twelve leads, between the first and last mark; ids ≡ 1 (mod 4) chose the parameters."""
-    headers = sorted((data / "ludb" / "data").glob("*.hea"), key=lambda h: int(h.stem))
+    folder = where(data, "ludb")
+    headers = annotated_headers(folder / "data" if (folder / "data").is_dir() else folder, ".i")
     return {
-        "tuned on": _ludb([h for h in headers if int(h.stem) % 4 == 1]),
-        "not tuned on": _ludb([h for h in headers if int(h.stem) % 4 != 1]),
+        "tuned on": _ludb([h for h in headers if _tuned(h)]),
+        "not tuned on": _ludb([h for h in headers if not _tuned(h)]),
     }
 
 
@@ -258,7 +268,7 @@ def qtdb(data: Path) -> Report:
     """Delineation on QTDB's q1c marks: the better of both leads by mark (Martínez 2004), averages over records."""
     kept: dict[str, list[tuple[float, float]]] = {point: [] for point in POINTS}
     counts = {point: Tally() for point in POINTS}
-    for header in sorted((data / "qtdb").glob("*.hea")):
+    for header in annotated_headers(where(data, "qtdb"), ".q1c"):
         recording = read(header)
         reference = qtdb_marks(header.with_suffix(".q1c"))
         leads = [interpret(recording, channel=k).waves for k in range(len(recording.leads))]
@@ -317,9 +327,9 @@ def cinc2017(data: Path) -> Report:
     truth: list[str] = []
     said: list[bool] = []
     scores: list[float] = []
-    with (data / "cinc2017" / "REFERENCE.csv").open(encoding="utf-8") as lines:
+    with (where(data, "cinc2017") / "REFERENCE.csv").open(encoding="utf-8") as lines:
         for name, label in csv.reader(lines):
-            header = data / "cinc2017" / f"{name}.hea"
+            header = where(data, "cinc2017") / f"{name}.hea"
             if label == "~" or not header.exists():
                 continue
             result = interpret(read(header))
@@ -349,23 +359,35 @@ SETS: dict[str, tuple[str, Callable[[Path], Report]]] = {
 }
 
 
+def score(name: str, data: Path) -> Report:
+    """Return the report of one set."""
+    return SETS[name][1](data)
+
+
+def reports(data: Path, asked: Sequence[str]) -> Report:
+    """Return the reports of the sets asked for, one process for each core; what is absent is said on standard error."""
+    there = [name for name in asked if where(data, SETS[name][0]).is_dir()]
+    for name in (name for name in asked if name not in there):
+        sys.stderr.write(f"{name}: ABSENT, {data / SETS[name][0]} is not there\n")
+    warm()  # compiled once, not by each process
+    with ProcessPoolExecutor(max_workers=os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        waiting = {name: pool.submit(score, name, data) for name in there}
+        return {name: future.result() for name, future in waiting.items()}
+
+
 def main() -> None:
     """Score the sets named (all by default) and print a table, or one JSON line with --json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}")
-    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--data", type=Path, default=DATA, help="the shared folder, or any folder of WFDB records")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    out: Report = {}
-    for name in options.sets or SETS:
-        folder, score = SETS[name]
-        if not (options.data / folder).is_dir():
-            sys.stderr.write(f"{name}: ABSENT, {options.data / folder} is not there\n")
-            continue
-        out[name] = score(options.data)
-        if not options.json:
-            for key, value in out[name].items():
-                print(f"{name:9s} {key:26s} {json.dumps(value, ensure_ascii=False)}")
+    if unknown := [name for name in options.sets if name not in SETS]:
+        parser.error(f"no set {', '.join(unknown)}; there are {', '.join(SETS)}")
+    out = reports(options.data, options.sets or list(SETS))
+    for name, report in out.items() if not options.json else ():
+        for key, value in report.items():
+            print(f"{name:9s} {key:26s} {json.dumps(value, ensure_ascii=False)}")
     if options.json:
         print(json.dumps(out, ensure_ascii=False))
 

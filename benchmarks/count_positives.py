@@ -18,8 +18,8 @@ from pathlib import Path
 
 from feldsher_signal.formats import marks
 from feldsher_signal.registry import POSITIVES, REGISTRY
+from sets import DATA
 
-DATA = Path(__file__).parents[1].parent / "shared" / "ecg"
 LUDB = {
     "Sinus rhythm": "SR",
     "Sinus bradycardia": "SBRAD",

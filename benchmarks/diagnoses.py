@@ -12,6 +12,7 @@ from count_positives import ludb_codes
 from feldsher_ehr_core.ecg import Sex, Subject
 from feldsher_signal.formats import read
 from feldsher_signal.record import Recording
+from sets import where
 
 _LUDB_SEX: dict[str, Sex] = {"F": "female", "M": "male"}
 
@@ -30,14 +31,14 @@ class Case:
 
 def superclasses(data: Path) -> dict[str, str]:
     """Return each SCP code's diagnostic superclass ("" for form and rhythm): Wagner 2020."""
-    with (data / "ptbxl" / "scp_statements.csv").open(encoding="utf-8") as lines:
+    with (where(data, "ptbxl") / "scp_statements.csv").open(encoding="utf-8") as lines:
         return {next(iter(r.values())): r["diagnostic_class"] for r in csv.DictReader(lines)}
 
 
 def ptbxl(data: Path) -> Iterator[Case]:
     """Yield PTB-XL's recordings; a diagnosis counts where its likelihood is over 0, form and rhythm always."""
     superclass = superclasses(data)
-    with (data / "ptbxl" / "ptbxl_database.csv").open(encoding="utf-8") as lines:
+    with (where(data, "ptbxl") / "ptbxl_database.csv").open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             said = ast.literal_eval(row["scp_codes"])
             codes = {c: (p / 100 or 1.0) for c, p in said.items() if p > 0 or not superclass.get(c)}
@@ -48,15 +49,15 @@ def ptbxl(data: Path) -> Iterator[Case]:
             sex: Sex = "female" if row["sex"] == "1" else "male"
             # PTB-XL writes 300 for ages over 89.
             subject = Subject(min(int(float(row["age"])), 90) if row["age"] else None, sex)
-            recording = read(data / "ptbxl" / f"{row['filename_hr']}.hea")
+            recording = read(where(data, "ptbxl") / f"{row['filename_hr']}.hea")
             yield Case(row["ecg_id"], recording, subject, int(float(row["patient_id"])), codes, classes)
 
 
 def ludb(data: Path) -> Iterator[Case]:
     """Yield LUDB's recordings, its diagnoses (Kalyakulina 2020) put into PTB-XL's superclasses as well as they fit."""
-    with (data / "ludb" / "ludb.csv").open(encoding="utf-8") as lines:
+    with (where(data, "ludb") / "ludb.csv").open(encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
-            header = data / "ludb" / "data" / f"{row['ID'].strip()}.hea"
+            header = where(data, "ludb") / "data" / f"{row['ID'].strip()}.hea"
             if header.exists():
                 age = row["Age"].strip().lstrip(">")
                 sex = _LUDB_SEX.get(row["Sex"].strip(), "unknown")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from feldsher_signal.formats import marks
 from numpy.typing import NDArray
+from sets import where
 
 Span = tuple[int, int, str]
 PTBXL = frozenset(("SR", "AFIB", "AFLT", "STACH", "SBRAD", "SARRH", "PACE", "SVARR", "BIGU", "TRIGU", "SVTAC", "PSVT"))
@@ -44,20 +45,20 @@ def at_samples(spans: list[Span], at: NDArray[np.int64]) -> NDArray[np.str_]:
 
 def ptbxl(data: Path) -> Iterator[tuple[Path, set[str]]]:
     """Yield PTB-XL's headers with their rhythm codes, early beats and AV blocks; none where the folder is absent."""
-    table = data / "ptbxl" / "ptbxl_database.csv"
+    table = where(data, "ptbxl") / "ptbxl_database.csv"
     if table.exists():
         with table.open(encoding="utf-8") as lines:
             for row in csv.DictReader(lines):
                 codes = set(ast.literal_eval(row["scp_codes"])) & (PTBXL | BESIDE)
-                yield data / "ptbxl" / f"{row['filename_hr']}.hea", codes
+                yield where(data, "ptbxl") / f"{row['filename_hr']}.hea", codes
 
 
 def ludb(data: Path) -> Iterator[tuple[Path, set[str]]]:
     """Yield LUDB's headers with the codes of their rhythms; none where the folder is absent."""
-    table = data / "ludb" / "ludb.csv"
+    table = where(data, "ludb") / "ludb.csv"
     if table.exists():
         with table.open(encoding="utf-8") as lines:
             for row in csv.DictReader(lines):
-                header = data / "ludb" / "data" / f"{row['ID'].strip()}.hea"
+                header = where(data, "ludb") / "data" / f"{row['ID'].strip()}.hea"
                 if header.exists():
                     yield header, {code for name, code in LUDB.items() if name.lower() in row["Rhythms"].lower()}

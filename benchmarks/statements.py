@@ -16,6 +16,7 @@ from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal.interpret import interpret
 from feldsher_signal.registry import REGISTRY
 from scoring import auc, binary
+from sets import where
 
 
 class Judged(NamedTuple):
@@ -64,7 +65,7 @@ def statements(data: Path) -> dict[str, Any]:
             Judged(case.name, frozenset(case.codes), interpret(case.recording, case.subject)) for case in cases(data)
         ]
         for name, cases in (("ptbxl", diagnoses.ptbxl), ("ludb", diagnoses.ludb))
-        if (data / name).is_dir()
+        if where(data, name).is_dir()
     }
     normal = [case for case in found.get("ptbxl", []) if "NORM" in case.codes]
     alarms = {c.name: ", ".join(s.code for s in c.result.statements if s.critical) for c in normal}

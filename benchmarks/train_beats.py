@@ -20,12 +20,13 @@ import boost
 import ectopics
 import learn
 import numpy as np
-from accuracy import AAMI, DATA, annotated, inside
+from accuracy import AAMI, annotated, inside
 from feldsher_signal import beat_traits, beats, interpret, jit, quality, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import ModelFile, Provenance
 from feldsher_signal.record import Recording
 from numpy.typing import NDArray
+from sets import DATA
 
 PACED = ("102", "104", "107", "217")
 JUDGED = ("sel100", "sel221", "sel232")

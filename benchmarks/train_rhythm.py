@@ -24,8 +24,8 @@ from feldsher_signal.interpret import windows_of
 from feldsher_signal.model import Provenance
 from numpy.typing import NDArray
 from scoring import binary
+from sets import DATA
 
-DATA = Path(__file__).parents[1].parent / "shared" / "ecg"
 KEPT_WINDOWS = 24
 """Windows kept of a long recording, spread evenly, four times as many of those in fibrillation."""
 

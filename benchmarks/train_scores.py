@@ -17,7 +17,6 @@ from unittest.mock import patch
 
 import learn
 import numpy as np
-from accuracy import DATA
 from diagnoses import Case, ludb, ptbxl
 from feldsher_signal import likelihood
 from feldsher_signal.evidence import FEATURES, evidence
@@ -27,6 +26,7 @@ from feldsher_signal.model import Provenance
 from feldsher_signal.registry import SUPERCLASSES
 from numpy.typing import NDArray
 from scoring import auc
+from sets import DATA
 
 REPEATS = 10
 
