@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +138,7 @@ def main() -> None:
     parts |= {f"Accuracy, {name}": report for name, report in found.items()}
     text = "\n".join(tables.markdown(title, report) for title, report in parts.items())
     if options.write:
-        tables.place(PAGE, "bench ecg", f"Written by `./run bench ecg --write` on {date.today():%d %B %Y}.\n\n{text}")
+        tables.place(PAGE, "bench ecg", f"Written by `./run bench ecg --write`.\n\n{text}")
     print(json.dumps({**out, "accuracy": found}, ensure_ascii=False) if options.json else text)
 
 

@@ -31,7 +31,7 @@ SAME: dict[str, set[str]] = {"SR": {"SR", "SARRH"}}
 def annotated(path: Path, samples: int) -> list[Span]:
     """Return the rhythm annotations of a WFDB annotation file as spans, named without their bracket."""
     changes = [(m.at, m.text.strip("(\0 ")) for m in marks.read(path) if m.symbol == "+"]
-    ends = [*(at for at, _ in changes[1:]), samples]
+    ends = [*(at for at, _ in changes), samples][1:]
     return [(at, end, name) for (at, name), end in zip(changes, ends, strict=True)]
 
 
