@@ -25,6 +25,7 @@ from feldsher_signal import (
     quality,
     registry,
     rhythm,
+    standstill,
     stream,
 )
 from feldsher_signal.findings import Findings
@@ -153,8 +154,8 @@ def _measure(
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
         found = matrix.lead_matrices(middle.x, every[0], usable, recording.leads, fs)
     # A line that is flat in every lead can hide no beat.
-    whole = "all" if len(recording.leads) > 1 else recording.leads[0]
-    silent = tuple((s.start, s.end) for s in said.segments if s.lead in ("all", whole) and s.issues != ("flat",))
+    silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all" and s.issues != ("flat",))
+    silent += standstill.doubtful(x, fs, t.r, usable)
     measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs, silent), fs)
     alike = float(t.usual.mean()) if t.usual.size else 1.0
     p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0

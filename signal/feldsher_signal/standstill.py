@@ -7,12 +7,47 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
+from numpy.typing import NDArray
+
 from feldsher_signal.findings import Findings, Verdict, grade
 
 PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
 """Pause: over 2 s; 3 s and more is alarmed: ACC/AHA/HRS 2018 bradycardia guideline."""
 FLAT_PART = 0.5
 """A line without beats is a flat one when so many leads are; the others may be off."""
+
+SHORT_S = 60.0
+"""Up to a minute every pause counts; in a longer recording a complex may have been missed somewhere."""
+STEP_S, AROUND_S, AFTER_S, BEFORE_S = 0.02, 0.06, 0.4, 0.1
+STEEP = 0.35
+"""No pause is sure in which a lead rises, within STEP_S, by so much of what a QRS does (house rule): T is slower."""
+
+
+def doubtful(
+    x: NDArray[np.float32], fs: float, r: NDArray[np.int64], usable: NDArray[np.bool_]
+) -> tuple[tuple[int, int], ...]:
+    """Return the long intervals of a long recording, in samples of µV x (leads, n), in which a complex may be missed.
+
+    Half of the usable leads must be as steep as STEEP says, away from the T wave before and the QRS after.
+    """
+    n, step = x.shape[1], max(round(STEP_S * fs), 1)
+    if n <= SHORT_S * fs or r.shape[0] < 3 or not usable.any():
+        return ()
+    around = round(AROUND_S * fs)
+    some = r[:: max(r.shape[0] // 200, 1)].tolist()
+    usual = np.median([_steepest(x[usable, max(k - around, 0) : k + around], step) for k in some], axis=0)
+    out: list[tuple[int, int]] = []
+    for a, b in itertools.pairwise((0, *r.tolist(), n)):
+        inner = slice(a + round(AFTER_S * fs), b - round(BEFORE_S * fs))
+        if b - a > PAUSE_S * fs and (_steepest(x[usable, inner], step) >= STEEP * usual).mean() >= 0.5:
+            out.append((a, b))
+    return tuple(out)
+
+
+def _steepest(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
+    """Return the largest change of each lead within `step` samples; 0 where the piece is shorter."""
+    return np.abs(x[:, step:] - x[:, :-step]).max(axis=1, initial=0.0)
 
 
 def judge(f: Findings) -> list[Verdict]:

@@ -84,3 +84,16 @@ def test_flat_leads_beside_a_usable_one_are_off() -> None:
     leads = {lead: LeadQuality(lead == "V6", () if lead == "V6" else ("flat",)) for lead in LEADS}
     lone = replace(f, quality=Quality(True, leads), r=f.r[:0], p_like=f.p_like[:0], p_seen=f.p_seen[:0], kinds=())
     assert "ASYST" not in {v.code for v in standstill.judge(lone)}
+
+
+def test_a_pause_of_a_long_recording_in_which_something_steep_goes_on_is_doubtful() -> None:
+    recording, truth = synth.ecg(synth.Patient(), seconds=70, seed=1)
+    x, r = recording.microvolts(), np.array([b.r for b in truth.beats])
+    all_on = np.ones(12, np.bool_)
+    missed = np.delete(r, [20, 21, 22])
+    assert standstill.doubtful(x, 500.0, r, all_on) == ()
+    assert standstill.doubtful(x, 500.0, missed, all_on) == ((int(r[19]), int(r[23])),)
+    still = x.copy()
+    still[:, r[20] - 100 : r[22] + 200] = 0
+    assert standstill.doubtful(still, 500.0, missed, all_on) == ()
+    assert standstill.doubtful(x[:, :20000], 500.0, missed[missed < 20000], all_on) == ()
