@@ -221,7 +221,9 @@ def _show(path: Path, result: Interpretation) -> None:
     for column in ("statement", "certainty", "because"):
         table.add_column(column)
     for s in result.statements:
-        table.add_row(f"{'[bold red]' if s.critical else ''}{s.code}: {s.text}", s.certainty, "; ".join(s.because))
+        # In words too: colour is lost in a file, a pipe and to some eyes.
+        alarm = "[bold red]ALARM " if s.critical else ""
+        table.add_row(f"{alarm}{s.code}: {s.text}", s.certainty, "; ".join(s.because))
     console.print(table)
     numbers = {"rate": m.rate, "PR": m.pr, "QRS": m.qrs, "QT": m.qt, "QTcF": m.qtc_fridericia, "axis": m.axis_qrs}
     console.print("  ".join(f"{k} {'–' if v is None else f'{v:.0f}'}" for k, v in numbers.items()))

@@ -10,6 +10,7 @@ import pytest
 from feldsher_ehr_core.ambulatory import Ambulatory
 from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal import cli, synth
+from feldsher_signal.formats import own
 from typer.testing import CliRunner, Result
 
 
@@ -135,3 +136,10 @@ def test_warm() -> None:
     done = CliRunner().invoke(cli.main, ["warm"])
     assert done.exit_code == 0
     assert "kernels ready" in done.stdout
+
+
+def test_an_alarm_is_said_without_colour(record: Path, tmp_path: Path) -> None:
+    assert "ALARM" not in run(record).stdout
+    ill = tmp_path / "stemi.fecg"
+    own.write(ill, synth.ecg(synth.PRESETS["inferior_stemi"])[0])
+    assert "ALARM STEMI" in run(ill).stdout
