@@ -13,6 +13,8 @@ RUN_BEATS, LONG_BEATS = 3, 6
 """A run is of three beats, a long one of six and more: EC57 (couplets, short and long runs)."""
 VT_RATE, SUSTAINED_S = 100.0, 30.0
 """Ventricular tachycardia: three and more beats in a row over 100/min, sustained from 30 s: AHA/ACC/HRS 2017."""
+ALARM_BEATS, ALARM_RATE = 4, 110.0
+"""Alarmed from so many beats and so fast: shorter and slower ones are stated only (house rule)."""
 IDIO_RATE = 40.0
 """An idioventricular rhythm is accelerated from 40/min (to 100): AHA/ACC/HRS 2007 part II (Mason)."""
 _FEWEST = 3
@@ -93,7 +95,8 @@ def _tachycardia(f: Findings) -> Verdict:
         f"{len(fast)} such runs" if len(fast) > 1 else "",
     )
     certainty = "probable" if longest.beats >= LONG_BEATS else "possible"
-    return Verdict("VTAC", 0.9, True, because, certainty, not noisy(f))
+    alarmed = any(run.beats >= ALARM_BEATS and run.rate >= ALARM_RATE for run in fast)
+    return Verdict("VTAC", 0.9, True, because, certainty, alarmed and not noisy(f))
 
 
 def _idioventricular(f: Findings) -> Verdict:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.pacing import Pacing
 from feldsher_signal.paediatric import Limits, limits
+from feldsher_signal.ptrain import Train
 
 Certainty = Literal["definite", "probable", "possible"]
 
@@ -29,7 +30,8 @@ class Findings:
 
     `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads;
     `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged;
-    `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone; `paced`: by seen spikes.
+    `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone; `paced`: by seen spikes;
+    `train`: P waves followed on their own, None = not looked for or not found; `chaos`: stretches without complexes.
     """
 
     fs: float
@@ -47,6 +49,8 @@ class Findings:
     alike: float = 1.0
     chance: Chance | None = None
     paced: Pacing | None = None
+    train: Train | None = None
+    chaos: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def letters(self) -> NDArray[np.uint8]:

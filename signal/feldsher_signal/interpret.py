@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from feldsher_signal import (
     beats,
     between,
+    chaos,
     contour,
     criteria,
     delineate,
@@ -22,6 +23,7 @@ from feldsher_signal import (
     median,
     minnesota,
     pacing,
+    ptrain,
     quality,
     registry,
     rhythm,
@@ -47,6 +49,8 @@ class Traced:
     usual: NDArray[np.bool_]
     atria: between.Atria
     paced: pacing.Pacing
+    train: ptrain.Train | None
+    chaos: tuple[tuple[int, int], ...]
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -123,7 +127,14 @@ def trace(
     sums = contour.prefix_sums(x)
     atria = between.look(sums, fs, r, np.ascontiguousarray(on), between.chosen(recording.leads, usable))
     paced = pacing.pattern(np.empty(0, np.int64) if spikes is None else spikes, np.where(on >= 0, on, r), fs)
-    return Traced(r, beats.paced(kinds, paced.ventricular), marks, p_like, classes.usual & (on >= 0), atria, paced)
+    kinds = beats.paced(kinds, paced.ventricular)
+    rows = ptrain.chosen(recording.leads, usable)
+    wide = np.array([kind == "V" for kind in kinds], np.bool_)
+    early = wide | np.array([kind == "S" for kind in kinds], np.bool_)
+    apart = ptrain.wanted(r, fs, x.shape[1], p_like, early)
+    train = ptrain.find(sums, fs, rows, r, wide) if apart and rows.shape[0] >= ptrain.FEWEST_LEADS else None
+    without = chaos.stretches(sums, fs, rows)
+    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria, paced, train, without)
 
 
 def _t_before(t: Traced, chosen: NDArray[np.int64], r: int) -> int:
@@ -175,6 +186,8 @@ def _measure(
         alike,
         fibrillation.chance(fs, *_beat_arrays(t)),
         t.paced,
+        t.train,
+        t.chaos,
     )
 
 

@@ -59,16 +59,42 @@ REGISTRY: dict[str, Entry] = {
         "AHA/ACC/HRS 2017; Brugada 1991",
     ),
     "VFIB": Entry(
-        "No organised complexes: ventricular fibrillation or disturbance",
+        "No organised complexes: ventricular fibrillation or flutter",
         "own",
-        "in up to 60 s, under 40 % of six and more complexes alike",
-        _HOUSE,
+        "4 s and more of a wave that is its own mirror image half a period later (leakage < 0.45); alarmed",
+        "Kuo & Dillman 1978; house limit (chaos.py)",
     ),
     "ASYST": Entry(
         "Flat line: asystole or electrodes off",
         "own",
         "3 s and more, no beat, no usable lead, at least half of them flat (< 25 µV per second); alarmed",
         _HOUSE,
+    ),
+    "AFLT": Entry(
+        "Atrial flutter",
+        "SCP",
+        "no sinus P waves, atrial waves of one period at 200–400/min that the ventricles follow in a fixed ratio",
+        _PART2,
+    ),
+    "2AVB": Entry(
+        "AV block of second degree",
+        "SCP",
+        "P waves of one train, single ones lead to no beat: 2:1; Mobitz I (PR shorter after it by ≥ 35 ms); Mobitz II",
+        "AHA/ACC/HRS 2007 part II (Mason); ACC/AHA/HRS 2018",
+        "CD",
+    ),
+    "3AVB": Entry(
+        "Complete AV block",
+        "SCP",
+        "P waves of one train, a steady ventricular rhythm under 60/min that does not keep step with them; alarmed",
+        "ACC/AHA/HRS 2018",
+        "CD",
+    ),
+    "SAB": Entry(
+        "Sinus exit block",
+        "own",
+        "as DROP, P waves followed through the recording, none of them without a beat",
+        _PART2,
     ),
     "DROP": Entry(
         "Dropped beat: AV block of second degree or sinus exit block",
@@ -141,7 +167,7 @@ _WEIGHTS: dict[str, tuple[Severity, str]] = {
     **dict.fromkeys(("SBRAD", "STACH", "RUND"), ("borderline", "rhythm")),
     **dict.fromkeys(("PVC", "PAC"), ("borderline", "ectopy")),
     **dict.fromkeys(("BIGU", "TRIGU", "VPAIR", "PSVT"), ("abnormal", "ectopy")),
-    **dict.fromkeys(("VTAC", "WCT", "VFIB", "ASYST"), ("urgent", "rhythm")),
+    **dict.fromkeys(("VTAC", "WCT", "VFIB", "ASYST", "3AVB"), ("urgent", "rhythm")),
     "NORM": ("normal", "summary"),
 }
 """How much statements of rhythm weigh, where not `abnormal`, and their kind, where not `rhythm`."""

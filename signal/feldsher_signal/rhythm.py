@@ -83,6 +83,21 @@ def _beat_codes(f: Findings, af: Chance) -> list[str]:
     out: list[str] = []
     for a, b, code in _basic(f):
         out += [code] * (b - a)
+    _name_early(f, out)
+    # Beats come in any order in fibrillation: only what is worse is named above it.
+    for a, b in af.spans():
+        out[a:b] = ["AFIB"] * (b - a)
+    for run in ectopy.runs(f, "V"):
+        if run.rate > ectopy.VT_RATE:
+            out[run.first : run.last] = ["VTAC"] * run.beats
+    for start, end in f.chaos:
+        a, b = np.searchsorted(f.r, [start, end]).tolist()
+        out[a:b] = ["VFIB"] * (b - a)
+    return out
+
+
+def _name_early(f: Findings, out: list[str]) -> None:
+    """Write the codes of early beats in order and of runs over those of the basic rhythm."""
     text = "".join(f.kinds)
     for code, cycle in (("TRIGU", 3), ("BIGU", 2)):
         for a, b in ectopy.patterns(text, cycle):
@@ -92,13 +107,6 @@ def _beat_codes(f: Findings, af: Chance) -> list[str]:
             code = fast if run.rate > ectopy.VT_RATE else slow
             if code:
                 out[run.first : run.last] = [code] * run.beats
-    # Beats come in any order in fibrillation: only a ventricular tachycardia is named above it.
-    for a, b in af.spans():
-        out[a:b] = ["AFIB"] * (b - a)
-    for run in ectopy.runs(f, "V"):
-        if run.rate > ectopy.VT_RATE:
-            out[run.first : run.last] = ["VTAC"] * run.beats
-    return out
 
 
 def spans(f: Findings) -> tuple[RhythmSpan, ...]:
