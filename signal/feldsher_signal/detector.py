@@ -96,7 +96,7 @@ class Detector:
         return self._advance(False)
 
     def finish(self, x: NDArray[np.float32], on: NDArray[np.bool_]) -> Found:
-        """Take the rest, less than a second or nothing; return the last beats."""
+        """Take the rest, or nothing; return the last beats."""
         self._on = np.concatenate([self._on, on])
         tail = delay(self._fs) + round((qrs.HOLD_S + 0.06) * self._fs)
         after = np.repeat(x[:, -1:], tail, axis=1) if x.shape[1] else np.full((x.shape[0], tail), np.nan, np.float32)

@@ -26,19 +26,30 @@ def _mean(x: NDArray[np.float32], a: int, b: int) -> float:
 
 
 @inner
-def _wave(x: NDArray[np.float32], first: int, last: int, narrow: int, wide: int) -> int:
-    """Return the sample of first … last that stands out most from its surroundings, upright ones preferred."""
-    n, best, best_at = x.shape[0], -1.0, first
-    inside = first > wide and last + wide < n
+def _inside(x: NDArray[np.float32], first: int, last: int, narrow: int, wide: int) -> int:
+    """Return what `_wave` returns where nothing needs to be looked for outside the signal."""
     near, far = _mean(x, first - narrow, first + narrow + 1), _mean(x, first - wide, first + wide + 1)
     close, around = 1.0 / (2 * narrow + 1), 1.0 / (2 * wide + 1)
+    best, best_at = -1.0, first
     for i in range(first, last + 1):
-        if i > first and inside:
-            near += (x[i + narrow] - x[i - 1 - narrow]) * close
-            far += (x[i + wide] - x[i - 1 - wide]) * around
-        elif i > first:
-            near, far = _mean(x, i - narrow, i + narrow + 1), _mean(x, i - wide, i + wide + 1)
         by = near - far
+        by = UPRIGHT * by if by > 0 else -by
+        if by > best:
+            best, best_at = by, i
+        if i < last:
+            near += (x[i + 1 + narrow] - x[i - narrow]) * close
+            far += (x[i + 1 + wide] - x[i - wide]) * around
+    return best_at
+
+
+@inner
+def _wave(x: NDArray[np.float32], first: int, last: int, narrow: int, wide: int) -> int:
+    """Return the sample of first … last that stands out most from its surroundings, upright ones preferred."""
+    if first > wide and last + wide < x.shape[0]:
+        return _inside(x, first, last, narrow, wide)
+    best, best_at = -1.0, first
+    for i in range(first, last + 1):
+        by = _mean(x, i - narrow, i + narrow + 1) - _mean(x, i - wide, i + wide + 1)
         by = UPRIGHT * by if by > 0 else -by
         if by > best:
             best, best_at = by, i

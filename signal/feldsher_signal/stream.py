@@ -100,7 +100,7 @@ class Stream:
         self._marks: NDArray[np.int64] = np.empty((0, count + 1, len(delineate.POINTS)), np.int64)
         self._final: int = 0
         self._settled: int = 0
-        self._nothing = self._take(self._waiting, False)
+        self._nothing: Piece | None = None
 
     def feed(self, x: NDArray[np.float32]) -> Piece:
         """Take µV (leads, n), NaN where missing; return what has become final."""
@@ -108,12 +108,14 @@ class Stream:
         whole = every.shape[1] // self._width * self._width
         self._waiting = every[:, whole:].copy()
         if not whole:
+            self._nothing = self._nothing or self._take(every[:, :0], False)
             return self._nothing
         return self._take(every[:, :whole], False)
 
-    def finish(self) -> Piece:
-        """Say that nothing follows; return the rest."""
-        rest, self._waiting = self._waiting, self._waiting[:, :0]
+    def finish(self, x: NDArray[np.float32] | None = None) -> Piece:
+        """Say that nothing follows, or nothing after these µV; return the rest."""
+        rest = self._waiting if x is None else np.concatenate([self._waiting, _rounded(x)], axis=1)
+        self._waiting = rest[:, :0]
         return self._take(rest, True)
 
     @property
@@ -328,8 +330,9 @@ def trace(x: NDArray[np.float32], leads: tuple[str, ...], fs: float) -> Traced:
     """Return the beats of a whole recording in µV (leads, n), NaN where missing, as a stream of it gives them."""
     stream = Stream(leads, fs)
     size = round(_CHUNK_S * fs)
-    pieces = [stream.feed(x[:, a : a + size]) for a in range(0, x.shape[1], size)]
-    return joined([*pieces, stream.finish()], fs)
+    last = max(x.shape[1] - 1, 0) // size * size
+    pieces = [stream.feed(x[:, a : a + size]) for a in range(0, last, size)]
+    return joined([*pieces, stream.finish(x[:, last:])], fs)
 
 
 def joined(pieces: list[Piece], fs: float) -> Traced:
