@@ -9,12 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import learn
 import msgspec
 import numpy as np
 from accuracy import DATA, qtdb_marks, wave_marks
-from feldsher_signal import contour, delineate, jit, qrs, quality, refine
+from feldsher_signal import contour, delineate, jit, quality, refine, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import Linear, ModelFile, Provenance
 from feldsher_signal.record import Recording
@@ -35,11 +36,10 @@ class Rows:
 
 def _marked(recording: Recording) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Return a recording's marks before correction, and the traits of its P and of its T waves."""
-    fs, raw = recording.fs, recording.microvolts()
-    usable, x = quality.look(raw, fs).usable(), quality.bridged(raw)
-    shown = recording.leads.index("II") if "II" in recording.leads else 0
-    r = np.unique(qrs.peaks(x[shown], fs, qrs.detect(x, fs, usable)))
-    c = contour.prefix_sums(x)
+    fs, x = recording.fs, recording.microvolts()
+    traced = stream.trace(x, recording.leads, fs)
+    usable, r = traced.seen.usable(), traced.beats.r
+    c = contour.prefix_sums(quality.bridged(x))
     rr = int(np.median(np.diff(r))) if r.shape[0] > 1 else int(fs)
     marks, _ = delineate.uncorrected(c, fs, r, usable, rr)
     found: list[Floats] = []
@@ -101,8 +101,8 @@ def _ridge(x: Floats, y: Floats) -> tuple[float, Linear]:
     middle, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale < 1e-9] = 1.0
     z, bounded = (x - middle) / scale, np.clip(y, -LIMIT_MS, LIMIT_MS)
-    solved = np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), z.T @ (bounded - bounded.mean()))
-    weight = np.array(solved, np.float64)
+    target = z.T @ (bounded - bounded.mean())
+    weight = cast("Floats", np.linalg.solve(z.T @ z + PENALTY * np.eye(x.shape[1]), target))
     return float(f"{bounded.mean():.6g}"), Linear(_short(weight), _short(middle), _short(scale), _short(middle))
 
 

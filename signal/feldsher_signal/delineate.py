@@ -5,8 +5,9 @@ family of Laguna 1994 (ecgpuwave) and Martínez 2004. P and T: the point that st
 over leads; the leads are then projected on that point's own spatial pattern, which makes the wave upright and lowers
 noise, and its edges are where the slope has fallen to a part of its maximum. A lead's own edges are searched near the
 global ones and drawn to them (the parts below). Slopes are differences of means over neighbouring windows (Haar
-wavelet) from prefix sums, so that drift and offset do not matter. Figures were chosen on ludb ids ≡ 1 (mod 4); the
-others judge them.
+wavelet) from prefix sums, so that drift and offset do not matter. The QRS figures
+were chosen on ludb ids ≡ 1 (mod 4). Those of P and T (twave, pwave, presence) were settled with all of ludb and qtdb
+in sight, and refine is fitted on all of both: only recordings elsewhere judge those.
 """
 
 from __future__ import annotations
