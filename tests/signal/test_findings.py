@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from feldsher_signal.findings import grade, neighbours
+from dataclasses import replace
+
+from feldsher_ehr_core.ecg import LeadQuality, Quality
+from feldsher_signal.findings import grade, neighbours, noisy
 from hypothesis import given
 from hypothesis import strategies as st
-from patients import findings
+from patients import LEADS, findings
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e3, 1e3), st.floats(0.1, 100))
@@ -29,3 +32,11 @@ def test_share_of_p_waves_counts_normal_beats() -> None:
     assert f.p_share == 1
     assert findings(p_like=0.1).p_share == 0
     assert f.twelve
+
+
+def test_one_noisy_lead_of_twelve_silences_nothing() -> None:
+    for bad, silent in ((0, False), (1, False), (5, False), (6, True), (12, True)):
+        leads = {lead: LeadQuality(True, ("noise",) if k < bad else ()) for k, lead in enumerate(LEADS)}
+        assert noisy(replace(findings(), quality=Quality(True, leads))) == silent
+    alone = Quality(True, {"II": LeadQuality(True, ("noise",))})
+    assert noisy(replace(findings(), leads=("II",), quality=alone))
