@@ -72,7 +72,7 @@ def test_a_recording_without_interpretation_says_so() -> None:
 
 def test_statements_are_in_the_readers_language_and_unknown_codes_keep_the_engines_text() -> None:
     said = ecg.ecg_page(samples.source(), RU).statements
-    assert [s.text for s in said] == ["Синусовый ритм", "АВ-блокада III степени", "A finding of our own registry"]
+    assert [s.text for s in said] == ["Синусовый ритм", "Полная АВ-блокада", "A finding of our own registry"]
     assert [s.critical for s in said] == [False, True, False]
 
 
@@ -101,7 +101,7 @@ def test_only_a_physician_makes_it_signed(status: str, signed: bool) -> None:
 
 def test_the_doctors_draft_is_the_machines_text_in_its_own_language_only() -> None:
     assert ecg.ecg_page(samples.source(), EN).draft == "Sinus rhythm; third-degree AV block"
-    assert ecg.ecg_page(samples.source(), RU).draft.startswith("Синусовый ритм; АВ-блокада III степени")
+    assert ecg.ecg_page(samples.source(), RU).draft.startswith("Синусовый ритм; Полная АВ-блокада")
 
 
 def test_viewer_meta_has_no_person_in_it() -> None:
