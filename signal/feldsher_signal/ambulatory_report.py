@@ -26,7 +26,6 @@ _URGENT: tuple[EventKind, ...] = (
     "ventricular_tachycardia", "pause", "ventricular_run", "supraventricular_run", "fibrillation", "couplet",
     "bigeminy", "trigeminy", "fastest", "slowest",
 )  # fmt: skip
-_FIBRILLATION = ("AFIB", "AFLT")
 
 
 def report(source: Source, engine: str) -> Ambulatory:
@@ -51,7 +50,7 @@ def describe(found: Found, source: Source, engine: str) -> Ambulatory:
     ventricular, more_v = _ectopy(row, "V")
     supraventricular, more_s = _ectopy(row, "S")
     extremes = _extremes(row, first, rates)
-    flutter = [Event("fibrillation", s.start, s.end) for s in rhythm if s.code in _FIBRILLATION]
+    flutter = [Event("fibrillation", s.start, s.end) for s in rhythm if s.code == "AFIB"]
     events = sorted([*more_v, *more_s, *pauses, *flutter, *extremes], key=_urgency)
     steady = hrv.normal_intervals(found.r, row.of("N") & ~afib, row.whole, found.fs)
     longest = max((_seconds(found, pause) for pause in pauses), default=None)
@@ -94,7 +93,7 @@ def _within(found: Found, rhythm: tuple[RhythmSpan, ...]) -> NDArray[np.bool_]:
     """Return which beats lie in fibrillation or flutter."""
     out = np.zeros(found.r.shape[0], np.bool_)
     for span in rhythm:
-        if span.code in _FIBRILLATION:
+        if span.code == "AFIB":
             out[np.searchsorted(found.r, span.start) : np.searchsorted(found.r, span.end)] = True
     return out
 
@@ -133,7 +132,7 @@ def _hours(
         seconds = found.bad[a // found.width : -(-b // found.width)]
         judged = float((~seconds).mean()) * (b - a) / found.fs if seconds.size else 0.0
         kinds, own = found.kinds[edges[k] : edges[k + 1]], rates[among[k] : among[k + 1]]
-        af = sum(max(min(s.end, b) - max(s.start, a), 0) for s in rhythm if s.code in _FIBRILLATION) / found.fs
+        af = sum(max(min(s.end, b) - max(s.start, a), 0) for s in rhythm if s.code == "AFIB") / found.fs
         out.append(
             Hour(
                 a / found.fs,
@@ -203,12 +202,10 @@ def _kept(events: list[Event]) -> tuple[Event, ...]:
 
 
 def _fibrillation(found: Found, rhythm: tuple[RhythmSpan, ...]) -> Fibrillation:
-    lengths = [(s.end - s.start) / found.fs for s in rhythm if s.code in _FIBRILLATION]
+    lengths = [(s.end - s.start) / found.fs for s in rhythm if s.code == "AFIB"]
     judged = _judged(found)
     beats = sum(
-        int(np.searchsorted(found.r, s.end) - np.searchsorted(found.r, s.start))
-        for s in rhythm
-        if s.code in _FIBRILLATION
+        int(np.searchsorted(found.r, s.end) - np.searchsorted(found.r, s.start)) for s in rhythm if s.code == "AFIB"
     )
     return Fibrillation(
         part=min(sum(lengths) / judged, 1.0) if judged > 0 else 0.0,

@@ -46,7 +46,6 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
     "BVH": ("LVH", "VCLVH", "RVH"),
     "2AVB": ("1AVB", "AFIB", "RUND", "SARRH", "SVTAC"),
     "3AVB": ("1AVB", "SHPR", "AFIB", "RUND", "SR", "SBRAD", "SARRH", "PVC", "IVR", "LAO/LAE", "RAO/RAE", "WPW"),
-    "AFLT": ("1AVB", "SHPR", "RUND", "SR", "SBRAD", "STACH", "SARRH", "SVTAC", "LAO/LAE", "RAO/RAE", "WPW"),
     "AFIB": ("1AVB", "SHPR", "LAO/LAE", "RAO/RAE", "WPW"),
     "VTAC": ("SR", "SBRAD", "STACH"),
     "LAFB": ("LAD", "PRWP"),

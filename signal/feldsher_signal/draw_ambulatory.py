@@ -103,7 +103,7 @@ def _rate(report: Ambulatory, found: Found, hours: float) -> list[Item]:
         Text(_LEFT + _INNER - 27, _RATE_TOP - 2, "not judged", 2.4, True, "#999999", "end"),
     ]
     for span in report.rhythm:
-        if span.code in ("AFIB", "AFLT"):
+        if span.code == "AFIB":
             out.append(_band(span.start / report.fs, span.end / report.fs, hours, _AF, 0.16))
     for a, b in zip(*(each.tolist() for each in episodes.stretches(found.bad)), strict=True):
         second = found.width / found.fs

@@ -34,6 +34,8 @@ from feldsher_signal.findings import Findings
 from feldsher_signal.record import Recording
 
 ENGINE = "feldsher 0.1"
+P_MARGIN_S = 0.02
+"""How far before its usual onset a median beat's P wave may begin."""
 FS_RANGE = (100.0, 2000.0)
 """Samples per second that the engine was made for."""
 
@@ -137,12 +139,18 @@ def trace(
     return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria, paced, train, without)
 
 
-def _t_before(t: Traced, chosen: NDArray[np.int64], r: int) -> int:
-    """Return where the T wave before a median beat ends: as it usually does before the beats in it."""
+def _p_from(t: Traced, chosen: NDArray[np.int64], r: int, fs: float) -> int:
+    """Return from where on a median beat's P wave is sought: where the T wave before it ends, near its usual place.
+
+    A single beat's P wave is found by its neighbours; the median has none, and at a fast rate the dent between T and P
+    can stand out more than P does.
+    """
     later = chosen[chosen > 0]
-    ends = t.marks[later - 1, -1, delineate.T_OFF]
-    known = ends >= 0
-    return max(r + int(np.median(ends[known] - t.r[later[known]])), 0) if known.any() else 0
+    ends, onsets = t.marks[later - 1, -1, delineate.T_OFF], t.marks[chosen, -1, delineate.P_ON]
+    ended, begun = ends >= 0, onsets >= 0
+    first = r + int(np.median(ends[ended] - t.r[later[ended]])) if ended.any() else 0
+    usual = r + int(np.median(onsets[begun] - t.r[chosen[begun]]) - P_MARGIN_S * fs) if begun.any() else 0
+    return max(first, usual, 0)
 
 
 def _measure(
@@ -159,7 +167,7 @@ def _measure(
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
         sums = contour.prefix_sums(middle.x)
         every, _ = delineate.delineate(
-            sums, fs, np.array([middle.r]), usable, middle.rr, True, _t_before(t, chosen, middle.r)
+            sums, fs, np.array([middle.r]), usable, middle.rr, True, _p_from(t, chosen, middle.r, fs)
         )
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT

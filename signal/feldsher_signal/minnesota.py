@@ -19,7 +19,6 @@ WIDE = ("7-1-1", "7-2-1", "7-4", "7-8", "6-4-1", "6-8")
 """In their presence axis, R, ST and T are not coded."""
 STATED = {
     "AFIB": "8-3-1",
-    "AFLT": "8-3-2",
     "PAC": "8-1-1",
     "PVC": "8-1-2",
     "VTAC": "8-2-3",
@@ -71,7 +70,7 @@ def codes(f: Findings, found: Iterable[Verdict]) -> tuple[str, ...]:
 def _intervals(f: Findings, stated: set[str]) -> set[str]:
     """Return codes of PR, of the sinus rate and of the P wave."""
     pr, rate, out = f.measured.pr, f.measured.rate, set[str]()
-    if pr is not None and f.p_share > 0.5 and not stated & {"AFIB", "AFLT", "3AVB"}:
+    if pr is not None and f.p_share > 0.5 and not stated & {"AFIB", "3AVB"}:
         out |= {"6-3"} if pr >= PR_LONG_MS else set()
         out |= {"6-5"} if pr < PR_SHORT_MS and "WPW" not in stated else set()
     if rate is not None and stated & {"SR", "STACH", "SBRAD"}:

@@ -70,12 +70,6 @@ REGISTRY: dict[str, Entry] = {
         "3 s and more, no beat, no usable lead, at least half of them flat (< 25 µV per second); alarmed",
         _HOUSE,
     ),
-    "AFLT": Entry(
-        "Atrial flutter",
-        "SCP",
-        "no sinus P waves, atrial waves of one period at 200–400/min that the ventricles follow in a fixed ratio",
-        _PART2,
-    ),
     "2AVB": Entry(
         "AV block of second degree",
         "SCP",

@@ -8,9 +8,6 @@ from feldsher_signal.findings import Verdict
 from feldsher_signal.registry import REGISTRY
 from patients import codes, interpreted
 
-ELSEWHERE = {"AFLT"}
-"""Codes of rhythm that may be registered beside this file's."""
-
 
 def stated(*found: str) -> list[str]:
     return [v.code for v in conflicts.settle([Verdict(code, 1.0, True) for code in found]) if v.stated]
@@ -57,7 +54,7 @@ def test_left_bundle_branch_block_takes_voltage_and_infarct_away() -> None:
 
 
 def test_every_code_named_is_registered() -> None:
-    known = set(REGISTRY) | ELSEWHERE
+    known = set(REGISTRY)
     for table in (conflicts.SUPPRESSED, conflicts.HIDES):
         for code, others in table.items():
             assert code in known
