@@ -14,12 +14,13 @@ from typing import cast
 import learn
 import msgspec
 import numpy as np
-from accuracy import DATA, qtdb_marks, wave_marks
+from accuracy import qtdb_marks, wave_marks
 from feldsher_signal import contour, delineate, jit, quality, refine, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import Linear, ModelFile, Provenance
 from feldsher_signal.record import Recording
 from numpy.typing import NDArray
+from sets import DATA
 
 FOLDS, SEED, PENALTY, NEAR_MS, LIMIT_MS = 8, 0, 300.0, 150.0, 60.0
 Floats = NDArray[np.float64]

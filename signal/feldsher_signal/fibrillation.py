@@ -358,7 +358,7 @@ def chance(
     beats = r.shape[0]
     at = windows(beats)
     if not at.shape[0]:
-        return Chance(np.zeros(beats, np.float64), 0.0, np.empty((0, len(FEATURES))))
+        return Chance(np.zeros(r.shape), 0.0, np.empty((0, len(FEATURES))))
     x = features(at, fs, r, on, ectopic, ventricular, like, seen, atria)
     p = model.load("fibrillation", FEATURES).probability(x)
     step, count = np.zeros(beats + 1), np.zeros(beats + 1)

@@ -129,7 +129,7 @@ def _driven(offset: NDArray[np.float64], beat: Ints, beats: int, within: tuple[f
 
 def _offsets(spikes: Ints, at: Ints, fs: float, within: tuple[float, float]) -> tuple[NDArray[np.float64], Ints, Ints]:
     """Return the distances (ms) of spikes from beats in `within`, with the numbers of spike and beat."""
-    offset: NDArray[np.float64] = (spikes[:, None] - at[None, :]) * (1000.0 / fs)
+    offset: NDArray[np.float64] = (spikes[:, None] - at[None, :]) * np.float64(1000.0 / fs)
     spike, beat = np.nonzero((offset > within[0]) & (offset <= within[1]))
     return offset[spike, beat], spike, beat
 

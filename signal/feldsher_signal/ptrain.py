@@ -157,7 +157,7 @@ def standing_out(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return by how many µV the ±HALF steps about each step of the leads stand out from their flanks."""
     sums = np.concatenate([np.zeros((y.shape[0], 1)), np.cumsum(y, axis=1)], axis=1)
     reach, n = HALF + FLANK, y.shape[1]
-    at = np.arange(reach, n - reach)
+    at: NDArray[np.int64] = np.arange(reach, n - reach, dtype=np.int64)
     middle = (sums[:, at + HALF + 1] - sums[:, at - HALF]) / (2 * HALF + 1)
     left = (sums[:, at - HALF] - sums[:, at - reach]) / FLANK
     right = (sums[:, at + reach + 1] - sums[:, at + HALF + 1]) / FLANK

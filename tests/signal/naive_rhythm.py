@@ -8,19 +8,28 @@ from typing import Any
 import numpy as np
 from feldsher_signal import fibrillation
 from feldsher_signal.between import Atria
+from numpy.typing import NDArray
 
 
 def row(
-    first: int, last: int, rr: Any, change: Any, early: Any, wide: Any, like: Any, seen: Any, a: Atria
+    first: int,
+    last: int,
+    rr: NDArray[np.float64],
+    change: NDArray[np.float64],
+    early: NDArray[np.bool_],
+    wide: NDArray[np.bool_],
+    like: NDArray[np.float64],
+    seen: NDArray[np.bool_],
+    a: Atria,
 ) -> list[float]:
     """Return the FEATURES of beats first … last − 1 of one window."""
     v = rr[first + 1 : last]
     usual = float(np.median(v))
     cut = np.clip(v - usual, -0.3 * usual, 0.3 * usual)
     again = [float((cut[k:] * cut[:-k]).sum() / (cut**2).sum()) for k in (1, 2, 3)]
-    moved = [change[k] for k in range(first + 2, last) if not wide[k - 2 : k + 1].any()]
-    clean = [rr[k] for k in range(first + 1, last) if not wide[k - 1 : k + 1].any()]
-    clean = clean if len(clean) >= 4 else list(v)
+    moved = [float(change[k]) for k in range(first + 2, last) if not wide[k - 2 : k + 1].any()]
+    clean = [float(rr[k]) for k in range(first + 1, last) if not wide[k - 1 : k + 1].any()]
+    clean = clean if len(clean) >= 4 else v.tolist()
     most = max(sum(low <= x <= low + fibrillation.ALIKE_PART * usual for x in clean) for low in clean)
     near = fibrillation.SAME_PART * usual
     pairs = [(i, j) for i in range(len(v) - 1) for j in range(i + 1, len(v) - 1) if abs(v[i] - v[j]) < near]

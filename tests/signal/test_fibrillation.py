@@ -25,15 +25,15 @@ def test_features_as_the_slow_twin(seed: int) -> None:
         rng.uniform(1, 2, (2, beats, 19)),
         rng.uniform(1, 9, (2, beats)),
         rng.uniform(500, 900, (2, beats)),
-        np.arange(19) * 0.008,
+        np.arange(19, dtype=np.float64) * 0.008,
     )
     at = np.array([[0, 30], [12, 42], [30, 60], [0, 60]])
     found = fibrillation.features(at, fs, r, on, early, wide, like, seen, atria)
     rr, change = np.zeros(beats), np.zeros(beats)
     rr[1:] = np.diff(r) / fs
     change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(on, 2))) / fs
-    for window, row in zip(at.tolist(), found, strict=True):
-        expected = naive_rhythm.row(*window, rr, change, early, wide, like, seen, atria)
+    for (first, last), row in zip(at.tolist(), found, strict=True):
+        expected = naive_rhythm.row(first, last, rr, change, early, wide, like, seen, atria)
         np.testing.assert_allclose(row, expected, rtol=1e-9, atol=1e-12)
 
 
