@@ -15,6 +15,10 @@ UPRIGHT = 1.2
 """The downward wave is taken when it is so many times larger: a biphasic (paced, ventricular) complex, whose halves are
 about as large, keeps one of them from beat to beat. Chosen on mitdb, where its SD fell from 6.5 to 4.6 ms."""
 
+LEAST_UV = 100.0
+"""What moves less in every lead, smoothed over ±8 ms, is no QRS: a monitor counts complexes from 0.5 mV and none of
+0.15 mV (IEC 60601-2-27, recalled), of which smoothing leaves about two thirds. No beat of mitdb is lost by it."""
+
 
 @inner
 def _mean(x: NDArray[np.float32], a: int, b: int) -> float:
@@ -71,6 +75,32 @@ def locate(
     for k in range(at.shape[0]):
         middle = min(max(at[k], 0), n - 1)
         out[k] = _wave(x[lead[k]], max(middle - reach, 0), min(middle + reach, n - 1), narrow, wide)
+
+
+@kernel("void(f4[:,::1], i8[::1], i8, i8, f8, b1[::1])")
+def rises(
+    x: NDArray[np.float32], at: NDArray[np.int64], reach: int, narrow: int, least: float, out: NDArray[np.bool_]
+) -> None:
+    """Write whether any lead, smoothed over ±`narrow`, ranges over `least` µV within `reach` of each sample at[k]."""
+    n = x.shape[1]
+    for k in range(at.shape[0]):
+        first, last = max(at[k] - reach, 0), min(at[k] + reach, n - 1)
+        out[k] = False
+        for lead in range(x.shape[0]):
+            low = high = _mean(x[lead], first - narrow, first + narrow + 1)
+            for i in range(first + 1, last + 1):
+                v = _mean(x[lead], i - narrow, i + narrow + 1)
+                low, high = min(low, v), max(high, v)
+            if high - low >= least:
+                out[k] = True
+                break
+
+
+def standing(x: NDArray[np.float32], fs: float, at: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which detections are large enough for a QRS in any lead: a standing line's noise is not."""
+    out = np.empty(at.shape[0], np.bool_)
+    rises(x, at, round(REACH_S * fs), round(NARROW_S * fs), LEAST_UV, out)
+    return out
 
 
 def peaks(x: NDArray[np.float32], fs: float, at: NDArray[np.int64], lead: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -180,6 +180,8 @@ class Stream:
             self._settled = self._base + self._x.shape[1] + int((EPISODE_S + 1) * self._fs)
         seen: NDArray[np.bool_] = ~np.logical_and.reduce(self._dark, axis=0)[second]
         at, second = at[seen], second[seen]
+        tall = fiducial.standing(self._x, self._fs, at - self._base)
+        at, second = at[tall], second[tall]
         if not at.shape[0]:
             return
         r = fiducial.peaks(self._x, self._fs, at - self._base, self._shown[second]) + self._base

@@ -35,3 +35,23 @@ def test_a_biphasic_complex_keeps_its_upright_half() -> None:
     at = np.array([210, 510, 810])
     found = fiducial.peaks(x, 500.0, at, np.zeros(3, np.int64))
     assert np.all(np.abs(found - np.array([200, 500, 800])) <= 8)
+
+
+def test_noise_is_not_tall_enough_for_a_beat_and_a_small_one_is() -> None:
+    random = np.random.default_rng(3)
+    x = random.normal(0, 20, (2, 5000)).astype(np.float32)
+    at = np.arange(500, 5000, 500)
+    assert not fiducial.standing(x, 500.0, at).any()
+    wave = 300 * np.exp(-0.5 * ((np.arange(-40, 41)) / 8.0) ** 2)
+    for middle in at[::2]:
+        x[1, middle - 40 : middle + 41] += wave.astype(np.float32)
+    assert fiducial.standing(x, 500.0, at).tolist() == [k % 2 == 0 for k in range(at.shape[0])]
+
+
+def test_standing_against_plain_numpy() -> None:
+    random = np.random.default_rng(4)
+    x = np.cumsum(random.normal(0, 6, (2, 900)), axis=1).astype(np.float32)
+    at = np.array([0, 30, 450, 899])
+    kernel = np.array([(x[:, max(i - 4, 0) : i + 5].mean(axis=1)) for i in range(900)]).T
+    expected = [bool((np.ptp(kernel[:, max(a - 40, 0) : a + 41], axis=1) >= fiducial.LEAST_UV).any()) for a in at]
+    assert fiducial.standing(x, 500.0, at).tolist() == expected

@@ -47,7 +47,9 @@ def test_pauses_at_both_ends() -> None:
     assert verdict(standstill.judge(replace(f, r=f.r + 1500, samples=f.samples + 1500)), "PAUSE").critical
 
 
-@pytest.mark.parametrize(("start", "end", "noise"), [(2.3, 6.4, 2), (2.3, 6.4, 20), (2.3, 10.0, 2), (0.0, 6.4, 2)])
+@pytest.mark.parametrize(
+    ("start", "end", "noise"), [(2.3, 6.4, 2), (2.3, 6.4, 20), (2.3, 10.0, 2), (2.3, 10.0, 20), (0.0, 6.4, 2)]
+)
 def test_a_heart_that_stops_is_alarmed_whether_the_line_is_flat_or_not(start: float, end: float, noise: int) -> None:
     result = stopped(start, end, noise)
     assert "PAUSE" in alarms(result)
