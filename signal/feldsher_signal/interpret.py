@@ -173,7 +173,9 @@ def _measure(
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
         found = matrix.lead_matrices(middle.x, every[0], usable, recording.leads, fs)
     # A line that is flat in every lead can hide no beat.
-    silent = tuple((s.start, s.end) for s in said.segments if s.lead == "all" and s.issues != ("flat",))
+    dark = [s for s in said.segments if s.lead == "all" and s.issues != ("flat",)]
+    silent = tuple((s.start, s.end) for s in dark if s.issues != ("unclear",))
+    silent += standstill.moving(x, fs, t.r, [(s.start, s.end) for s in dark if s.issues == ("unclear",)])
     silent += standstill.doubtful(x, fs, t.r, usable)
     measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs, silent), fs)
     alike = float(t.usual.mean()) if t.usual.size else 1.0

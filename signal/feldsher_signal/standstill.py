@@ -10,6 +10,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import fiducial
 from feldsher_signal.findings import Findings, Verdict, grade
 
 PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
@@ -22,6 +23,26 @@ SHORT_S = 60.0
 STEP_S, AROUND_S, AFTER_S, BEFORE_S = 0.02, 0.06, 0.4, 0.1
 STEEP = 0.35
 """No pause is sure in which a lead rises, within STEP_S, by so much of what a QRS does (house rule): T is slower."""
+Span = tuple[int, int]
+LOOK_S, KNOWN_S = 0.1, (0.2, 0.55)
+"""How densely an unclear stretch is looked through, and how long before and after its R peak a beat explains it."""
+
+
+def moving(x: NDArray[np.float32], fs: float, r: NDArray[np.int64], unclear: list[tuple[int, int]]) -> tuple[Span, ...]:
+    """Return where unclear stretches of µV (leads, n) move enough to hide a beat: away from the waves of known ones.
+
+    Where the line stands still but for a little noise, nothing is hidden: a heart may have stopped there.
+    """
+    step = max(round(LOOK_S * fs), 1)
+    out: list[Span] = []
+    for start, end in unclear:
+        at = np.arange(start, end, step)
+        before = np.searchsorted(r, at - round(KNOWN_S[1] * fs))
+        known = before < np.searchsorted(r, at + round(KNOWN_S[0] * fs))
+        hides = fiducial.standing(x, fs, at) & ~known
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], hides, [False]]).astype(np.int8)))
+        out += [(int(at[a]), min(int(at[b - 1]) + step, end)) for a, b in edges.reshape(-1, 2)]
+    return tuple(out)
 
 
 def doubtful(
