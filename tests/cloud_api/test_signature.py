@@ -38,7 +38,6 @@ def test_signed_report_is_final_and_can_be_proved(clinic: Clinic) -> None:
     assert ">Confirmed<" in picture
     assert "DEMO Doctor" in picture
     assert "UNCONFIRMED" not in picture
-    assert "UNCONFIRMED" not in picture
     before = clinic.browser.get(f"/fhir/DiagnosticReport/{report}/_history/1").json()
     assert "UNCONFIRMED" in clinic.browser.get(f"/fhir/{before['presentedForm'][0]['url']}").text
     results = clinic.browser.get("/fhir/Observation").json()["entry"]
