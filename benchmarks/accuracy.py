@@ -326,7 +326,10 @@ def ptbxl(data: Path) -> Report:
 
 
 def cinc2017(data: Path) -> Report:
-    """Atrial fibrillation against normal and other rhythms in single-lead strips; noise (~) not counted."""
+    """Atrial fibrillation against normal and other rhythms in single-lead strips; noise (~) not counted.
+
+    The shipped model was fitted on all of the shared strips: on them these are training figures.
+    """
     truth: list[str] = []
     said: list[bool] = []
     scores: list[float] = []
@@ -342,8 +345,8 @@ def cinc2017(data: Path) -> Report:
     labels: NDArray[np.bool_] = np.array([x == "A" for x in truth])
     half: NDArray[np.bool_] = np.array([k % 2 == 0 for k in range(labels.shape[0])])
     out: Report = {"auc": auc(np.array(scores), labels), "all": binary(np.array(said), labels)}
-    out["tuned on (even rows)"] = binary(np.array(said)[half], labels[half])
-    out["not tuned on"] = binary(np.array(said)[~half], labels[~half])
+    out["even rows"] = binary(np.array(said)[half], labels[half])
+    out["odd rows"] = binary(np.array(said)[~half], labels[~half])
     return out
 
 

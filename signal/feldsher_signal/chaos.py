@@ -11,6 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import stretch
 from feldsher_signal.jit import kernel
 
 STEP_S, WINDOW_S, DRIFT_S = 0.008, 4.0, 0.5
@@ -63,6 +64,5 @@ def stretches(c: NDArray[np.float64], fs: float, rows: NDArray[np.int64]) -> tup
     leakage(c, rows, step, width, round(DRIFT_S * fs / step), found)
     middle = np.sort(found, axis=0)[rows.shape[0] // 2]
     held = (middle[:, 0] < LEAK) & (middle[:, 1] > LEAST_UV)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(np.int8))).reshape(-1, 2)
     hop = width // 2 * step
-    return tuple((a * hop, min((b - 1) * hop + width * step, c.shape[1] - 1)) for a, b in edges.tolist())
+    return tuple((a * hop, min((b - 1) * hop + width * step, c.shape[1] - 1)) for a, b in stretch.stretches(held))

@@ -13,6 +13,7 @@ from feldsher_signal.ambulatory import Found, Source
 from feldsher_signal.draw_font import shortened, wrapped
 from feldsher_signal.draw_sheet import INK, RED, SOFT, Box, Clip, Item, Path, Sheet, Text, Trace, paper
 from feldsher_signal.episodes import Row
+from feldsher_signal.stretch import stretches
 
 WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 8.0
 _INNER = WIDTH - 2 * MARGIN
@@ -105,7 +106,7 @@ def _rate(report: Ambulatory, found: Found, hours: float) -> list[Item]:
     for span in report.rhythm:
         if span.code == "AFIB":
             out.append(_band(span.start / report.fs, span.end / report.fs, hours, _AF, 0.16))
-    for a, b in zip(*(each.tolist() for each in episodes.stretches(found.bad)), strict=True):
+    for a, b in stretches(found.bad):
         second = found.width / found.fs
         out.append(_band(a * second, b * second, hours, "#777777", 0.3))
     for rate in range(floor, top_rate + 1, 20):

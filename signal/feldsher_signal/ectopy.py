@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feldsher_signal.findings import Findings, Verdict, noisy
+from feldsher_signal.stretch import stretches
 
 RUN_BEATS, LONG_BEATS = 3, 6
 """A run is of three beats, a long one of six and more: EC57 (couplets, short and long runs)."""
@@ -37,9 +38,8 @@ class Run:
 def runs(f: Findings, kind: str, fewest: int = RUN_BEATS) -> list[Run]:
     """Return the runs of at least `fewest` beats of one class; each rate with the interval that leads into the run."""
     mine = np.array([k == kind for k in f.kinds], np.bool_)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mine, [False]]).astype(np.int8)))
     out: list[Run] = []
-    for a, b in edges.reshape(-1, 2).tolist():
+    for a, b in stretches(mine):
         if b - a >= fewest:
             out.append(Run(a, b, 60.0 * f.fs * (b - a - 1) / float(f.r[b - 1] - f.r[a])))
     return out

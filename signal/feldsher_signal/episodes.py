@@ -8,6 +8,8 @@ import numpy as np
 from feldsher_ehr_core.ambulatory import Event, EventKind
 from numpy.typing import NDArray
 
+from feldsher_signal.stretch import stretches
+
 PAUSE_S = 2.0
 """A pause is longer: ACC/AHA/HRS 2018 bradycardia guideline."""
 RUN_BEATS, TACHYCARDIA = 3, 100.0
@@ -33,12 +35,6 @@ class Row:
     def of(self, kind: str) -> NDArray[np.bool_]:
         """Return which beats are of a class."""
         return self.kinds == ord(kind)
-
-
-def stretches(flags: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the first and one past the last place of every stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return edges[::2], edges[1::2]
 
 
 def runs(row: Row, kind: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -75,7 +71,7 @@ def geminy(row: Row, kind: str, every: int) -> list[Event]:
         step &= row.whole[k : k + n]
     out: list[Event] = []
     for phase in range(every):
-        for a, b in zip(*(each.tolist() for each in stretches(step[phase::every])), strict=True):
+        for a, b in stretches(step[phase::every]):
             if b - a >= GEMINY_TIMES - 1:
                 first, last = phase + a * every, phase + b * every
                 name: EventKind = "bigeminy" if every == 2 else "trigeminy"

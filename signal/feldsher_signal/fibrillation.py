@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from feldsher_signal import model
 from feldsher_signal.between import Atria
 from feldsher_signal.jit import inner, kernel
+from feldsher_signal.stretch import stretches
 
 WINDOW_BEATS, STRIDE = 30, 10
 """Beats in a window (Petrėnas 2015 and Zhou 2015 need about 60, Lake & Moorman 2011 12) and between windows."""
@@ -327,7 +328,7 @@ class Chance:
         A stretch goes as far as STAYS holds and must reach STATED somewhere; interruptions and stretches of fewer than
         SHORTEST beats are passed over.
         """
-        low = _stretches(self.beat >= STAYS)
+        low = stretches(self.beat >= STAYS)
         kept = [(a, b) for a, b in low if self.beat[a:b].max() >= STATED]
         joined: list[tuple[int, int]] = []
         for a, b in kept:
@@ -336,12 +337,6 @@ class Chance:
             else:
                 joined.append((a, b))
         return [(a, b) for a, b in joined if b - a >= min(SHORTEST, self.beat.shape[0])]
-
-
-def _stretches(held: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the stretches (first, one past the last) of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
 def chance(

@@ -18,6 +18,7 @@ from feldsher_ehr_core.ecg import LeadQuality, Quality, QualitySegment
 from numpy.typing import NDArray
 
 from feldsher_signal.jit import inner, kernel
+from feldsher_signal.stretch import stretches
 
 MISSING, LOW, HIGH, RAIL, ROUGH, _SURVEYED = 0, 1, 2, 3, 4, 5
 
@@ -206,15 +207,9 @@ def _issues(bad: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(name for name, seen in zip(ISSUES, bad, strict=True) if seen)
 
 
-def _runs(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the stretches (first, one past last) of True in a row."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
-
-
 def _segments(row: NDArray[np.bool_], lead: str, seen: Survey, n: int, at: int | None) -> list[QualitySegment]:
     out: list[QualitySegment] = []
-    for a, b in _runs(row):
+    for a, b in stretches(row):
         issues = np.logical_or.reduce(seen.bad[:, a:b].reshape(-1, len(ISSUES)) if at is None else seen.bad[at, a:b])
         names = _issues(issues)
         if at is None and seen.unclear[a:b].any():

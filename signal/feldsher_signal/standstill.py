@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from feldsher_signal import fiducial
 from feldsher_signal.findings import Findings, Verdict, grade
+from feldsher_signal.stretch import stretches
 
 PAUSE_S, LONG_PAUSE_S = 2.0, 3.0
 """Pause: over 2 s; 3 s and more is alarmed: ACC/AHA/HRS 2018 bradycardia guideline."""
@@ -40,8 +41,7 @@ def moving(x: NDArray[np.float32], fs: float, r: NDArray[np.int64], unclear: lis
         before = np.searchsorted(r, at - round(KNOWN_S[1] * fs))
         known = before < np.searchsorted(r, at + round(KNOWN_S[0] * fs))
         hides = fiducial.standing(x, fs, at) & ~known
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], hides, [False]]).astype(np.int8)))
-        out += [(int(at[a]), min(int(at[b - 1]) + step, end)) for a, b in edges.reshape(-1, 2)]
+        out += [(int(at[a]), min(int(at[b - 1]) + step, end)) for a, b in stretches(hides)]
     return tuple(out)
 
 
