@@ -16,13 +16,14 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, auth, db, oauth, provision, signin, tokens, worker
+from feldsher_cloud_api import access, audit, auth, db, oauth, provision, renewal, signin, tokens, worker
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.gateway_auth import GatewayRefusedError
 from feldsher_cloud_api.secret import keep_secret
 from feldsher_cloud_api.web import pages
 
@@ -66,7 +67,15 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
     app.state.metrics = Metrics()
     app.middleware("http")(_guard)
-    for router in (signin.router, oauth.router, provision.router, ecg.router, vitals.router, rest.router):
+    for router in (
+        signin.router,
+        oauth.router,
+        provision.router,
+        renewal.router,
+        ecg.router,
+        vitals.router,
+        rest.router,
+    ):
         app.include_router(router)
     pages.install(app)
     _health(app, pool)
@@ -125,6 +134,11 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
 
 
 def _refusals(app: FastAPI) -> None:
+    @app.exception_handler(GatewayRefusedError)
+    def gateway_refused(request: Request, error: GatewayRefusedError) -> Response:
+        _log.warning("gateway_refused", code=error.code)
+        return JSONResponse({"error": str(error), "code": error.code}, error.status)
+
     @app.exception_handler(FhirError)
     def fhir_error(request: Request, error: FhirError) -> Response:
         return rest.reply(error.outcome(), error.status)
@@ -145,7 +159,7 @@ def _refusals(app: FastAPI) -> None:
         code = "not-found" if error.status_code == 404 else "not-supported"
         return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
 
-    _ = fhir_error, unauthenticated, forbidden, http_error
+    _ = gateway_refused, fhir_error, unauthenticated, forbidden, http_error
 
 
 def _audit_refusal(request: Request) -> None:

@@ -27,6 +27,8 @@ Clock = Callable[[], datetime]
 CA_DAYS = 3650
 LEAF_DAYS = 397
 """The longest life that browsers accept of a server's certificate is 398 days (CA/Browser Forum SC-31)."""
+GATEWAY_DAYS = 30
+"""A gateway's certificate; it is renewed after 20 days, so ten are left for outages (docs/decisions/0010)."""
 CRL_DAYS = 3650
 """Long, because brokers refuse everybody when the list has run out; each revocation writes a new one."""
 _BACKDATE = timedelta(minutes=5)
@@ -119,7 +121,8 @@ class CertificateAuthority:
             raise CaError("csr: the key is not EC P-256")
         if not request.is_signature_valid:
             raise CaError("csr: its signature does not belong to its key")
-        certificate = self._client(cn, key, None, None).sign(self.key, hashes.SHA256())
+        until = self.clock() + timedelta(days=GATEWAY_DAYS)
+        certificate = self._client(cn, key, None, until).sign(self.key, hashes.SHA256())
         return certificate.public_bytes(serialization.Encoding.PEM)
 
     def revoke(self, serial: int) -> None:

@@ -22,14 +22,14 @@ from fastapi.responses import JSONResponse, Response
 from feldsher_ehr_core.ids import gateway_id
 from pydantic import BaseModel, Field
 
-from feldsher_cloud_api import access, auth, ca, db
+from feldsher_cloud_api import access, auth, ca, db, gateway_keys
 from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
 
 PREFIX = "feldsher1."
 Revoked = Literal["unknown", "unclaimed", "revoked"]
 """What a revocation met: no such gateway, one without a certificate, or one whose certificate is now on the list."""
-_queries = db.queries("provision")
+_queries, _certificates = db.queries("provision"), db.queries("certificate")
 _log = structlog.get_logger()
 router = APIRouter(prefix="/provision")
 
@@ -76,14 +76,13 @@ def add_gateway(
 def revoke_gateway(
     connection: db.Connection, authority: ca.CertificateAuthority, gateway: str, now: datetime
 ) -> Revoked:
-    """Revoke a gateway's certificate and open claim; what then has to happen at the broker is revocation.enforce."""
+    """Revoke a gateway's certificates and open claim; what then has to happen at the broker is revocation.enforce."""
     row = _queries.revoke_gateway(connection, id=gateway, now=now)
     if row is None:
         return "unknown"
-    if row[0] is None:
-        return "unclaimed"
-    authority.revoke(int(row[0]))
-    return "revoked"
+    for (serial,) in list(_certificates.revoke_all(connection, gateway=gateway, but="", now=now)):
+        authority.revoke(int(serial))
+    return "unclaimed" if row[0] is None else "revoked"
 
 
 def gateways(connection: db.Connection) -> list[tuple[Any, ...]]:
@@ -120,19 +119,20 @@ def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response
     try:
         with access.nobody(of.pool) as connection:
             gateway, certificate, former = _grant(connection, authority, asked, now)
+            answer = granted(connection, of.settings, gateway, certificate, authority)
     except _RefusedError as error:
         _log.warning("claim_refused", status=error.status)
         return JSONResponse({"error": str(error)}, error.status)
-    if former is not None:  # only now: had the transaction failed, the former certificate would still be needed
-        authority.revoke(int(former))
+    for serial in former:  # only now: had the transaction failed, the former certificate would still be needed
+        authority.revoke(int(serial))
     _log.info("gateway_claimed", gateway=gateway)
-    return JSONResponse(_answer(of.settings, gateway, certificate, authority))
+    return JSONResponse(answer)
 
 
 def _grant(
     connection: db.Connection, authority: ca.CertificateAuthority, asked: ClaimRequest, now: datetime
-) -> tuple[str, bytes, str | None]:
-    """Return the gateway, its new certificate, and the serial number of the one it had."""
+) -> tuple[str, bytes, list[str]]:
+    """Return the gateway, its new certificate, and the serial numbers of those it had."""
     # The update is the test: of two gateways with one claim the database lets one through.
     row = _queries.take_claim(connection, claim_hash=auth.digest(asked.secret), now=now)
     if row is None:
@@ -144,16 +144,36 @@ def _grant(
         certificate = authority.sign_csr(asked.csr.encode(), gateway)
     except ca.CaError as error:
         raise _RefusedError(400, str(error)) from error
-    _remember(connection, gateway, certificate)
-    return gateway, certificate, row[1]
+    serial = remember(connection, gateway, certificate, now, used_at=now)
+    former = [r[0] for r in _certificates.revoke_all(connection, gateway=gateway, but=serial, now=now)]
+    _certificates.current(connection, serial=serial)
+    _queries.claimed(connection, id=gateway)
+    return gateway, certificate, former
 
 
-def _remember(connection: db.Connection, gateway: str, certificate: bytes) -> None:
-    expires: datetime = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
-    _queries.remember_certificate(connection, id=gateway, serial=str(ca.serial(certificate)), expires=expires)
+def remember(
+    connection: db.Connection,
+    gateway: str,
+    certificate: bytes,
+    now: datetime,
+    *,
+    replaces: str | None = None,
+    used_at: datetime | None = None,
+) -> str:
+    """Enter an issued certificate (PEM), to be able to revoke it, and return its serial number."""
+    serial = str(ca.serial(certificate))
+    expires = x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+    _certificates.issued(
+        connection, serial=serial, gateway=gateway, pem=certificate.decode(), now=now, expires=expires,
+        replaces=replaces, used_at=used_at,
+    )  # fmt: skip
+    return serial
 
 
-def _answer(settings: Settings, gateway: str, certificate: bytes, authority: ca.CertificateAuthority) -> dict[str, Any]:
+def granted(
+    connection: db.Connection, settings: Settings, gateway: str, certificate: bytes, authority: ca.CertificateAuthority
+) -> dict[str, Any]:
+    """Return the answer to a claim or a renewal: certificates, where the cloud is, and the keys of its word."""
     host, port = settings.gateway_broker()
     return {
         "certificate_pem": certificate.decode(),
@@ -161,4 +181,7 @@ def _answer(settings: Settings, gateway: str, certificate: bytes, authority: ca.
         "gateway": gateway,
         "mqtt_host": host,
         "mqtt_port": port,
+        "api_url": settings.api_url,
+        "word_keys": [gateway_keys.public_text(gateway_keys.word_key(settings))],
+        "release_keys": [row[0] for row in _certificates.release_keys(connection)],
     }

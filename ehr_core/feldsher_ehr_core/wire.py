@@ -170,6 +170,33 @@ class Gap(Up, frozen=True, tag="gap"):
     last_us: int
 
 
+ReportedState = Literal["none", "working", "applied", "refused", "rolled-back", "failed"]
+
+
+class Reported(Up, frozen=True, tag="reported"):
+    """How a gateway stands to what the cloud wants of it: its configuration, its software, its certificate.
+
+    `config`/`update` are the version and the sequence in force (0: none from the cloud); `*_wanted` those that
+    `*_state` and `*_detail` speak of. `slot`: which of A and B runs. `certificate_until_us`: end of the certificate's
+    life. `task`: the command (Down.id) that this answers, with `task_state` and `task_detail`.
+    """
+
+    software: str
+    config: int = 0
+    config_wanted: int = 0
+    config_state: ReportedState = "none"
+    config_detail: str | None = None
+    update: int = 0
+    update_wanted: int = 0
+    update_state: ReportedState = "none"
+    update_detail: str | None = None
+    slot: str | None = None
+    certificate_until_us: int | None = None
+    task: UUID | None = None
+    task_state: ReportedState = "none"
+    task_detail: str | None = None
+
+
 class LiveStrip(Up, frozen=True, tag="live"):
     """A piece of a running recording for the eye only: QoS 0, no outbox. Samples as in EcgRecording."""
 
@@ -185,7 +212,17 @@ class LiveStrip(Up, frozen=True, tag="live"):
 
 
 UpMessage = (
-    EcgRecording | VitalsBatch | Birth | Heartbeat | Death | DeviceStatus | OrderState | ClockOffset | Gap | LiveStrip
+    EcgRecording
+    | VitalsBatch
+    | Birth
+    | Heartbeat
+    | Death
+    | DeviceStatus
+    | OrderState
+    | ClockOffset
+    | Gap
+    | LiveStrip
+    | Reported
 )
 
 
@@ -233,7 +270,32 @@ class ResendRequest(Down, frozen=True, tag="resend"):
     until_us: int | None = None
 
 
-DownMessage = OrderCommand | Configuration | Receipt | ResendRequest
+class Update(Down, frozen=True, tag="update"):
+    """Install an update: its manifest (JSON bytes, feldsher_ehr_core.signed) and the release key's signature over it.
+
+    `device`: the kit that a firmware is for, empty for the gateway itself. The artefact is fetched from the cloud.
+    """
+
+    manifest: bytes
+    signature: bytes
+    device: str = ""
+
+
+class Diagnose(Down, frozen=True, tag="diagnose"):
+    """Send a diagnostics bundle, without personal data, to the cloud."""
+
+
+class Wipe(Down, frozen=True, tag="wipe"):
+    """Forget everything: identity, outbox, bonds. `signature` names this gateway and this command's id.
+
+    `force`: also what the cloud has not receipted yet; otherwise the gateway waits until its outbox is empty.
+    """
+
+    signature: bytes
+    force: bool = False
+
+
+DownMessage = OrderCommand | Configuration | Receipt | ResendRequest | Update | Diagnose | Wipe
 
 UP_KINDS = tuple(str(t.__struct_config__.tag) for t in get_args(UpMessage))
 DOWN_KINDS = tuple(str(t.__struct_config__.tag) for t in get_args(DownMessage))

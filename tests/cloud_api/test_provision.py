@@ -102,11 +102,11 @@ def test_claim_that_fails_late_leaves_the_former_certificate_good(
     granted = _claim(clinic, _add(clinic, name).secret).json()
     again = _add(clinic, name)
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise ConnectionError("the database is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(provision, "_remember", fail)
+        patch.setattr(provision, "remember", fail)
         with pytest.raises(ConnectionError):
             _claim(clinic, again.secret)
     authority = ca.load(clinic.settings.ca_directory)

@@ -60,10 +60,18 @@ MESSAGES: dict[str, wire.Up | wire.Down] = {
         env=E, device="kit-7", order=None, fs=500.0, leads=("II",), uv_per_bit=(1.0,), first=100, n=50, codec="zdb32",
         samples=b"\x01",
     ),
+    "reported": wire.Reported(
+        env=E, software="0.2.0", config=4, config_wanted=5, config_state="rolled-back", config_detail="$.kit[0].port",
+        update=7, update_wanted=8, update_state="working", update_detail="unpacking", slot="a",
+        certificate_until_us=1_798_000_000_000_000, task=ORDER, task_state="applied", task_detail="sent",
+    ),
     "down-order": wire.OrderCommand(
         id=E.id, sent_us=9, order=ORDER, device="kit-7", seconds=10.0, lapses_us=600_000_000, subject=ecg.Subject(61),
     ),
     "down-config": wire.Configuration(id=E.id, sent_us=9, version=4, toml="[log]\nlevel = 'info'\n", signature=b"\x30"),
     "down-receipt": wire.Receipt(id=E.id, sent_us=9, ids=(E.id, ORDER), states=("stored", "quarantined")),
     "down-resend": wire.ResendRequest(id=E.id, sent_us=9, since_us=1, until_us=2),
+    "down-update": wire.Update(id=E.id, sent_us=9, manifest=b'{"format":1}', signature=b"\x01" * 64, device="kit-7"),
+    "down-diagnose": wire.Diagnose(id=E.id, sent_us=9),
+    "down-wipe": wire.Wipe(id=E.id, sent_us=9, signature=b"\x02" * 64, force=True),
 }  # fmt: skip

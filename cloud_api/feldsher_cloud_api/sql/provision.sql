@@ -12,9 +12,9 @@ UPDATE cloud.gateway SET claimed_at = :now, claim_hash = NULL
 WHERE claim_hash = :claim_hash AND claimed_at IS NULL AND claim_expires > :now AND revoked_at IS NULL
 RETURNING id, certificate_serial;
 
--- name: remember_certificate!
--- Remember what has been issued, to be able to revoke it.
-UPDATE cloud.gateway SET certificate_serial = :serial, certificate_expires = :expires, state = 'claimed' WHERE id = :id;
+-- name: claimed!
+-- A claim has brought a certificate.
+UPDATE cloud.gateway SET state = 'claimed' WHERE id = :id;
 
 -- name: revoke_gateway^
 -- Mark a gateway as revoked and return its certificate's serial number.
