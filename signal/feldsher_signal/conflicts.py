@@ -20,6 +20,9 @@ _FORM = (*_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", *_RAISED, *_STT, *_OCCLUSION, 
 """What only normally conducted beats can show: statements of form, from voltage, Q waves, ST and T."""
 _DRIVEN = ("RUND", "CLBBB", "CRBBB", "ILBBB", "IRBBB", "LAFB", "LPFB", "LNGQT")
 """What a driven ventricle shows whatever its own conduction is."""
+_SINUS = ("SR", "SBRAD", "STACH", "SARRH", "RUND")
+_FLUTTER = (*_SINUS, "AFIB", "SVTAC", "PAC", "PSVT", "1AVB", "2AVB", "SHPR", "DROP", "SAB", "LNGQT", "HYPOCA")
+"""What flutter waves are mistaken for: P waves, ends of T waves, beats of changing conduction for early or dropped."""
 SUPPRESSED: dict[str, tuple[str, ...]] = {
     "CLBBB": _FORM,
     "CRBBB": (
@@ -47,6 +50,7 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
     "2AVB": ("1AVB", "AFIB", "RUND", "SARRH", "SVTAC"),
     "3AVB": ("1AVB", "SHPR", "AFIB", "RUND", "SR", "SBRAD", "SARRH", "PVC", "IVR", "LAO/LAE", "RAO/RAE", "WPW"),
     "AFIB": ("1AVB", "SHPR", "LAO/LAE", "RAO/RAE", "WPW"),
+    "AFLT": (*_FLUTTER, "LAO/LAE", "RAO/RAE", "WPW"),
     "VTAC": ("SR", "SBRAD", "STACH"),
     "LAFB": ("LAD", "PRWP"),
     "LPFB": ("RAD", "LMI"),

@@ -14,6 +14,7 @@ from feldsher_ehr_core.ecg import BeatKind, LeadMatrix, Measurements, Quality, S
 from numpy.typing import NDArray
 
 from feldsher_signal.fibrillation import Chance
+from feldsher_signal.fwaves import FWaves
 from feldsher_signal.pacing import Pacing
 from feldsher_signal.paediatric import Limits, limits
 from feldsher_signal.ptrain import Train
@@ -31,7 +32,8 @@ class Findings:
     `p_like`: −1 … 1, how well the stretch before QRS repeats; `p_seen`: beats with a P wave; `matrix`: usable leads;
     `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged;
     `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone; `paced`: by seen spikes;
-    `train`: P waves followed on their own, None = not looked for or not found; `chaos`: stretches without complexes.
+    `train`: P waves followed on their own, None = not looked for or not found; `chaos`: stretches without complexes;
+    `waves`: what repeats itself between the QRS complexes at a flutter's rate, None = nothing does.
     """
 
     fs: float
@@ -51,6 +53,7 @@ class Findings:
     paced: Pacing | None = None
     train: Train | None = None
     chaos: tuple[tuple[int, int], ...] = ()
+    waves: FWaves | None = None
 
     @cached_property
     def letters(self) -> NDArray[np.uint8]:

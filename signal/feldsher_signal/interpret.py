@@ -17,6 +17,7 @@ from feldsher_signal import (
     criteria,
     delineate,
     fibrillation,
+    fwaves,
     jit,
     matrix,
     measure,
@@ -54,6 +55,7 @@ class Traced:
     paced: pacing.Pacing
     train: ptrain.Train | None
     chaos: tuple[tuple[int, int], ...]
+    waves: fwaves.FWaves | None
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -137,7 +139,8 @@ def trace(
     apart = ptrain.wanted(r, fs, x.shape[1], p_like, early)
     train = ptrain.find(sums, fs, rows, r, wide) if apart and rows.shape[0] >= ptrain.FEWEST_LEADS else None
     without = chaos.stretches(sums, fs, rows)
-    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria, paced, train, without)
+    waves = fwaves.find(sums, fs, fwaves.chosen(recording.leads, usable), r)
+    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria, paced, train, without, waves)
 
 
 def _p_from(t: Traced, chosen: NDArray[np.int64], r: int, fs: float) -> int:
@@ -199,6 +202,7 @@ def _measure(
         t.paced,
         t.train,
         t.chaos,
+        t.waves,
     )
 
 

@@ -32,6 +32,13 @@ REGISTRY: dict[str, Entry] = {
         "of 30 beats, or of all up to 130); alarmed over 150/min",
         f"{_PART2}; benchmarks/train_rhythm.py",
     ),
+    "AFLT": Entry(
+        "Atrial flutter",
+        "SCP",
+        "between the QRS complexes of III and V1 waves at 220–340/min, ≥ 50 µV (RMS), that repeat over two periods "
+        "(≥ 0.40 at 2:1, else ≥ 0.55), conducted at a whole ratio or a changing one; alarmed over 150/min",
+        f"{_PART2}; house limits (flutter.py)",
+    ),
     "RUND": Entry("Rhythm undetermined: regular without clear P waves", "own", "neither SR nor AFIB", _HOUSE),
     "PVC": Entry("Ventricular premature complex", "SCP", "a beat unlike the prevailing one, early and wide", _PART2),
     "PAC": Entry("Atrial premature complex", "SCP", "an early beat like the prevailing one", _PART2),

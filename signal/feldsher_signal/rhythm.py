@@ -8,7 +8,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
 from numpy.typing import NDArray
 
-from feldsher_signal import block, ectopy, fibrillation, measure, order, tachycardia
+from feldsher_signal import block, ectopy, fibrillation, flutter, measure, order, tachycardia
 from feldsher_signal.between import Atria
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.findings import Findings, Verdict, both, grade
@@ -81,12 +81,15 @@ def _basic(f: Findings) -> list[tuple[int, int, str]]:
 def _beat_codes(f: Findings, af: Chance) -> list[str]:
     """Return a code for every beat: the basic rhythm, over it early beats in order, runs, fibrillation."""
     out: list[str] = []
-    for a, b, code in _basic(f):
-        out += [code] * (b - a)
-    _name_early(f, out)
-    # Beats come in any order in fibrillation: only what is worse is named above it.
-    for a, b in af.spans():
-        out[a:b] = ["AFIB"] * (b - a)
+    if flutter.judge(f).stated:
+        out = ["AFLT"] * f.r.shape[0]
+    else:
+        for a, b, code in _basic(f):
+            out += [code] * (b - a)
+        _name_early(f, out)
+        # Beats come in any order in fibrillation: only what is worse is named above it.
+        for a, b in af.spans():
+            out[a:b] = ["AFIB"] * (b - a)
     for run in ectopy.runs(f, "V"):
         if run.rate > ectopy.VT_RATE:
             out[run.first : run.last] = ["VTAC"] * run.beats
@@ -138,6 +141,7 @@ def judge(f: Findings) -> list[Verdict]:
     basic = [_fibrillation(f, af, episodes, share), *_sinus(f, whole, af, share)]
     return [
         *basic,
+        flutter.judge(f),
         *tachycardia.judge(f, whole.rate, whole.p_share, whole.irregular),
         *block.judge(f),
         *ectopy.judge(f),

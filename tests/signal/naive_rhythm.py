@@ -76,3 +76,26 @@ def leak(v: Any) -> float:
     """Return the leakage of one window without drift."""
     half = int(math.pi * np.abs(v).sum() / np.abs(np.diff(v)).sum() + 0.5)
     return float(np.abs(v[half:] + v[:-half]).sum() / (np.abs(v[half:]) + np.abs(v[:-half])).sum())
+
+
+def repeats(
+    x: NDArray[np.float32], seen: NDArray[np.bool_], step: int, drift: int, lags: range
+) -> tuple[list[float], list[float]]:
+    """Return how well leads x repeat themselves by each lag where `seen`, and each lead's RMS."""
+    n = seen.shape[0]
+    leads: list[NDArray[np.float64]] = []
+    for row in x:
+        v = np.array([row[i * step : (i + 1) * step].mean(dtype=np.float64) for i in range(n)])
+        near = [[j for j in range(max(i - drift, 0), min(i + drift + 1, n)) if seen[j]] for i in range(n)]
+        leads.append(np.array([v[i] - v[near[i]].mean() if seen[i] else math.nan for i in range(n)]))
+    size = [float(np.sqrt(np.nanmean(v**2))) for v in leads]
+    out: list[float] = []
+    for lag in lags:
+        both, norm = 0.0, 0.0
+        for v, rms in zip(leads, size, strict=True):
+            pair = v / rms
+            kept = [(float(pair[i]), float(pair[i + lag])) for i in range(n - lag) if seen[i] and seen[i + lag]]
+            both += sum(a * b for a, b in kept)
+            norm += math.sqrt(sum(a * a for a, _ in kept) * sum(b * b for _, b in kept))
+        out.append(both / norm)
+    return out, size
