@@ -4,6 +4,9 @@ A kernel is compiled on `warm()` (or at the first call of the interpretation), n
 cached in a folder named by its module and the digest of that module's source and of all of this package's that it
 imports, because Numba's own check misses a change in a file that a kernel only calls into. NUMBA_CACHE_DIR says where
 these folders are made. With NUMBA_DISABLE_JIT=1 kernels stay plain Python.
+
+What only compiling needs is left out while everything lies in the cache, for a process that starts for one recording:
+Numba's tables of what can be compiled, the dispatchers of kernels that only kernels call, `coverage`.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -29,6 +33,7 @@ DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
 _SAFE_FASTMATH = {"contract", "reassoc", "nsz"}
 _KEPT_CACHES = 4
 _entries: list[tuple[Any, str]] = []
+_inner: list[Callable[..., Any]] = []
 _lock = threading.Lock()
 _warmed = 0
 
@@ -42,16 +47,22 @@ def _imported(source: str) -> set[str]:
 
 
 @functools.cache
+def _source(path: Path) -> tuple[bytes, frozenset[str]]:
+    """Return a module's source and the names of this package's modules that it imports."""
+    source = path.read_text("utf-8") if path.exists() else ""
+    return source.encode(), frozenset(_imported(source))
+
+
+@functools.cache
 def _digest(module: str) -> str:
     """Return a short digest of a module's source and of the sources it imports: a changed one meets no stale kernel."""
-    sources: dict[str, str] = {}
+    sources: dict[str, bytes] = {}
     waiting = {module}
     while waiting:
         name = waiting.pop()
-        path = Path(__file__).with_name(f"{name}.py")
-        sources[name] = path.read_text("utf-8") if path.exists() else ""
-        waiting |= _imported(sources[name]) - sources.keys()
-    return hashlib.sha256("".join(sources[name] for name in sorted(sources)).encode()).hexdigest()[:16]
+        sources[name], imported = _source(Path(__file__).with_name(f"{name}.py"))
+        waiting |= imported - sources.keys()
+    return hashlib.sha256(b"".join(sources[name] for name in sorted(sources))).hexdigest()[:16]
 
 
 def _private(folder: Path) -> bool:
@@ -79,7 +90,10 @@ def cache_folder(module: str) -> Path:
     name = f"kernels-{module}-{_digest(module)}"
     for base in _bases():
         folder = base / name
+        there = folder.exists()
         if _private(folder):
+            if there:
+                return folder
             older = (p for p in base.glob(f"kernels-{module}-*") if p != folder)
             for stale in sorted(older, key=lambda p: p.stat().st_mtime)[: -(_KEPT_CACHES - 1)]:
                 shutil.rmtree(stale, ignore_errors=True)
@@ -87,11 +101,22 @@ def cache_folder(module: str) -> Path:
     return Path(tempfile.mkdtemp(prefix="feldsher-kernels-"))
 
 
-if not DISABLED:
-    import numba  # pyright: ignore[reportMissingTypeStubs]
+def _numba() -> Any:
+    """Import Numba, without `coverage`: it would be loaded, where it is installed, for reports of compiled lines."""
+    unseen = "coverage" not in sys.modules
+    modules = cast("dict[str, Any]", sys.modules)
+    if unseen:
+        modules["coverage"] = None
+    try:
+        import numba  # pyright: ignore[reportMissingTypeStubs] # noqa: PLC0415 - not at all where it is disabled
+    finally:
+        if unseen:
+            del modules["coverage"]
+    return numba
 
-    _njit = cast("Callable[..., Callable[[Callable[..., Any]], Any]]", numba.njit)
-    _settings: Any = numba.config  # pyright: ignore[reportPrivateImportUsage]
+
+if not DISABLED:
+    _njit, _settings, _runtime = _numba().njit, _numba().config, _numba().core.runtime.rtsys
 
 
 def _dispatcher(function: Callable[..., Any], *, fastmath: set[str] | bool = False) -> Any:
@@ -108,6 +133,7 @@ def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[P, R]], 
         if DISABLED:
             return function
         dispatcher = _dispatcher(function, fastmath=_SAFE_FASTMATH if fast else False)
+        _quickly(dispatcher._cache)
         _entries.append((dispatcher, signature))
         return cast("Callable[P, R]", dispatcher)
 
@@ -116,9 +142,32 @@ def kernel(signature: str, *, fast: bool = False) -> Callable[[Callable[P, R]], 
 
 def inner(function: Callable[P, R]) -> Callable[P, R]:
     """Declare a kernel that only other kernels call: it is compiled into them and not loaded on its own."""
-    if DISABLED:
-        return function
-    return cast("Callable[P, R]", _dispatcher(function))
+    _inner.append(function)
+    return function
+
+
+def _compilable() -> None:
+    """Put dispatchers into the place of all inner kernels, in every module that holds them."""
+    kernels = {id(function): _dispatcher(function) for function in _inner}
+    for module in [m for name, m in sys.modules.items() if name.startswith(f"{__package__}.")]:
+        held = vars(module)
+        held |= {name: kernels[id(value)] for name, value in held.items() if id(value) in kernels}
+    _inner.clear()
+
+
+def _quickly(cache: Any) -> None:
+    """Let a kernel be read from its cache without Numba's tables of what can be compiled, which take longer."""
+    if not hasattr(cache, "_load_overload"):  # an older or newer Numba: it starts slowly, and works
+        return
+
+    def load(signature: object, context: Any) -> object:
+        _runtime.initialize(context)
+        found = cache._load_overload(signature, context)
+        if found is None:
+            _compilable()
+        return found
+
+    cache.load_overload = load
 
 
 def warm() -> int:

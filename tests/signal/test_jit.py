@@ -29,6 +29,15 @@ print(json.dumps({
 """
 
 
+SMALL = """
+import sys
+import numpy as np
+from feldsher_signal import filters
+once = filters.filtered(np.ones((1, 3), np.float32), filters.sections_of(np.array([0.5, 0.5, 0.0, 0.0, 0.0])))
+print(once.tolist(), "numba.cpython.mathimpl" in sys.modules, "coverage" in sys.modules)
+"""
+
+
 def run(**environment: str) -> dict[str, object]:
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], env={**os.environ, **environment}, capture_output=True, text=True, check=True
@@ -50,6 +59,18 @@ def test_kernels_without_compilation_give_the_same() -> None:
     assert not plain["numba"]
     assert compiled["numba"]
     assert {**plain, "disabled": 0, "numba": 0} == {**compiled, "disabled": 0, "numba": 0}
+
+
+def test_a_cached_process_starts_without_what_compiles(tmp_path: Path) -> None:
+    def answer() -> str:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        return subprocess.run(
+            [sys.executable, "-c", SMALL], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    # Compiled by the first process, whose inner kernels become dispatchers then; only loaded by the second.
+    assert answer() == "[[0.5, 1.0, 1.0]] True False\n"
+    assert answer() == "[[0.5, 1.0, 1.0]] False False\n"
 
 
 def test_cache_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +115,8 @@ def test_a_change_in_what_a_module_imports_changes_its_folder(tmp_path: Path, mo
     monkeypatch.setattr(jit, "__file__", str(tmp_path / "jit.py"))
 
     def digest(name: str) -> str:
-        jit._digest.cache_clear()  # pyright: ignore[reportPrivateUsage]
+        for known in (jit._digest, jit._source):  # pyright: ignore[reportPrivateUsage]
+            known.cache_clear()
         return jit._digest(name)  # pyright: ignore[reportPrivateUsage]
 
     before = {name: digest(name) for name in ("upper", "lower", "other")}
