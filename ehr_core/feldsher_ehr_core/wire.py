@@ -89,6 +89,8 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
     None where `absent` says why. `unit`: UCUM. `sent_at`: the device's local time as sent, ISO 8601 without offset,
     None where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else
     the gateway's receiving time; never changes. `device_now`/`gateway_now_us`: coincident clocks of the session.
+    `continuous`: values of running monitoring, about one a second, for the time series alone; the gateway sends one a
+    minute of them in a batch of its own, for the record.
     """
 
     device: str
@@ -106,6 +108,7 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
     device_now: str | None = None
     gateway_now_us: int | None = None
     raw: tuple[bytes, ...] = ()
+    continuous: bool = False
 
 
 class Birth(Up, frozen=True, tag="birth"):

@@ -171,7 +171,8 @@ def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[
         return "ecg", json({"recording": message.env.id, "order": message.order, "device": message.device})
     if isinstance(message, wire.VitalsBatch):
         fresh = readings[message.env.gateway, message.env.id]
-        return "vitals", json({"readings": fresh, "device": message.device, "model": message.model})
+        body = {"readings": fresh, "device": message.device, "model": message.model}
+        return "vitals", json(body | {"continuous": True} if message.continuous else body)
     if isinstance(message, wire.Birth | wire.Heartbeat | wire.Death):
         return "gateway", json({"state": str(message.__struct_config__.tag)})
     return str(message.__struct_config__.tag), json(_fields(message))

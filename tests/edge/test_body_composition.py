@@ -1,7 +1,8 @@
 from decimal import Decimal
 
 import pytest
-from feldsher_edge.ble.body_composition import BodyComposition, join, parse
+from feldsher_edge.ble.body_composition import BodyComposition, belonging, parse
+from feldsher_edge.ble.date_time import DeviceTime
 
 
 def test_fat_water_and_impedance():
@@ -9,20 +10,19 @@ def test_fat_water_and_impedance():
     assert it == BodyComposition(False, Decimal("22.0"), user=1, water=Decimal("60.000"), impedance=Decimal("500.0"))
 
 
-def test_two_packets_are_one_measurement():
-    first = BodyComposition(False, Decimal("22.0"), user=1, muscle=Decimal("30.000"), more=True)
-    second = BodyComposition(False, "nan", weight=Decimal("71.000"), muscle=Decimal("1.000"), more=True)
-    assert join(first, second) == BodyComposition(
-        False, Decimal("22.0"), user=1, muscle=Decimal("30.000"), weight=Decimal("71.000")
-    )
+def test_the_second_packet_belongs_to_the_user_and_time_of_the_first():
+    first = BodyComposition(False, Decimal("22.0"), DeviceTime(2026, 11, 23, 1, 2, 3), user=1, more=True)
+    second = BodyComposition(False, "nan", weight=Decimal("71.000"), more=True)
+    it = belonging(first, second)
+    assert (it.time, it.user, it.weight) == (first.time, 1, Decimal("71.000"))
 
 
-def test_packets_of_two_people_are_not_joined():
+def test_packets_of_two_people_do_not_belong_together():
     first = BodyComposition(False, Decimal(20), user=1, more=True)
     with pytest.raises(ValueError, match="the second packet is of user 2, the first of 1"):
-        join(first, BodyComposition(False, "nan", user=2, more=True))
+        belonging(first, BodyComposition(False, "nan", user=2, more=True))
     with pytest.raises(ValueError, match="other units"):
-        join(first, BodyComposition(True, "nan", more=True))
+        belonging(first, BodyComposition(True, "nan", more=True))
 
 
 @pytest.mark.parametrize(("raw", "byte"), [("", 0), ("00", 1), ("0000dc", 3), ("0002dc00", 4), ("0000dc0000", 4)])

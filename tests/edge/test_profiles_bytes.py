@@ -47,7 +47,10 @@ def maybe(it: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def steps(step: str) -> st.SearchStrategy[Number]:
-    return st.just("nan") | st.integers(0, 0xFFFE).map(lambda n: n * Decimal(step))
+    def scaled(n: int | None) -> Number:
+        return "nan" if n is None else n * Decimal(step)
+
+    return st.builds(scaled, st.none() | st.integers(0, 0xFFFE))
 
 
 def weights(imperial: bool) -> st.SearchStrategy[weight.Weight]:
@@ -134,12 +137,13 @@ RUNNING = st.builds(
     oximeter.Continuous,
     values=PAIRS, fast=maybe(PAIRS), slow=maybe(PAIRS), status=maybe(U16), sensor=maybe(U24), amplitude=maybe(SFLOATS),
 )  # fmt: skip
-FEATURES = st.builds(
-    lambda bits, status, sensor: oximeter.Features(
-        bits & 0xFFFC | (status is not None) | (sensor is not None) << 1, status, sensor
-    ),
-    U16, maybe(U16), maybe(U24),
-)  # fmt: skip
+
+
+def features(bits: int, status: int | None, sensor: int | None) -> oximeter.Features:
+    return oximeter.Features(bits & 0xFFFC | (status is not None) | (sensor is not None) << 1, status, sensor)
+
+
+FEATURES = st.builds(features, U16, maybe(U16), maybe(U24))
 TEMPERATURES = st.builds(
     thermometer.Temperature,
     unit=st.sampled_from(["Cel", "[degF]"]), value=FLOATS, time=maybe(TIMES), site=maybe(U8),

@@ -76,6 +76,11 @@ def device(
 _KINDS = {
     # http://hl7.org/fhir/R4/valueset-device-type.html leads into SNOMED CT; words are free, codes there are not.
     "cuff": "Blood pressure monitor",
+    "oximeter": "Pulse oximeter",
+    "thermometer": "Thermometer",
+    "scale": "Body weight scale",
+    "glucometer": "Glucose meter",
+    "belt": "Heart rate monitor",
     "cardiograph": "Electrocardiograph",
     "unknown": "Medical device",
 }

@@ -1,4 +1,4 @@
-"""Vital signs become Observations: a blood pressure panel per reading, a heart rate beside it."""
+"""Vital signs become Observations: a blood pressure panel per reading, every other value on its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from uuid import UUID, uuid5
 from feldsher_ehr_core.vitals import (
     ABSENT_REASONS,
     BLOOD_PRESSURE_PANEL,
+    CODED,
     DIASTOLIC,
+    FAT,
+    GLUCOSE,
+    HEART_RATE,
     MEAN,
     PULSE,
+    SATURATION,
     SYSTOLIC,
+    TEMPERATURE,
     VITALS,
+    WEIGHT,
+    Coded,
     Vital,
     mmhg,
 )
@@ -25,26 +33,34 @@ from feldsher_ingest.read import StoredVital
 from feldsher_cloud_api import db
 from feldsher_cloud_api.care import unassigned
 from feldsher_cloud_api.fhir import dates, store
-from feldsher_cloud_api.project import common
+from feldsher_cloud_api.project import common, doubts
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
 
-# Blood Pressure Service 1.1.1, table 3.3 (Measurement Status): what the cuff itself doubts.
-_DOUBTS = (
-    (0x01, "body moved during the measurement"),
-    (0x02, "cuff too loose"),
-    (0x04, "irregular pulse detected by the cuff"),
-    (0x20, "measured in an improper position"),
-)
 _COMPONENTS = (SYSTOLIC, DIASTOLIC, MEAN)
 CORRECTED_TIME = "urn:feldsher:corrected-time"
 """Extension: the best known time, where the device's clock is known to have been wrong."""
+MDC = "urn:iso:std:iso:11073:10101"
+_VITAL_SIGN = concept(common.OBSERVATION_CATEGORY, "vital-signs", "Vital Signs")
+_LAB = concept(common.OBSERVATION_CATEGORY, "laboratory", "Laboratory")
 AS_SENT = "urn:feldsher:as-sent"
 """Extension of a component: the quantity as the device sent it, where the profile wants another unit."""
+_LABORATORY = frozenset(one.mdc for one in GLUCOSE)
+_KINDS = (
+    [(SYSTOLIC.mdc, "cuff"), (SATURATION.mdc, "oximeter"), (TEMPERATURE.mdc, "thermometer"), (WEIGHT.mdc, "scale")]
+    + [(FAT.mdc, "scale"), (HEART_RATE.mdc, "belt")]
+    + [(mdc, "glucometer") for mdc in _LABORATORY]
+)
+"""What kind of device measures what."""
 _queries = db.queries("project")
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Project the readings of an event; each belongs to whom the device was assigned to when it measured."""
+    """Project the readings of an event; each belongs to whom the device was assigned to when it measured.
+
+    Continuous ones stay in the time series: the gateway sends one a minute of them as a reading of its own.
+    """
+    if event.body.get("continuous"):
+        return
     ids = [UUID(i) for i in event.body["readings"]]
     values = read.readings(connection, ids)
     missing = set(ids) - {v.reading_id for v in values}
@@ -54,9 +70,15 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
         _reading(connection, event, list(group), now)
 
 
+def _kind(values: list[StoredVital]) -> str:
+    codes = {v.code for v in values}
+    return next((kind for code, kind in _KINDS if code in codes), "unknown")
+
+
 def _reading(connection: db.Connection, event: Event, values: list[StoredVital], now: datetime) -> None:
     first = values[0]
-    device = common.device(connection, first.gateway, first.device, now, kind="cuff", model=event.body.get("model"))
+    model = event.body.get("model")
+    device = common.device(connection, first.gateway, first.device, now, kind=_kind(values), model=model)
     patient, reason = common.whose(
         connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
     )
@@ -83,7 +105,8 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
 
 
 def _resources(values: list[StoredVital], device: UUID, patient: UUID | None) -> list[dict[str, Any]]:
-    made = [r for r in (_panel(values), _pulse(values)) if r is not None] + _others(values)
+    panel = _panel(values)
+    made = ([] if panel is None else [panel]) + _singles(values)
     for resource in made:
         resource |= {"device": {"reference": f"Device/{device}"}}
         if patient is not None:
@@ -123,12 +146,12 @@ def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[st
         "id": str(uuid5(first.reading_id, part)),  # of the reading alone: its key time depends on who heard it first
         "identifier": [{"system": "urn:feldsher:reading", "value": str(first.reading_id)}],
         "status": "final",
-        "category": [concept(common.OBSERVATION_CATEGORY, "vital-signs", "Vital Signs")],
+        "category": [_LAB if any(v.code in _LABORATORY for v in values) else _VITAL_SIGN],
         "code": code,
         "effectiveDateTime": effective(first),
         "issued": dates.render(first.received_at),
     }
-    notes = [text for bit, text in _DOUBTS if (first.status or 0) & bit]
+    notes = doubts.of((v.code for v in values), first.status)
     if notes:
         resource["note"] = [{"text": "; ".join(notes)}]
     extensions: list[dict[str, Any]] = []
@@ -178,24 +201,39 @@ def _panel(values: list[StoredVital]) -> dict[str, Any] | None:
     resource = _base(values, "panel", code)
     # The vital-signs profile wants systolic and diastolic always, if only as absent; the mean is optional.
     wanted = [c for c in _COMPONENTS if c is not MEAN or c.mdc in by_code]
-    resource["component"] = [
-        {"code": concept(common.LOINC, c.loinc, c.display), **_value(c, by_code.get(c.mdc))} for c in wanted
-    ]
+    resource["component"] = [{"code": _code(c, c.unit), **_value(c, by_code.get(c.mdc))} for c in wanted]
     return resource
 
 
-def _pulse(values: list[StoredVital]) -> dict[str, Any] | None:
-    found = next((v for v in values if v.code == PULSE.mdc), None)
-    if found is None:
-        return None
-    return _base(values, "pulse", concept(common.LOINC, PULSE.loinc, PULSE.display)) | _value(PULSE, found)
+def _singles(values: list[StoredVital]) -> list[dict[str, Any]]:
+    """Return an Observation of each value beside the panel; what the catalogue does not know keeps its MDC code."""
+    made: list[dict[str, Any]] = []
+    for v in values:
+        of = VITALS.get(v.code) or Vital(v.code, "", "", v.unit, 0, 0)
+        if of in _COMPONENTS:
+            continue
+        part = "pulse" if of is PULSE else f"mdc-{v.code}"
+        coded = CODED.get(v.code)
+        if coded is None:
+            made.append(_base(values, part, _code(of, v.unit)) | _value(of, v))
+        else:
+            code = concept(MDC, str(coded.mdc), coded.name)
+            made.append(_base(values, part, code | {"text": coded.display}) | _word(coded, v))
+    return made
 
 
-def _others(values: list[StoredVital]) -> list[dict[str, Any]]:
-    """Return Observations of codes that the catalogue does not know: kept under their MDC code, never dropped."""
-    return [
-        _base(values, f"mdc-{v.code}", concept("urn:iso:std:iso:11073:10101", str(v.code), f"MDC {v.code}"))
-        | _value(Vital(v.code, "", "", v.unit, 0, 0), v)
-        for v in values
-        if v.code not in VITALS
-    ]
+def _code(of: Vital, unit: str) -> dict[str, Any]:
+    """Return the LOINC codes of a value, the one that profiles ask for first, then its MDC code."""
+    loinc = of.loinc_in(unit)
+    codes = [c for c in (loinc, *of.also) if c]
+    codings = [{"system": common.LOINC, "code": c, "display": of.display} for c in codes]
+    mdc = {"system": MDC, "code": str(of.mdc), "display": of.name or f"MDC {of.mdc}"}
+    return {"coding": [*codings, mdc], "text": of.display or f"MDC {of.mdc}"}
+
+
+def _word(of: Coded, vital: StoredVital) -> dict[str, Any]:
+    word = of.words.get(int(vital.value)) if vital.value is not None else None
+    if word is None:
+        return {"dataAbsentReason": {"coding": [{"system": common.ABSENT, "code": "unknown"}]}}
+    mdc, name, display = word
+    return {"valueCodeableConcept": concept(MDC, str(mdc), name) | {"text": display}}

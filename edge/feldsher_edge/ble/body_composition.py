@@ -6,7 +6,7 @@ reserved and ignored. 0xFFFF ("measurement unsuccessful") becomes NaN.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import IntFlag
 
@@ -37,9 +37,9 @@ class Flag(IntFlag):
 
 @dataclass(frozen=True, slots=True)
 class BodyComposition:
-    """One packet, or both of a measurement joined: shares in percent, masses in kg or pounds, impedance in ohm.
+    """One packet: shares in percent, masses in kg or pounds, impedance in ohm.
 
-    `metabolism`: basal, kJ; `height` in m or inches; `more`: the packet is one of two.
+    `metabolism`: basal, kJ; `height` in m or inches; `more`: the packet is one of two of a measurement.
     """
 
     imperial: bool
@@ -110,8 +110,8 @@ def encode(it: BodyComposition) -> bytes:
     return unsigned(flags, 2, "flags") + body
 
 
-def join(first: BodyComposition, second: BodyComposition) -> BodyComposition:
-    """Return the measurement that two packets make: what the first says stands, the second adds to it.
+def belonging(first: BodyComposition, second: BodyComposition) -> BodyComposition:
+    """Return the second packet of a measurement with the time and the user that only the first one names.
 
     ValueError where they cannot belong together: other units, or another user.
     """
@@ -119,6 +119,5 @@ def join(first: BodyComposition, second: BodyComposition) -> BodyComposition:
         raise ValueError("byte 0: the second packet has other units than the first")
     if first.user is not None and second.user is not None and first.user != second.user:
         raise ValueError(f"byte 2: the second packet is of user {second.user}, the first of {first.user}")
-    names = [field.name for field in fields(first) if field.name not in ("imperial", "fat", "more")]
-    added = {name: getattr(second, name) for name in names if getattr(first, name) is None}
-    return replace(first, fat=second.fat if first.fat == "nan" else first.fat, more=False, **added)
+    user = first.user if second.user is None else second.user
+    return replace(second, time=second.time or first.time, user=user)

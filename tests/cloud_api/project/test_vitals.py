@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from feldsher_cloud_api import assignment
 from feldsher_ehr_core import wire
+from feldsher_ingest import read
 from feldsher_tools.clinic import HOME, Clinic
 
 BP = {150021: "132", 150022: "84", 149546: "71"}
@@ -90,3 +91,55 @@ def test_cuff_of_one_patient_only_needs_no_clock_within_its_period(
     patients, queue = _state(clinic)
     assert patients == {None if of is None else clinic.patients[of]}
     assert queue == ([("clock not trusted", False)] if of is None else [])
+
+
+def _shown(clinic: Clinic) -> dict[str, dict[str, Any]]:
+    with clinic.owner() as connection:
+        rows = connection.execute("SELECT content FROM fhir.observation").fetchall()
+    return {row[0]["code"]["coding"][0]["code"]: row[0] for row in rows}
+
+
+def _of(clinic: Clinic, values: dict[int, str], units: tuple[str, ...], **changes: Any) -> wire.VitalsBatch:
+    made = clinic.vitals(clinic.time.now, values)
+    return msgspec.structs.replace(made, unit=units, **changes)
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "loinc", "category"),
+    [
+        (188736, "kg", ["29463-7"], "vital-signs"),
+        (150456, "%", ["2708-6", "59408-5"], "vital-signs"),
+        (150364, "Cel", ["8310-5"], "vital-signs"),
+        (147842, "/min", ["8867-4"], "vital-signs"),
+        (160184, "mg/dL", ["41653-7"], "laboratory"),
+        (160184, "mmol/L", ["14743-9"], "laboratory"),
+        (188764, "kg", [], "vital-signs"),
+    ],
+)
+def test_every_vital_sign_is_an_observation_with_its_codes(
+    clinic: Clinic, code: int, unit: str, loinc: list[str], category: str
+) -> None:
+    clinic.receive(_of(clinic, {code: "42"}, (unit,)))
+    clinic.work()
+    (made,) = _shown(clinic).values()
+    codings = [(c["system"], c["code"]) for c in made["code"]["coding"]]
+    assert codings == [("http://loinc.org", c) for c in loinc] + [("urn:iso:std:iso:11073:10101", str(code))]
+    assert (made["valueQuantity"]["unit"], made["valueQuantity"]["code"]) == (unit, unit)
+    assert made["category"][0]["coding"][0]["code"] == category
+
+
+def test_a_meal_is_a_coded_word(clinic: Clinic) -> None:
+    clinic.receive(_of(clinic, {8417864: "3"}, ("1",)))
+    clinic.work()
+    made = _shown(clinic)["8417864"]
+    assert made["valueCodeableConcept"]["text"] == "Fasting"
+
+
+def test_running_monitoring_stays_in_the_time_series(clinic: Clinic) -> None:
+    message = _of(clinic, {147842: "61"}, ("/min",), continuous=True)
+    clinic.receive(message)
+    clinic.work()
+    assert _shown(clinic) == {}
+    with clinic.owner() as connection:
+        (stored,) = read.readings(connection, list(message.reading))
+    assert (stored.code, stored.value) == (147842, 61)
