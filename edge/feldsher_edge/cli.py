@@ -116,6 +116,7 @@ def _table(report: status.Report) -> Table:
         ("waiting", f"{sum(report.outbox)} messages, {report.outbox_bytes} bytes, oldest {_ago(report.oldest_age_s)}"),
         ("dead letters", str(report.dead_letters)),
         ("interpreter", report.interpreter),
+        ("certificate", _certificate(report.certificate)),
     ]
     rows += [(d.device, f"{d.kind}, {d.state or 'not seen yet'}, seen {_ago(d.age_s)}") for d in report.devices]
     rows += [(f"order for {o.device}", o.state) for o in report.orders]
@@ -123,6 +124,12 @@ def _table(report: status.Report) -> Table:
     for name, text in rows:
         table.add_row(name, text)
     return table
+
+
+def _certificate(line: status.CertificateLine) -> str:
+    if line.until is None:
+        return "from the configuration file, not renewed by this program"
+    return f"good until {line.until}" + (f"; NOT renewed: {line.refused}" if line.refused else "")
 
 
 def _ago(seconds: float | None) -> str:

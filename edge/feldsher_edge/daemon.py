@@ -13,15 +13,17 @@ from typing import Any
 import structlog
 from feldsher_ehr_core.ids import gateway_id
 
-from feldsher_edge import metrics, status
+from feldsher_edge import metrics, status, tls
 from feldsher_edge.clock import Envelopes, SystemClock
 from feldsher_edge.config import Config, ConfigError
 from feldsher_edge.drivers import cardiographs, cuffs
 from feldsher_edge.gateway import Gateway
-from feldsher_edge.link import Broker, tls_context
+from feldsher_edge.identity import Identity, load_identity
+from feldsher_edge.link import Broker
 from feldsher_edge.outbox import Outbox
-from feldsher_edge.provision import Identity, load_identity
+from feldsher_edge.renewal import Renewal
 from feldsher_edge.store import Store
+from feldsher_edge.true_time import TrueTime
 
 _log = structlog.get_logger("daemon")
 
@@ -37,8 +39,11 @@ def gateway_name(config: Config, identity: Identity | None) -> str:
     return gateway_id(name)
 
 
-def broker(config: Config, identity: Identity | None) -> Broker:
-    """Return where the broker is, from the configuration, else from the identity; ConfigError names what is missing."""
+def broker(config: Config, identity: Identity | None, now: tls.Now | None = None) -> Broker:
+    """Return where the broker is, from the configuration, else from the identity; ConfigError names what is missing.
+
+    `now`: the time by which the broker's certificate is judged, at every connection.
+    """
     mqtt = config.mqtt
     host = mqtt.host or (identity.place.mqtt_host if identity else None)
     port = mqtt.port or (identity.place.mqtt_port if identity else None)
@@ -49,7 +54,7 @@ def broker(config: Config, identity: Identity | None) -> Broker:
         raise ConfigError(
             "the broker is not known: claim the gateway, or set host, port, ca, certificate, key - at `$.mqtt`"
         )
-    return Broker(host, port, partial(tls_context, ca, certificate, key), mqtt.keepalive_s)
+    return Broker(host, port, partial(tls.context, ca, now, (certificate, key)), mqtt.keepalive_s)
 
 
 @contextlib.contextmanager
@@ -68,16 +73,18 @@ async def run(config: Config, rng: random.Random) -> None:
     """Run a gateway until SIGTERM or SIGINT."""
     with opened(config) as outbox:
         clock = outbox.envelopes.clock
+        time = TrueTime(clock, config.state)
         gateway = Gateway(
             config,
             outbox,
-            broker(config, load_identity(config.state)),
+            broker(config, load_identity(config.state), time.now),
             cardiographs(config, clock, rng),
             cuffs(config, clock, rng),
             rng,
         )
+        gateway.renewal = renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():
-            work = asyncio.create_task(_all(gateway.run(), status.serve(gateway, config.state)))
+            work = asyncio.create_task(_all(gateway.run(), status.serve(gateway, config.state), renewal.run()))
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, work.cancel)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -25,6 +26,7 @@ from feldsher_edge.orders import Order, Orders
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.publish import Publisher
 from feldsher_edge.recordings import Recordings
+from feldsher_edge.renewal import Renewal
 from feldsher_edge.sink import GatewaySink, Sources
 from feldsher_edge.store import StoreError
 from feldsher_edge.watchdog import Notifier, Pulses, watchdog
@@ -63,6 +65,7 @@ class Gateway:
         self.starts = count_start(outbox)
         commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, commands, rng, self.pulses)
+        self.renewal: Renewal | None = None
         self._steps = StepWatch(clock)
         self._armed = {c.device: asyncio.Event() for c in cardiographs}
 
@@ -163,6 +166,12 @@ class Gateway:
                 _log.warning("the wall clock was set", by_us=step_us)
                 await self.outbox.call(self._report_step, step_us)
             await asyncio.sleep(_TICK_S)
+
+    async def tell_clock(self, behind_us: int) -> None:
+        """Put on record that the wall clock is behind the time that the cloud has signed, unless it is being set."""
+        if self.outbox.envelopes.clock.quality() != "synced":
+            offset = partial(wire.ClockOffset, offset_us=behind_us, source="signed by the cloud")
+            await self.outbox.call(self.outbox.put, lambda env: offset(env=env))
 
     def _report_step(self, step_us: int) -> None:
         self.outbox.put(lambda env: wire.ClockOffset(env=env, offset_us=step_us, source=f"step, now {env.clock}"))

@@ -9,30 +9,23 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import http.client
-import os
-import shutil
 import ssl
-from dataclasses import dataclass
-from ipaddress import ip_address
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from feldsher_ehr_core.ids import gateway_id
 
+from feldsher_edge import identity, tls
+from feldsher_edge.api import request, target
+from feldsher_edge.clock import SystemClock
+from feldsher_edge.identity import Identity, Place, ProvisionError, load_identity
+
 PREFIX = "feldsher1."
-_TIMEOUT_S = 15.0
-_LARGEST = 65_536
-
-
-class ProvisionError(Exception):
-    """Why there is no identity; the text says what the technician can do."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -45,31 +38,16 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The cloud's answer to a claim."""
+    """The cloud's answer to a claim or a renewal."""
 
     certificate_pem: str
     ca_pem: str
     gateway: str
     mqtt_host: str
     mqtt_port: int
-
-
-class Place(msgspec.Struct, frozen=True):
-    """What is stored beside key and certificates: who this gateway is and where its broker."""
-
-    gateway: str
-    mqtt_host: str
-    mqtt_port: int
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A stored identity: its facts and the files of key and certificates."""
-
-    place: Place
-    ca: Path
-    certificate: Path
-    key: Path
+    api_url: str = ""
+    word_keys: tuple[str, ...] = ()
+    release_keys: tuple[str, ...] = ()
 
 
 def parse_claim(text: str) -> Claim:
@@ -83,20 +61,8 @@ def parse_claim(text: str) -> Claim:
         gateway_id(claim.gateway)
     except (binascii.Error, ValueError) as error:
         raise ProvisionError(f"claim: damaged or not complete: {error}") from error
-    _target(claim.url)
+    target(claim.url)
     return claim
-
-
-def load_identity(state: Path) -> Identity | None:
-    """Return the identity in a state directory, or None where there is none; ProvisionError if damaged."""
-    directory = state / "identity"
-    if not directory.exists():
-        return None
-    try:
-        place = msgspec.json.decode((directory / "gateway.json").read_bytes(), type=Place)
-    except (OSError, msgspec.DecodeError) as error:
-        raise ProvisionError(f"{directory}: damaged ({error}); claim the gateway anew with --force") from error
-    return Identity(place, directory / "ca.pem", directory / "certificate.pem", directory / "key.pem")
 
 
 def claim_identity(text: str, state: Path, *, force: bool = False) -> Identity:
@@ -105,40 +71,30 @@ def claim_identity(text: str, state: Path, *, force: bool = False) -> Identity:
     An existing identity is kept (ProvisionError) unless `force`, which moves it aside.
     """
     claim = parse_claim(text)
-    if (state / "identity").exists() and not force:
-        raise ProvisionError(f"{state / 'identity'} exists: this gateway has an identity; --force replaces it")
+    standing = identity.settle(state)
+    if standing != "none" and not force:
+        raise ProvisionError(f"{identity.at(state)} exists: this gateway has an identity; --force replaces it")
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = state / "identity.new"
-    key = _make_key(fresh)
+    identity.drop_next(state)
+    key = identity.next_key(state)
     ca_pem = _pinned_ca(claim)
-    granted = _exchange(claim, ca_pem, _csr(key, claim.gateway))
-    _check(claim, granted, key)
-    _write(fresh / "certificate.pem", granted.certificate_pem.encode())
-    _write(fresh / "ca.pem", granted.ca_pem.encode())
-    place = Place(granted.gateway, granted.mqtt_host, granted.mqtt_port)
-    _write(fresh / "gateway.json", msgspec.json.encode(place))
-    _put_in_place(fresh, state)
-    identity = load_identity(state)
-    if identity is None:
-        raise ProvisionError(f"{state / 'identity'} vanished")
-    return identity
-
-
-def _make_key(directory: Path) -> ec.EllipticCurvePrivateKey:
-    """Return a new key, stored before it is used; one left by an interrupted claim is replaced."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(mode=0o700)
-    key = ec.generate_private_key(ec.SECP256R1())
-    no_password = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, no_password)
-    _write(directory / "key.pem", pem)
-    return key
-
-
-def _csr(key: ec.EllipticCurvePrivateKey, gateway: str) -> str:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode()
+    granted = _exchange(claim, ca_pem, identity.request_pem(key, claim.gateway))
+    _check_pin(granted.ca_pem, claim.ca_sha256)
+    check_granted(granted, claim.gateway, granted.ca_pem, key)
+    place = Place(
+        granted.gateway,
+        granted.mqtt_host,
+        granted.mqtt_port,
+        granted.api_url or claim.url,
+        granted.word_keys,
+        granted.release_keys,
+    )
+    identity.write_next(state, granted.certificate_pem, granted.ca_pem, place)
+    identity.replace(state)
+    made = load_identity(state)
+    if made is None:
+        raise ProvisionError(f"{identity.at(state)} vanished")
+    return made
 
 
 def _pinned_ca(claim: Claim) -> str:
@@ -146,7 +102,7 @@ def _pinned_ca(claim: Claim) -> str:
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE  # nothing secret is sent, and the answer is compared with the pin
-    pem = _request("GET", claim.url, "/provision/ca", None, blind).decode("ascii", "replace")
+    pem = request("GET", claim.url, "/provision/ca", None, blind).decode("ascii", "replace")
     _check_pin(pem, claim.ca_sha256)
     return pem
 
@@ -161,95 +117,30 @@ def _check_pin(pem: str, pin: str) -> None:
 
 
 def _exchange(claim: Claim, ca_pem: str, csr: str) -> Granted:
-    context = ssl.create_default_context(cadata=ca_pem)
     body = msgspec.json.encode({"gateway": claim.gateway, "secret": claim.secret, "csr": csr})
-    answer = _request("POST", claim.url, "/provision/claim", body, context)
+    clock = SystemClock()
+    # A new gateway may not know the time yet: then the pinned authority alone tells that the server is the right one.
+    now = (lambda: datetime.now(UTC)) if clock.quality() == "synced" else None
+    return read_granted(request("POST", claim.url, "/provision/claim", body, tls.context(ca_pem, now)))
+
+
+def read_granted(answer: bytes) -> Granted:
+    """Return the cloud's answer; ProvisionError where it cannot be read."""
     try:
         return msgspec.json.decode(answer, type=Granted)
     except msgspec.DecodeError as error:
         raise ProvisionError(f"the server's answer cannot be read: {error}") from error
 
 
-def _check(claim: Claim, granted: Granted, key: ec.EllipticCurvePrivateKey) -> None:
-    _check_pin(granted.ca_pem, claim.ca_sha256)
+def check_granted(granted: Granted, gateway: str, ca_pem: str, key: ec.EllipticCurvePrivateKey) -> None:
+    """Raise ProvisionError where a certificate is not of the authority `ca_pem`, for this gateway and for this key."""
     try:
         certificate = x509.load_pem_x509_certificate(granted.certificate_pem.encode())
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(granted.ca_pem.encode()))
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(ca_pem.encode()))
     except (ValueError, TypeError, InvalidSignature) as error:
         raise ProvisionError("the certificate was not issued by the authority in the claim") from error
     if certificate.public_key() != key.public_key():
         raise ProvisionError("the certificate belongs to another key")
     names = [str(a.value) for a in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if names != [claim.gateway] or granted.gateway != claim.gateway:
-        raise ProvisionError(f"the certificate is for {names}, the claim for {claim.gateway!r}")
-
-
-def _target(url: str) -> tuple[bool, str, int, str]:
-    """Return (TLS, host, port, path) of an address; plain HTTP is accepted for this machine alone."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    if parts.scheme not in ("http", "https") or not host:
-        raise ProvisionError(f"claim: {url!r} is no http(s) address")
-    secure = parts.scheme == "https"
-    if not secure and not _is_loopback(host):
-        raise ProvisionError(f"claim: {url!r} would send the secret unencrypted; only https is accepted")
-    return secure, host, parts.port or (443 if secure else 80), parts.path.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _request(method: str, url: str, path: str, body: bytes | None, context: ssl.SSLContext) -> bytes:
-    secure, host, port, base = _target(url)
-    if secure:
-        connection = http.client.HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
-    else:
-        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
-    try:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        connection.request(method, base + path, body, headers)
-        response = connection.getresponse()
-        answer = response.read(_LARGEST)
-    except (OSError, http.client.HTTPException) as error:
-        raise ProvisionError(f"{host}:{port} cannot be reached: {error}") from error
-    finally:
-        connection.close()
-    if response.status >= 300:
-        raise ProvisionError(f"the server refused ({response.status}): {_reason(answer)}")
-    return answer
-
-
-def _reason(answer: bytes) -> str:
-    try:
-        return str(msgspec.json.decode(answer, type=dict[str, object])["error"])
-    except (msgspec.DecodeError, KeyError):
-        return answer[:200].decode("utf-8", "replace")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file of mode 600 through to the disk."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _put_in_place(fresh: Path, state: Path) -> None:
-    """Give the complete new identity its name; a former one is moved aside and kept."""
-    current = state / "identity"
-    if current.exists():
-        n = 1
-        while (aside := state / f"identity.old-{n}").exists():
-            n += 1
-        current.rename(aside)
-    fresh.rename(current)
-    handle = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    if names != [gateway] or granted.gateway != gateway:
+        raise ProvisionError(f"the certificate is for {names}, the claim for {gateway!r}")

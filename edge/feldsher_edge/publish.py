@@ -119,6 +119,7 @@ class Publisher:
         self._backoff = Backoff(settings.backoff_base_s, settings.backoff_cap_s, rng)
         self._pulses = pulses
         self._wake = asyncio.Event()
+        self._anew = asyncio.Event()
         self._flights: dict[UUID, _Flight] = {}
         self._by_mid: dict[int, _Flight] = {}
         self._times_sent: dict[UUID, int] = {}
@@ -149,7 +150,13 @@ class Publisher:
             self._link = None
             pause_s = self._backoff.next_s(lived_s)
             self._pulses.beat("publisher", pause_s + _CONNECTING_S)
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._anew.wait()
+
+    def reconnect(self) -> None:
+        """End the present connection, or the wait for the next, and connect at once: the certificate was replaced."""
+        self._anew.set()
 
     async def present(self, make: Make) -> None:
         """Send a message of this moment (heartbeat) past the outbox, if there is a connection; else it is moot."""
@@ -169,6 +176,7 @@ class Publisher:
         return wire.up_topic(self._gateway, str(message.__struct_config__.tag))
 
     async def _connection(self) -> None:
+        self._anew.clear()
         death = wire.Death(env=self._outbox.envelopes.make(await self._seq()), cause="will")
         will = aiomqtt.Will(self._topic(death), wire.encode(death), qos=1)
         async with Link(self._broker, self._gateway, self._settings.window, will, self._on_puback) as link:
@@ -181,10 +189,13 @@ class Publisher:
             await self.present(self._birth)
             await self._outbox.call(self._outbox.revive, _NOT_AUTHORIZED)
             try:
-                await _first_to_end(self._receive(link), self._send(link))
+                await _first_to_end(self._receive(link), self._send(link), self._asked_anew())
             except asyncio.CancelledError:
                 await self.present(lambda env: wire.Death(env=env, cause="stopping"))
                 raise
+
+    async def _asked_anew(self) -> None:
+        await self._anew.wait()
 
     def _forget_flights(self) -> None:
         self._flights.clear()

@@ -58,6 +58,13 @@ class Connection(msgspec.Struct, frozen=True):
     last_receipt_age_s: float | None
 
 
+class CertificateLine(msgspec.Struct, frozen=True):
+    """The certificate: when it ends (ISO 8601, None: none is kept here), and why the cloud does not renew it, if so."""
+
+    until: str | None = None
+    refused: str | None = None
+
+
 class Report(msgspec.Struct, frozen=True):
     """The status of a gateway. `outbox`: rows waiting of class A, B and C."""
 
@@ -76,6 +83,7 @@ class Report(msgspec.Struct, frozen=True):
     devices: tuple[DeviceLine, ...]
     orders: tuple[OrderLine, ...]
     late_tasks: tuple[str, ...]
+    certificate: CertificateLine = CertificateLine()
 
 
 async def report(gateway: Gateway) -> Report:
@@ -101,7 +109,15 @@ async def report(gateway: Gateway) -> Report:
         devices=_devices(gateway),
         orders=tuple(OrderLine(str(o.id), o.device, o.state) for o in orders),
         late_tasks=tuple(gateway.pulses.late()),
+        certificate=_certificate(gateway),
     )
+
+
+def _certificate(gateway: Gateway) -> CertificateLine:
+    renewal = gateway.renewal
+    if renewal is None or renewal.until is None:
+        return CertificateLine()
+    return CertificateLine(renewal.until.isoformat(timespec="seconds"), renewal.refused)
 
 
 def _connection(gateway: Gateway) -> Connection:

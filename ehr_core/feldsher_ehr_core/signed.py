@@ -25,18 +25,19 @@ class ManifestError(ValueError):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an update is. `sequence` only ever grows: a smaller one than what runs is refused (anti-rollback).
 
-    `kind`: `gateway` (a wheelhouse for the gateway's own environment) or `kit` (firmware of an ECG kit). `target`: the
-    machine (`any`, `aarch64`, `x86_64`) or the kit's board. `python`: the interpreter that the wheels were made for.
-    `keys`: release keys that are trusted from this update on, empty where they stay.
+    `kind`: `gateway` (a wheelhouse for the gateway's own environment) or `kit` (firmware of an ECG kit). Of a gateway's
+    update, `target` is the machine (`any`, `aarch64`, `x86_64`), `python` the interpreter that the wheels were made
+    for, and `keys` the release keys trusted from then on (empty: they stay). Of a kit's, `board` is the kit's board.
     """
 
     format: Literal[1] = 1
     kind: Literal["gateway", "kit"]
     version: str
     sequence: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-    target: str
     size: Annotated[int, msgspec.Meta(ge=1, le=2_000_000_000)]
     sha256: str
+    board: str = ""
+    target: str = ""
     python: str = ""
     keys: tuple[str, ...] = ()
 
@@ -51,6 +52,10 @@ def parse_manifest(raw: bytes) -> Manifest:
         raise ManifestError("manifest: not 64 hexadecimal digits - at `$.sha256`")
     if not _VERSION.fullmatch(manifest.version):
         raise ManifestError("manifest: not 1 to 40 letters, digits, dots, plus and hyphens - at `$.version`")
+    wanted = ("board",) if manifest.kind == "kit" else ("target", "python")
+    for name in wanted:
+        if not getattr(manifest, name):
+            raise ManifestError(f"manifest: an update of kind {manifest.kind} needs it - at `$.{name}`")
     return manifest
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import cycle
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ from feldsher_cloud_api import ca
 from feldsher_edge.link import Broker, tls_context
 from feldsher_edge.simulate.cloud import VirtualCloud
 from feldsher_ehr_core.ids import INGEST_USERS
+from feldsher_tools.office import Office
 from feldsher_tools.services import Broker as Server
 from feldsher_tools.services import client_files
 
@@ -26,6 +28,14 @@ def file_limit() -> Iterator[Callable[[int], None]]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Iterator[Office]:
+    """A cloud's provisioning over TLS, whose clock can be set."""
+    made = Office(tmp_path / "office")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 from feldsher_edge import status
 from feldsher_edge.config import ConfigError, parse
 from feldsher_edge.daemon import broker, gateway_name
+from feldsher_edge.identity import Identity, Place
 from feldsher_edge.link import Broker
-from feldsher_edge.provision import Identity, Place
 from feldsher_edge.simulate.cloud import VirtualCloud
 from feldsher_ehr_core import wire
 

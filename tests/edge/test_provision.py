@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,75 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from feldsher_cloud_api import ca
-from feldsher_edge.provision import ProvisionError, claim_identity, load_identity, parse_claim
-
-SECRET = "a-secret-of-more-than-twenty-characters"
-Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
-
-
-class Office:
-    """The cloud's provisioning over real TLS, with what it was asked and a replaceable answer."""
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = ca.create(folder / "ca")
-        self.shown_pem = self.authority.certificate_pem
-        self.asked: list[dict[str, Any]] = []
-        self.answer: Answer = self.grant
-        office = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._reply(200 if self.path == "/base/provision/ca" else 404, office.shown_pem)
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                office.asked.append(body)
-                status, answer = office.answer(body)
-                self._reply(status, json.dumps(answer).encode())
-
-            def _reply(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                del format, args
-
-        certificate, key = self.authority.issue_server(["127.0.0.1"]).write(folder, "server")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
-        self.thread.start()
-
-    def grant(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        certificate = self.authority.sign_csr(body["csr"].encode(), "gw-7").decode()
-        return 200, {
-            "certificate_pem": certificate,
-            "ca_pem": self.authority.certificate_pem.decode(),
-            "gateway": "gw-7",
-            "mqtt_host": "broker.example",
-            "mqtt_port": 8883,
-        }
-
-    def claim(self, **fields: str) -> str:
-        url = f"https://127.0.0.1:{self.server.server_address[1]}/base"
-        parts = {"url": url, "gateway": "gw-7", "secret": SECRET, "ca_sha256": self.authority.pin} | fields
-        return "feldsher1." + base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def office(tmp_path: Path) -> Iterator[Office]:
-    made = Office(tmp_path / "office")
-    yield made
-    made.close()
+from feldsher_edge.identity import ProvisionError, load_identity
+from feldsher_edge.provision import claim_identity, parse_claim
+from feldsher_tools.office import SECRET, Answer, Office
 
 
 @pytest.fixture
@@ -108,7 +38,7 @@ def test_a_claim_becomes_an_identity(office: Office, state: Path) -> None:
         assert path.stat().st_mode & 0o777 == 0o600
     assert [a["secret"] for a in office.asked] == [SECRET]
     assert "PRIVATE KEY" not in json.dumps(office.asked)
-    assert not (state / "identity.new").exists()
+    assert not (state / "identity.next").exists()
 
 
 def test_a_claim_copied_over_several_lines_is_read(office: Office, state: Path) -> None:
@@ -197,11 +127,11 @@ def nonsense(_office: Office, _tmp: Path) -> Answer:
 def test_wrong_answers_leave_no_identity(
     office: Office, state: Path, tmp_path: Path, make: Callable[[Office, Path], Answer], why: str
 ) -> None:
-    office.answer = make(office, tmp_path)
+    office.answers["/base/provision/claim"] = make(office, tmp_path)
     with pytest.raises(ProvisionError, match=why):
         claim_identity(office.claim(), state)
     assert load_identity(state) is None
-    office.answer = office.grant  # and the next attempt succeeds
+    office.answers["/base/provision/claim"] = office.claimed  # and the next attempt succeeds
     assert claim_identity(office.claim(), state).place.gateway == "gw-7"
 
 

@@ -59,6 +59,8 @@ def test_a_manifest_is_read() -> None:
         ({"sha256": "A" * 64}, r"\$\.sha256"),
         ({"version": "../../etc"}, r"\$\.version"),
         ({"later": 1}, "later"),
+        ({"target": ""}, r"\$\.target"),
+        ({"kind": "kit"}, r"\$\.board"),
     ],
 )
 def test_a_wrong_manifest_names_its_field(change: dict[str, object], field: str) -> None:

@@ -1,0 +1,33 @@
+"""Small files that survive a power cut at any moment: written whole or not at all, directories renamed for good."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file of mode 600 atomically: after a power cut it holds the old bytes or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Give a directory another name, through to the disk; where `target` is a directory it must be empty."""
+    source.rename(target)
+    sync_directory(target.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Write a directory's entries through to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
