@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import clarity, envelope, leads, qrs
+from feldsher_signal import clarity, envelope, leads, order, qrs
 
 LEARN_S = 8
 """Seconds of candidates that set the first signal level."""
@@ -22,7 +22,7 @@ def _first_levels(at: NDArray[np.int64], height: NDArray[np.float64], rate: floa
         second = int(step // rate)
         if second < LEARN_S:
             highest[second] = max(h, highest.get(second, 0.0))
-    level = float(np.median(list(highest.values()))) if highest else 0.0
+    level = order.median(np.array([*highest.values()])) if highest else 0.0
     mem = np.empty((3, qrs.MEMORY + 1))
     mem[qrs.SIGNAL], mem[qrs.NOISE], mem[qrs.RR] = level, 0.1 * level, 0.8 * rate
     return mem

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from feldsher_signal.findings import Findings, Verdict, noisy
 from feldsher_signal.stretch import stretches
 
@@ -37,9 +35,8 @@ class Run:
 
 def runs(f: Findings, kind: str, fewest: int = RUN_BEATS) -> list[Run]:
     """Return the runs of at least `fewest` beats of one class; each rate with the interval that leads into the run."""
-    mine = np.array([k == kind for k in f.kinds], np.bool_)
     out: list[Run] = []
-    for a, b in stretches(mine):
+    for a, b in stretches(f.letters == ord(kind)):
         if b - a >= fewest:
             out.append(Run(a, b, 60.0 * f.fs * (b - a - 1) / float(f.r[b - 1] - f.r[a])))
     return out

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import order
 from feldsher_signal.jit import kernel
 
 STEP_S, BEFORE_S, AFTER_S = 0.008, 0.05, 0.09
@@ -121,7 +122,7 @@ def find(c: NDArray[np.float64], fs: float, rows: NDArray[np.int64], r: NDArray[
     if not period:
         return None
     rr = np.diff(r) / fs
-    return FWaves(best, period, float(np.median(rr)) / period, float(rr.std() / rr.mean()), float(rms.max()))
+    return FWaves(best, period, order.median(rr) / period, float(rr.std() / rr.mean()), float(rms.max()))
 
 
 def _peak(before: float, at: float, after: float) -> float:

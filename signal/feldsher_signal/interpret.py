@@ -23,6 +23,7 @@ from feldsher_signal import (
     measure,
     median,
     minnesota,
+    order,
     pacing,
     ptrain,
     quality,
@@ -75,9 +76,9 @@ def interpret(recording: Recording, subject: Subject | None = None, channel: int
     found = stream.trace(x, recording.leads, recording.fs)
     filled = quality.bridged(x)
     found, filled, spikes = _without_spikes(x, filled, recording, found)
-    seen, said = found.seen, quality.report(found.seen, recording.leads, recording.n)
+    said = quality.report(found.seen, recording.leads, recording.n)
     traced = trace(filled, recording, found, spikes)
-    findings = _measure(filled, recording, traced, said, seen, subject)
+    findings = _measure(filled, recording, traced, said, found.usable, subject)
     return _write(recording, said, traced, findings)
 
 
@@ -106,7 +107,7 @@ def _without_spikes(
     x: NDArray[np.float32], filled: NDArray[np.float32], recording: Recording, found: stream.Traced
 ) -> tuple[stream.Traced, NDArray[np.float32], NDArray[np.int64] | None]:
     """Return beats and signal with pacing spikes bridged, and where they are; as given where they keep no pattern."""
-    spikes = pacing.find(filled, recording.fs, found.seen.usable())
+    spikes = pacing.find(filled, recording.fs, found.usable)
     if spikes.shape[0] >= pacing.FEWEST:
         again = stream.trace(pacing.bridged(x, recording.fs, spikes), recording.leads, recording.fs)
         if pacing.steady(spikes, again.beats.r, recording.fs):
@@ -118,7 +119,7 @@ def trace(
     x: NDArray[np.float32], recording: Recording, found: stream.Traced, spikes: NDArray[np.int64] | None = None
 ) -> Traced:
     """Return the beats with their marks and classes; where beats cannot be told apart none has a class (Q)."""
-    fs, seen, usable = recording.fs, found.seen, found.seen.usable()
+    fs, seen, usable = recording.fs, found.seen, found.usable
     r, marks, p_like = found.beats.r, found.beats.marks, found.beats.p_like
     on, off = marks[:, -1, delineate.QRS_ON], marks[:, -1, delineate.QRS_OFF]
     width = np.where(on >= 0, (off - on) * 1000.0 / fs, np.nan)
@@ -152,16 +153,16 @@ def _p_from(t: Traced, chosen: NDArray[np.int64], r: int, fs: float) -> int:
     later = chosen[chosen > 0]
     ends, onsets = t.marks[later - 1, -1, delineate.T_OFF], t.marks[chosen, -1, delineate.P_ON]
     ended, begun = ends >= 0, onsets >= 0
-    first = r + int(np.median(ends[ended] - t.r[later[ended]])) if ended.any() else 0
-    usual = r + int(np.median(onsets[begun] - t.r[chosen[begun]]) - P_MARGIN_S * fs) if begun.any() else 0
+    first = r + int(order.median(ends[ended] - t.r[later[ended]])) if ended.any() else 0
+    usual = r + int(order.median(onsets[begun] - t.r[chosen[begun]]) - P_MARGIN_S * fs) if begun.any() else 0
     return max(first, usual, 0)
 
 
 def _measure(
-    x: NDArray[np.float32], recording: Recording, t: Traced, said: Quality, seen: quality.Survey, subject: Subject
+    x: NDArray[np.float32], recording: Recording, t: Traced, said: Quality, usable: NDArray[np.bool_], subject: Subject
 ) -> Findings:
     """Return the findings from the median beat of the prevailing normal beats."""
-    fs, usable = recording.fs, seen.usable()
+    fs = recording.fs
     every = np.full((1, len(recording.leads) + 1, len(delineate.POINTS)), delineate.ABSENT, np.int64)
     normal = np.array([kind == "N" for kind in t.kinds], np.bool_) & t.usual
     chosen = np.flatnonzero(normal if normal.any() else t.usual)
@@ -209,14 +210,12 @@ def _measure(
 def _waves(t: Traced, leads: tuple[str, ...], usable: list[bool]) -> tuple[Wave, ...]:
     """Return the marks in words: for each beat `global` and every usable lead."""
     names = (*leads, "global")
-    order = [len(leads), *(k for k in range(len(leads)) if usable[k])]
-    out: list[Wave] = []
-    for beat, rows in enumerate(t.marks.tolist()):
-        for k in order:
-            points = [None if point < 0 else point for point in rows[k]]
-            if points[delineate.QRS_ON] is not None:
-                out.append(Wave(beat, names[k], *points))
-    return tuple(out)
+    chosen = [len(leads), *(k for k in range(len(leads)) if usable[k])]
+    points = t.marks[:, chosen].astype(object)
+    points[points < 0] = None
+    shown: list[list[int]] = np.argwhere(t.marks[:, chosen, delineate.QRS_ON] >= 0).tolist()
+    rows, title = points.tolist(), [names[k] for k in chosen]
+    return tuple([Wave(beat, title[k], *rows[beat][k]) for beat, k in shown])
 
 
 def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Interpretation:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import order
 from feldsher_signal.jit import inner, kernel
 
 BEFORE_S, AFTER_S = 0.36, 0.66
@@ -145,7 +146,7 @@ def median_beat(
     isoelectric = np.maximum(on - half - 1, 0)
     # A wave after the beat ends before the next one comes: the interval after the chosen beats counts.
     followed = chosen[chosen < r.shape[0] - 1]
-    rr = float(np.median(r[followed + 1] - r[followed])) if followed.size else fs
+    rr = order.median(r[followed + 1] - r[followed]) if followed.size else fs
     before, after = round(BEFORE_S * fs), round(min(AFTER_S * fs, max(0.95 * rr, 0.35 * fs)))
     out = np.zeros((x.shape[0], before + after), np.float32)
     following = np.minimum(chosen + 1, r.shape[0] - 1)

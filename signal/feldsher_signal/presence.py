@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import order
 from feldsher_signal.jit import inner, kernel
 
 REACH_S, GAP_S, STEP_S = 0.26, 0.016, 0.008
@@ -108,9 +109,7 @@ flutter of changing conduction repeat by half. In few leads ectopy among P waves
 
 def _around(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the median of each beat's neighbourhood."""
-    padded = np.pad(values, NEIGHBOURS, mode="symmetric")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * NEIGHBOURS + 1)
-    return np.array(np.median(windows, axis=1), np.float64)
+    return order.medians(order.around(values, NEIGHBOURS))
 
 
 def p_present(like: NDArray[np.float64], r: NDArray[np.int64], leads: int | NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -203,7 +203,7 @@ def bridged(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return out
 
 
-def _issues(bad: NDArray[np.bool_]) -> tuple[str, ...]:
+def _issues(bad: list[bool]) -> tuple[str, ...]:
     return tuple(name for name, seen in zip(ISSUES, bad, strict=True) if seen)
 
 
@@ -211,7 +211,7 @@ def _segments(row: NDArray[np.bool_], lead: str, seen: Survey, n: int, at: int |
     out: list[QualitySegment] = []
     for a, b in stretches(row):
         issues = np.logical_or.reduce(seen.bad[:, a:b].reshape(-1, len(ISSUES)) if at is None else seen.bad[at, a:b])
-        names = _issues(issues)
+        names = _issues(issues.tolist())
         if at is None and seen.unclear[a:b].any():
             names = (*names, UNCLEAR)
         out.append(QualitySegment(a * seen.width, min(b * seen.width, n), lead, False, names))
@@ -222,12 +222,12 @@ def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
     """Return the survey in words: every lead, and the stretches of one lead or of all that cannot be judged."""
     unusable, usable = seen.unusable, seen.usable()
     refused = seen.refused
-    touched, shares = np.logical_or.reduce(unusable, axis=1), seen.bad.mean(axis=1)
+    touched, shares = np.logical_or.reduce(unusable, axis=1).tolist(), seen.bad.mean(axis=1)
     segments = _segments(refused, "all", seen, n, None)
+    often: list[list[bool]] = (shares > np.where(usable, 0.1, 0.0)[:, None]).tolist()
     found: dict[str, LeadQuality] = {}
     for at, lead in enumerate(leads):
-        often = shares[at] > (0.1 if usable[at] else 0.0)
-        found[lead] = LeadQuality(bool(usable[at]), _issues(often))
+        found[lead] = LeadQuality(bool(usable[at]), _issues(often[at]))
         if len(leads) > 1 and touched[at]:
             segments += _segments(unusable[at] & ~refused, lead, seen, n, at)
     segments.sort(key=lambda s: (s.start, s.end))

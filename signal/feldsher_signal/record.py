@@ -32,10 +32,14 @@ class Recording:
 
     def microvolts(self) -> NDArray[np.float32]:
         """Return the samples in µV, float32 (leads, n), NaN where missing."""
-        base = np.array(self.baseline or (0,) * len(self.leads), dtype=np.float64)[:, None]
         scale = np.array(self.uv_per_bit, dtype=np.float64)[:, None]
-        out = ((self.samples - base) * scale).astype(np.float32)
-        out[self.samples == MISSING] = np.nan
+        counted = self.samples - np.array(self.baseline, dtype=np.float64)[:, None] if self.baseline else self.samples
+        out = np.empty(self.samples.shape, np.float32)
+        # Computed in float64 and stored at once: no whole recording lies in memory in between.
+        np.multiply(counted, scale, out=out, casting="same_kind")
+        missing = self.samples == MISSING
+        if missing.any():
+            out[missing] = np.nan
         return out
 
     def only(self, lead: int) -> Recording:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import clarity, contour, delineate, detector, fiducial, presence, pwave, quality, refine
+from feldsher_signal import clarity, contour, delineate, detector, fiducial, order, presence, pwave, quality, refine
 from feldsher_signal.jit import kernel
 
 USABLE_S = 10
@@ -147,13 +147,14 @@ class Stream:
         seconds, known = int(self._bad.shape[1]), int(self._on.shape[0])
         if self._first + seconds < USABLE_S and not last:
             return
-        sums = np.cumsum(np.pad(self._bad, ((0, 0), (1, 0))), axis=1, dtype=np.int64)
+        sums = np.zeros((len(self._leads), seconds + 1), np.int64)
+        np.cumsum(self._bad, axis=1, out=sums[:, 1:])
         to: NDArray[np.int64] = np.minimum(np.maximum(np.arange(known, seconds) + 1, USABLE_S - self._first), seconds)
         since: NDArray[np.int64] = np.maximum(to - USABLE_S, 0)
         share = (sums[:, to] - sums[:, since]) / np.maximum(to - since, 1)
         on = np.ascontiguousarray((1 - share >= quality.USABLE_PART).T)
         if self._row < 0 and seconds:
-            self._row = self._preferred(share[:, 0], np.median(self._rough[:, :USABLE_S], axis=1))
+            self._row = self._preferred(share[:, 0], order.medians(self._rough[:, :USABLE_S]))
         shown = np.full(on.shape[0], self._row, np.int64)
         if on.shape[0] and not on[:, self._row].all():
             for k in range(on.shape[0]):
@@ -276,7 +277,7 @@ class Stream:
         fit = on >= 0
         if rr.shape[0]:
             size = min(STEADY_BEATS, rr.shape[0])
-            usual = np.median(np.lib.stride_tricks.sliding_window_view(rr, size), axis=1)
+            usual = order.medians(rr[np.arange(rr.shape[0] - size + 1)[:, None] + np.arange(size)])
             number = np.arange(a, b) - begin
             fit &= (number == 0) | (rr[np.maximum(number - 1, 0)] > STEADY * usual[np.maximum(number - size, 0)])
         inside = np.where(on >= 0, on - self._base, 0)
@@ -317,15 +318,19 @@ class Stream:
 
 def _rounded(x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return µV on a grid of 1/16 µV."""
-    return np.asarray(np.rint(x * GRID) / GRID, np.float32)
+    out = x * GRID
+    np.rint(out, out=out)
+    out /= GRID
+    return out
 
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """A recording in one piece: its final beats and its survey, with where beats cannot be told apart."""
+    """A recording in one piece: its final beats, its survey with where beats cannot be told apart, its usable leads."""
 
     beats: Marked
     seen: quality.Survey
+    usable: NDArray[np.bool_]
 
 
 def trace(x: NDArray[np.float32], leads: tuple[str, ...], fs: float) -> Traced:
@@ -348,4 +353,5 @@ def joined(pieces: list[Piece], fs: float) -> Traced:
         np.concatenate([m.p_like for m in marked]),
     )
     unclear = clarity.unclear(*detector.joined([p.found for p in pieces]).evidence, width, bad.shape[1])
-    return Traced(beats, quality.Survey(bad, rough, width, unclear))
+    seen = quality.Survey(bad, rough, width, unclear)
+    return Traced(beats, seen, seen.usable())

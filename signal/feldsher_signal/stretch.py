@@ -8,5 +8,8 @@ from numpy.typing import NDArray
 
 def stretches(row: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return the stretches of True (first, one past the last) in order."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], row, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+    if not row.any():
+        return []
+    edges: list[int] = (np.flatnonzero(row[1:] != row[:-1]) + 1).tolist()
+    edges = [*((0,) if row[0] else ()), *edges, *((row.shape[0],) if row[-1] else ())]
+    return list(zip(edges[::2], edges[1::2], strict=True))

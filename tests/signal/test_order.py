@@ -31,3 +31,17 @@ def test_nothing_and_nan_have_none() -> None:
 
 def test_integers_are_rows_too() -> None:
     assert order.median(np.array([4, 1, 3, 2])) == 2.5
+
+
+@given(st.lists(st.lists(st.integers(-50, 50), min_size=5, max_size=5), min_size=1, max_size=6), st.integers(1, 5))
+def test_medians_of_rows_are_numpys(rows: list[list[int]], size: int) -> None:
+    values = np.array(rows)[:, :size]
+    assert order.medians(values).tolist() == np.median(values, axis=-1).tolist()
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=12), st.integers(0, 30))
+def test_what_surrounds_a_value_is_mirrored_at_the_ends(row: list[int], reach: int) -> None:
+    padded = np.pad(row, reach, mode="symmetric")
+    assert order.around(np.array(row), reach).tolist() == [
+        padded[k : k + 2 * reach + 1].tolist() for k in range(len(row))
+    ]
