@@ -23,9 +23,18 @@ CMD_STOP = 0x02
 CMD_ID = 0x03
 CMD_CONFIG = 0x04
 CMD_LEAD_OFF = 0x05
+CMD_HEALTH = 0x06
+CMD_PROVISION = 0x07
+CMD_WIPE = 0x08
+CMD_UPDATE_BEGIN = 0x10
+CMD_UPDATE_DATA = 0x11
+CMD_UPDATE_END = 0x12
+CMD_UPDATE_CONFIRM = 0x13
+CMD_RESTART = 0x14
 EV_ACK = 0x81
 EV_ID = 0x83
 EV_STATUS = 0x85
+EV_HEALTH = 0x86
 EV_DATA = 0x90
 
 RESULT_OK = 0
@@ -33,10 +42,25 @@ RESULT_BUSY = 1
 RESULT_BAD_PAYLOAD = 2
 RESULT_UNKNOWN = 3
 RESULT_FAULT = 4
+RESULT_WAIT = 5
+RESULT_SIGNATURE = 6
+RESULT_NOT_FOR_THIS = 7
+RESULT_ROLLBACK = 8
+RESULT_MALFORMED = 9
+RESULT_DAMAGED = 10
+RESULT_ORDER = 11
+RESULT_REFUSED = 12
 
 STATE_IDLE = 0
 STATE_SAMPLING = 1
 STATE_FAULT = 2
+
+UPDATE_NONE = 0
+UPDATE_RECEIVING = 1
+UPDATE_READY = 2
+UPDATE_ON_TRIAL = 3
+UPDATE_ROLLED_BACK = 4
+UPDATE_PIECE = MAX_PAYLOAD - 4
 
 CONFIG_LEAD_OFF = 0x01
 CONFIG_TEST_SIGNAL = 0x02
@@ -54,9 +78,12 @@ _DATA = 31
 _LEAST = {
     CMD_START: 4,
     CMD_CONFIG: 4,
+    CMD_UPDATE_BEGIN: 4,
+    CMD_UPDATE_DATA: 5,
     EV_ACK: 10,
     EV_ID: 9,
     EV_STATUS: 14,
+    EV_HEALTH: 28,
     EV_DATA: _DATA,
 }
 _NIBBLE = (
@@ -287,6 +314,78 @@ def parse_status(payload: bytes) -> Status:
     return Status(state, off, battery, sent, lost, bad_crc)
 
 
+def pack_piece(offset: int, piece: bytes) -> bytes:
+    """Return the payload of CMD_UPDATE_DATA: where the piece belongs, and its 1 to UPDATE_PIECE bytes."""
+    if not 1 <= len(piece) <= UPDATE_PIECE:
+        raise FrameError("UPDATE_DATA: " + str(len(piece)) + " bytes, not 1 to " + str(UPDATE_PIECE))
+    return struct.pack(">I", offset) + piece
+
+
+def parse_piece(payload: bytes) -> tuple[int, bytes]:
+    """Return where a piece of an update belongs, and its bytes."""
+    _need("UPDATE_DATA", payload, 5)
+    return int(struct.unpack(">I", payload[:4])[0]), payload[4:]
+
+
+def pack_update(length: int) -> bytes:
+    """Return the payload of CMD_UPDATE_BEGIN: the bytes of the whole artefact."""
+    return struct.pack(">I", length)
+
+
+def parse_update(payload: bytes) -> int:
+    """Return the bytes of the whole artefact that CMD_UPDATE_BEGIN announces."""
+    _need("UPDATE_BEGIN", payload, 4)
+    return int(struct.unpack(">I", payload[:4])[0])
+
+
+class Health:
+    """EV_HEALTH: what a technician and the integrity report ask of the kit itself.
+
+    `uptime_s`; `boots` since it was made; `reset`: machine.reset_cause(); `update`: UPDATE_*; `sequence` of the running
+    firmware; `torn`: conversions read too late; `faults`: times the amplifier did not answer as set; `late`: tasks
+    (bits) that the watchdog missed before the last restart; `ring_high`: most samples that ever waited; `heap_free` in
+    bytes; `failed`: sequence of the last update that fell back, 0 for none.
+    """
+
+    def __init__(
+        self,
+        uptime_s: int = 0,
+        boots: int = 0,
+        reset: int = 0,
+        update: int = UPDATE_NONE,
+        sequence: int = 0,
+        torn: int = 0,
+        faults: int = 0,
+        late: int = 0,
+        ring_high: int = 0,
+        heap_free: int = 0,
+        failed: int = 0,
+    ) -> None:
+        self.uptime_s = uptime_s
+        self.boots = boots
+        self.reset = reset
+        self.update = update
+        self.sequence = sequence
+        self.torn = torn
+        self.faults = faults
+        self.late = late
+        self.ring_high = ring_high
+        self.heap_free = heap_free
+        self.failed = failed
+
+    def pack(self) -> bytes:
+        """Return the payload."""
+        head = struct.pack(">IHBBI", self.uptime_s, self.boots & 0xFFFF, self.reset, self.update, self.sequence)
+        counts = struct.pack(">HHHH", *[min(n, 0xFFFF) for n in (self.torn, self.faults, self.late, self.ring_high)])
+        return head + counts + struct.pack(">II", self.heap_free, self.failed)
+
+
+def parse_health(payload: bytes) -> Health:
+    """Return the health of the kit."""
+    _need("HEALTH", payload, 28)
+    return Health(*struct.unpack(">IHBBIHHHHII", payload[:28]))
+
+
 def pack_data(counter: int, afe: bytes) -> bytes:
     """Return the payload of EV_DATA: the number of the sample since START and the 27 bytes of the ADS1298."""
     if len(afe) != _DATA - 4:
@@ -321,13 +420,17 @@ def parse_data(payload: bytes) -> tuple[int, int, tuple[int, ...]]:
     status = high << 8 | low
     if status >> 20 != 12:
         raise FrameError("DATA status: " + hex(status) + " does not start with 1100")
-    positive = status >> 12 & 255
-    off = (1 if status >> 4 & 3 else 0) | (positive & 3) << 1 | (status & 1) << 3 | (positive >> 2) << 4
+    off = electrodes_off(status >> 12 & 255, status >> 4 & 255, status & 1)
     values: list[int] = []
     for at in range(7, _DATA, 3):
         value = payload[at] << 16 | payload[at + 1] << 8 | payload[at + 2]
         values.append(value - 0x1000000 if value & 0x800000 else value)
     return counter, off, tuple(values)
+
+
+def electrodes_off(positive: int, negative: int, right_leg: int) -> int:
+    """Return the electrodes off (bits as ELECTRODES) by LOFF_STATP, LOFF_STATN and what is known of RL (0 or 1)."""
+    return (1 if negative & 3 else 0) | (positive & 3) << 1 | right_leg << 3 | (positive >> 2) << 4
 
 
 def leads_off(off: int) -> tuple[str, ...]:

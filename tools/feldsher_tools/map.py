@@ -15,6 +15,7 @@ SHELVES = {
     "edge": "one gateway beside the patient",
     "ingest": "from MQTT into TimescaleDB, and the receipts back",
     "cloud_api": "the record: FHIR, sign-in, care, pages, worker",
+    "firmware_py": "MicroPython for the ECG kit, its tests under the real one, and what stands for its hardware",
     "tools": "what development, demo and tests share",
 }
 

@@ -17,7 +17,7 @@ TRIES = 3
 QUIET_S = 0.05
 BAUD = 460_800
 
-_ANSWERS = {frame.CMD_ID: frame.EV_ID, frame.CMD_LEAD_OFF: frame.EV_STATUS}
+_ANSWERS = {frame.CMD_ID: frame.EV_ID, frame.CMD_LEAD_OFF: frame.EV_STATUS, frame.CMD_HEALTH: frame.EV_HEALTH}
 
 
 class KitLine:
@@ -64,6 +64,14 @@ class KitLine:
                 frame.RESULT_BAD_PAYLOAD: "it cannot do that",
                 frame.RESULT_UNKNOWN: "it does not know that command",
                 frame.RESULT_FAULT: "its amplifier does not answer",
+                frame.RESULT_WAIT: "it is still at work: ask again",
+                frame.RESULT_SIGNATURE: "the update is not signed by its release key",
+                frame.RESULT_NOT_FOR_THIS: "the update is for another device",
+                frame.RESULT_ROLLBACK: "the update is not newer than what it has",
+                frame.RESULT_MALFORMED: "the update is malformed or too large",
+                frame.RESULT_DAMAGED: "the update's image is damaged",
+                frame.RESULT_ORDER: "another piece of the update is wanted",
+                frame.RESULT_REFUSED: "it must not do that now",
             }.get(ack.result, f"result {ack.result}")
             raise DeviceError(f"{self._port.path}: command 0x{kind:02x} refused: {reason}")
         return ack

@@ -1,0 +1,1 @@
+"""The firmware of the ECG kit; `app.py` puts its parts together, `frame.py` of the signal package holds its bytes."""

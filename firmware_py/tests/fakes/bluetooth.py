@@ -1,0 +1,5 @@
+"""The `bluetooth` module: the radio of air.py."""
+
+from air import BLE, UUID
+
+__all__ = ["BLE", "UUID"]
