@@ -134,7 +134,7 @@ class Envelopes:
         """Return a new envelope with the sequence number `seq`, which the outbox gives out."""
         wall_us = self.clock.wall_us()
         return Envelope(
-            id=uuid7(max(wall_us, 0) // 1000, self._random(10)),
+            id=self.new_id(wall_us),
             gateway=self.gateway,
             boot=self.clock.boot(),
             seq=seq,
@@ -143,6 +143,10 @@ class Envelopes:
             offset_min=self.clock.offset_min(),
             clock=self.clock.quality(),
         )
+
+    def new_id(self, wall_us: int) -> UUID:
+        """Return an id that no message has, for one made at `wall_us`."""
+        return uuid7(max(wall_us, 0) // 1000, self._random(10))
 
 
 class StepWatch:

@@ -31,7 +31,8 @@ class Mqtt(_Table, frozen=True):
     """The broker. What is absent comes from the identity that `feldsher-edge claim` stored in the state directory.
 
     `window`: most messages in flight, sent and not yet receipted. `receipt_timeout_s`: then a message is sent again,
-    each further time after twice as long. Times in seconds.
+    each further time after twice as long. `history_per_s`: most messages a second of what waited longer than
+    `outbox.history_after_s`. Times in seconds.
     """
 
     host: str | None = None
@@ -45,6 +46,7 @@ class Mqtt(_Table, frozen=True):
     receipt_timeout_s: Positive = 10.0
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
     heartbeat_s: Positive = 60.0
+    history_per_s: Positive = 20.0
 
 
 class Bound(_Table, frozen=True):
@@ -56,12 +58,18 @@ class Bound(_Table, frozen=True):
 
 
 class Outbox(_Table, frozen=True):
-    """Bounds of the outbox: `a` ECGs, alarms, order states; `b` vital signs; `c` telemetry; `kept` receipted rows."""
+    """Bounds of the outbox per priority class, and of `kept`, the receipted rows that can be sent again.
 
-    a: Bound = Bound(rows=200_000, bytes=4_000_000_000, days=3650)
-    b: Bound = Bound(rows=1_000_000, bytes=1_000_000_000, days=3650)
-    c: Bound = Bound(rows=200_000, bytes=100_000_000, days=30)
+    `alarms`: critical ECGs, order states, the record of losses; `continuous`: monitoring, thinned before it is dropped,
+    and telemetry. `history_after_s`: what could not be sent for so long is history, sent after what is new.
+    """
+
+    alarms: Bound = Bound(rows=200_000, bytes=1_000_000_000, days=3650)
+    ecg: Bound = Bound(rows=200_000, bytes=4_000_000_000, days=3650)
+    vitals: Bound = Bound(rows=1_000_000, bytes=1_000_000_000, days=3650)
+    continuous: Bound = Bound(rows=500_000, bytes=300_000_000, days=60)
     kept: Bound = Bound(rows=200_000, bytes=1_000_000_000, days=7)
+    history_after_s: Positive = 600.0
 
 
 class Orders(_Table, frozen=True):

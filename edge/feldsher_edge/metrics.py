@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from feldsher_edge.gateway import Gateway
+from feldsher_edge.room import Priority
 
 
 class GatewayCollector(Collector):
@@ -32,13 +33,14 @@ class GatewayCollector(Collector):
     def _outbox(self) -> Iterator[Metric]:
         counts = self._gateway.outbox.counts()
         waiting = GaugeMetricFamily("feldsher_outbox_rows", "Messages waiting for a receipt", labels=["priority"])
-        for priority, rows in zip("ABC", counts.waiting, strict=True):
-            waiting.add_metric([priority], rows)
+        for priority, rows in zip(Priority, counts.waiting, strict=True):
+            waiting.add_metric([priority.name.lower()], rows)
         yield waiting
         yield GaugeMetricFamily("feldsher_outbox_bytes", "Bytes waiting for a receipt", value=counts.waiting_bytes)
         yield GaugeMetricFamily("feldsher_outbox_kept_rows", "Receipted messages kept for resending", value=counts.kept)
         yield GaugeMetricFamily("feldsher_dead_letters", "Messages that the broker refused", value=counts.dead)
         yield CounterMetricFamily("feldsher_dropped", "Messages dropped for want of room", value=counts.dropped)
+        yield CounterMetricFamily("feldsher_thinned", "Readings thinned out for want of room", value=counts.thinned)
 
     def _connection(self) -> Iterator[Metric]:
         figures = self._gateway.publisher.figures

@@ -1,4 +1,4 @@
-"""Messages that wait for the cloud's receipt, on disk, in priority classes, bounded, with every drop on record.
+"""Messages that wait for the cloud's receipt, on disk, in priority classes, bounded, with every loss on record.
 
 A row is released only by a receipt (ingest's database has committed) and then kept for resending. Calls are
 synchronous and thread-safe and return after the commit; `Outbox.call` runs one in the outbox's own thread for asyncio.
@@ -11,47 +11,46 @@ import errno
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import ParamSpec, TypeVar
 from uuid import UUID
 
+import msgspec
 import structlog
 from feldsher_ehr_core import wire
 
 from feldsher_edge.clock import Envelopes
-from feldsher_edge.config import Bound
 from feldsher_edge.config import Outbox as Bounds
+from feldsher_edge.ledger import Ledger, Loss
+from feldsher_edge.room import AGAIN, HELD, RECEIPTED, WAITING, Priority, Room
 from feldsher_edge.store import Store, StoreError
 
 _log = structlog.get_logger("outbox")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
-WAITING, RECEIPTED, HELD = 0, 1, 2
-_AGAIN = 10
-"""Added to the rank of what is sent again on request: new data goes first."""
-
-
-class Priority(IntEnum):
-    """A: ECGs, alarms, order states, what the record of losses needs. B: vital signs. C: telemetry, dropped first."""
-
-    A = 0
-    B = 1
-    C = 2
-
-
-_CLASS = {"ecg": Priority.A, "order": Priority.A, "gap": Priority.A, "clock": Priority.A, "vitals": Priority.B}
+_CLASS = {
+    "order": Priority.ALARM,
+    "gap": Priority.ALARM,
+    "clock": Priority.ALARM,
+    "ecg": Priority.ECG,
+    "vitals": Priority.VITALS,
+}
+_ROW = "SELECT seq, id, kind, rank, size, up_s FROM message WHERE state = 0 AND "
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A message that waits: what the publisher needs to choose it. `rank`: its class, plus 10 where sent again."""
+    """A message that waits: what the publisher needs to choose it.
+
+    `rank`: its class, plus 10 where sent again; `historical`: it has waited for long.
+    """
 
     seq: int
     id: UUID
     kind: str
     rank: int
     size: int
+    historical: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,18 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the outbox holds. `oldest_us`: when the oldest waiting message was made; `dropped`: in all its life."""
+    """What the outbox holds. `waiting`: rows per class; `oldest_us`: when the oldest waiting message was made.
 
-    waiting: tuple[int, int, int]
+    `dropped` messages and `thinned` readings: in all its life.
+    """
+
+    waiting: tuple[int, int, int, int]
     waiting_bytes: int
     held: int
     kept: int
     dead: int
     dropped: int
+    thinned: int
     oldest_us: int | None
 
 
@@ -83,13 +86,15 @@ class Outbox:
         bounds = bounds or Bounds()
         self.store = store
         self.envelopes = envelopes
-        self._bounds = {Priority.A: bounds.a, Priority.B: bounds.b, Priority.C: bounds.c}
-        self._kept = bounds.kept
+        self._history_after_s = int(bounds.history_after_s)
         self._listeners: list[Callable[[], None]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
+        self._ledger = Ledger(store)
+        self._room = Room(store, self._ledger, bounds, self._up_s, envelopes.new_id)
         row = store.one("SELECT COALESCE(MAX(up_s), 0) FROM message")
-        self._up_base = int(row[0]) if row else 0
+        self._up_base = int(row[0]) + 1 if row else 1
         self._mono_base = envelopes.clock.mono_ns()
+        self._live_from = self._up_base if self._other_boot() else 0
         if store.salvaged is not None:
             self._report_damage(store.salvaged)
 
@@ -121,9 +126,12 @@ class Outbox:
         """Commit a message that is not to be sent before `release`: a power cut does not lose it."""
         return self._add(make, HELD, None)
 
-    def release(self, seq: int, message: wire.UpMessage | None = None) -> None:
-        """Let a held message be sent, with `message` (same envelope) in its place where given."""
+    def release(self, seq: int, message: wire.UpMessage | None = None, priority: Priority | None = None) -> None:
+        """Let a held message be sent, with `message` (same envelope) and `priority` in place of its own where given."""
         with self.store.transaction():
+            if priority is not None:
+                sql = "UPDATE message SET class = ?, rank = ? WHERE seq = ?"
+                self.store.run(sql, (int(priority), int(priority), seq))
             if message is not None:
                 body = wire.encode(message)
                 self.store.run("UPDATE message SET body = ?, size = ? WHERE seq = ?", (body, len(body), seq))
@@ -136,16 +144,28 @@ class Outbox:
         return [Held(seq, UUID(bytes=id_), wire.decode_up(body)) for seq, id_, body in rows]
 
     def waiting(self, limit: int) -> list[Row]:
-        """Return up to `limit` waiting messages in the order in which they are to be sent."""
-        sql = "SELECT seq, id, kind, rank, size FROM message WHERE state = 0 ORDER BY rank, seq LIMIT ?"
-        return [
-            Row(seq, UUID(bytes=i), kind, rank, size) for seq, i, kind, rank, size in self.store.rows(sql, (limit,))
-        ]
+        """Return up to `limit` waiting messages in the order in which they are to be sent.
 
-    def body(self, seq: int) -> bytes | None:
-        """Return the bytes of a waiting message, None where it was receipted or dropped meanwhile."""
+        Alarms first, then what is new by class, then history by class, then what is sent again on request.
+        """
+        since = max(self._up_s() - self._history_after_s, self._live_from)
+        rows: list[Row] = []
+        new = [("rank = ? AND up_s >= ?", (int(p), 0 if p is Priority.ALARM else since)) for p in Priority]
+        old = [("rank = ? AND up_s < ?", (int(p), since)) for p in Priority if p is not Priority.ALARM]
+        for where, parameters in (*new, *old, ("rank >= ? AND up_s >= ?", (AGAIN, 0))):
+            if len(rows) >= limit:
+                break
+            sql = f"{_ROW}{where} ORDER BY rank, up_s, seq LIMIT ?"
+            for seq, id_, kind, rank, size, up_s in self.store.rows(sql, (*parameters, limit - len(rows))):
+                rows.append(Row(seq, UUID(bytes=id_), kind, rank, size, rank >= AGAIN or up_s < since))
+        return rows
+
+    def body(self, seq: int, *, historical: bool = False) -> bytes | None:
+        """Return the bytes of a waiting message, None where it was receipted or dropped; `historical` marks them so."""
         row = self.store.one("SELECT body FROM message WHERE seq = ? AND state = 0", (seq,))
-        return None if row is None else bytes(row[0])
+        if row is None or not historical:
+            return None if row is None else bytes(row[0])
+        return wire.encode(msgspec.structs.replace(wire.decode_up(row[0]), historical=True))
 
     def receipt(self, ids: Iterable[UUID], states: Iterable[wire.ReceiptState]) -> int:
         """Release messages by the cloud's receipt and return how many waited; unknown ids are ignored."""
@@ -156,7 +176,7 @@ class Outbox:
                     "UPDATE message SET state = 1, rank = class, receipt = ?, up_s = ? WHERE id = ? AND state = 0",
                     (state, self._up_s(), id_.bytes),
                 )
-            self._trim_kept()
+            self._room.trim_kept()
             self._write_gaps()
         return released
 
@@ -166,7 +186,7 @@ class Outbox:
         with self.store.transaction():
             count = self.store.run(
                 "UPDATE message SET state = 0, rank = class + ? WHERE state = 1 AND made_us >= ? AND made_us < ?",
-                (_AGAIN, since_us, until_us),
+                (AGAIN, since_us, until_us),
             )
             count += self._revive("made_us >= ? AND made_us < ?", (since_us, until_us))
         self._wake()
@@ -175,16 +195,21 @@ class Outbox:
     def bury(self, seq: int, reason: str) -> None:
         """Move a waiting message that the broker refused to the dead letters, and put that on record."""
         with self.store.transaction():
-            row = self.store.one("SELECT kind, made_us FROM message WHERE seq = ? AND state = 0", (seq,))
+            row = self.store.one(
+                "SELECT kind, made_us, device, readings FROM message WHERE seq = ? AND state = 0", (seq,)
+            )
             if row is None:
                 return
             self.store.run(
-                "INSERT INTO dead SELECT seq, id, kind, class, made_us, ?, body FROM message WHERE seq = ?",
+                "INSERT INTO dead SELECT seq, id, kind, class, made_us, ?, body, device, readings"
+                " FROM message WHERE seq = ?",
                 (reason, seq),
             )
             self.store.run("DELETE FROM message WHERE seq = ?", (seq,))
-            if row[0] != "gap":  # a refused gap record must not make another
-                self._note(row[0], f"refused by the broker: {reason}", 1, row[1], row[1])
+            kind, made_us, device, readings = row
+            if kind != "gap":  # a refused gap record must not make another
+                why = f"refused by the broker: {reason}"
+                self._ledger.note(Loss(kind, why, 1, made_us, made_us, device, readings))
                 self._write_gaps()
         _log.error("message refused by the broker", seq=seq, kind=row[0], reason=reason)
         self._wake()
@@ -209,42 +234,45 @@ class Outbox:
         tally = {(c, s): (rows, size) for c, s, rows, size in self.store.rows("SELECT * FROM tally")}
         oldest = self.store.one("SELECT MIN(made_us) FROM message WHERE state = 0")
         dead = self.store.one("SELECT COUNT(*) FROM dead")
-        dropped = self.store.one("SELECT value FROM fact WHERE name = 'dropped'")
-        a, b, c = (tally.get((int(p), WAITING), (0, 0))[0] for p in Priority)
+        a, b, c, d = (tally.get((int(p), WAITING), (0, 0))[0] for p in Priority)
         return Counts(
-            waiting=(a, b, c),
+            waiting=(a, b, c, d),
             waiting_bytes=sum(size for (_, s), (_, size) in tally.items() if s == WAITING),
             held=sum(rows for (_, s), (rows, _) in tally.items() if s == HELD),
             kept=sum(rows for (_, s), (rows, _) in tally.items() if s == RECEIPTED),
             dead=int(dead[0]) if dead else 0,
-            dropped=int(dropped[0]) if dropped else 0,
+            dropped=self._ledger.total("dropped"),
+            thinned=self._ledger.total("thinned"),
             oldest_us=oldest[0] if oldest else None,
         )
 
     def _add(self, make: Callable[[wire.Envelope], wire.UpMessage], state: int, priority: Priority | None) -> Held:
-        try:
-            with self.store.transaction():
-                held = self._insert(make, state, priority)
-                self._enforce()
-                self._write_gaps()
-        except StoreError as error:
-            if error.errno != errno.ENOSPC or not self._shed():  # only a full disk gains by it
-                raise
-            with self.store.transaction():
-                held = self._insert(make, state, priority)
-        return held
+        while True:
+            try:
+                with self.store.transaction():
+                    held = self._insert(make, state, priority)
+                    self._room.enforce()
+                    self._write_gaps()
+                return held
+            except StoreError as error:
+                if error.errno != errno.ENOSPC or not self._room.shed():  # only a full disk gains by it
+                    raise
 
     def _insert(self, make: Callable[[wire.Envelope], wire.UpMessage], state: int, priority: Priority | None) -> Held:
         envelope = self.envelopes.make(self._last_seq() + 1)
         message = make(envelope)
         kind = str(message.__struct_config__.tag)
         body = wire.encode(message)
-        rank = int(_CLASS.get(kind, Priority.C) if priority is None else priority)
+        device = getattr(message, "device", None)
+        readings = len(set(message.reading)) if isinstance(message, wire.VitalsBatch) else 0
+        rank = int(_CLASS.get(kind, Priority.CONTINUOUS) if priority is None else priority)
+        made_us, size = envelope.wall_us, len(body)
         self.store.run(
-            "INSERT INTO message (seq, id, kind, class, rank, state, made_us, up_s, size, body)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (envelope.seq, envelope.id.bytes, kind, rank, rank, state, envelope.wall_us, self._up_s(), len(body), body),
-        )
+            "INSERT INTO message (seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (envelope.seq, envelope.id.bytes, kind, rank, rank, state, made_us, self._up_s(), size, body,
+             device, readings),
+        )  # fmt: skip
         return Held(envelope.seq, envelope.id, message)
 
     def _last_seq(self) -> int:
@@ -255,98 +283,16 @@ class Outbox:
         """Seconds this gateway has run, over all its starts; time switched off does not count, clock jumps neither."""
         return self._up_base + (self.envelopes.clock.mono_ns() - self._mono_base) // 1_000_000_000
 
-    def _enforce(self) -> None:
-        for priority in reversed(Priority):
-            bound = self._bounds[priority]
-            self._drop_aged(priority, bound)
-            while (why := self._excess(priority, WAITING, bound)) and self._drop_oldest(priority, why):
-                pass
-
-    def _excess(self, priority: int, state: int, bound: Bound) -> str | None:
-        row = self.store.one("SELECT rows, bytes FROM tally WHERE class = ? AND state = ?", (int(priority), state))
-        if row is None or (row[0] <= bound.rows and row[1] <= bound.bytes):
-            return None
-        return f"more than {bound.rows} rows" if row[0] > bound.rows else f"more than {bound.bytes} bytes"
-
-    def _drop_oldest(self, priority: Priority, why: str) -> bool:
-        """Make room for one row of a class; what was receipted before and waits to be sent again goes first."""
-        row = self.store.one(
-            "SELECT seq, kind, made_us, receipt FROM message WHERE state = 0 AND class = ? AND kind <> 'gap'"
-            " ORDER BY rank DESC, seq LIMIT 1",
-            (int(priority),),
-        )
-        if row is None:
-            return False
-        seq, kind, made_us, receipt = row
-        if receipt is not None:
-            self.store.run("UPDATE message SET state = 1, rank = class WHERE seq = ?", (seq,))
-            return True
-        self.store.run("DELETE FROM message WHERE seq = ?", (seq,))
-        self._dropped(kind, f"outbox full: {why}", 1, made_us, made_us)
-        if priority is Priority.A:
-            _log.error("outbox full: a message of class A was dropped", kind=kind, why=why)
-        return True
-
-    def _drop_aged(self, priority: Priority, bound: Bound) -> None:
-        old = (int(priority), self._up_s() - int(bound.days * 86_400))
-        where = "state = 0 AND class = ? AND up_s < ? AND receipt IS NULL AND kind <> 'gap'"
-        sql = f"SELECT kind, COUNT(*), MIN(made_us), MAX(made_us) FROM message WHERE {where} GROUP BY kind"  # noqa: S608
-        for kind, count, first_us, last_us in self.store.rows(sql, old):
-            self._dropped(kind, f"older than {bound.days:g} days", count, first_us, last_us)
-            _log.error("messages dropped for their age", kind=kind, count=count)
-        self.store.run(f"DELETE FROM message WHERE {where}", old)  # noqa: S608 - constant text
-
-    def _trim_kept(self) -> None:
-        """Forget receipted rows beyond the bounds: the cloud has them, so nothing is lost."""
-        self.store.run(
-            "DELETE FROM message WHERE state = 1 AND up_s < ?", (self._up_s() - int(self._kept.days * 86_400),)
-        )
-        for priority in Priority:
-            while self._excess(priority, RECEIPTED, self._kept):
-                self.store.run(
-                    "DELETE FROM message WHERE seq IN"
-                    " (SELECT seq FROM message WHERE state = 1 AND class = ? ORDER BY rank DESC, seq LIMIT 16)",
-                    (int(priority),),
-                )
-
-    def _shed(self) -> bool:
-        """On a full disk give up the receipted rows, whose pages new rows then use; False where there is none."""
-        try:
-            with self.store.transaction():
-                freed = self.store.run("DELETE FROM message WHERE state = 1")
-        except StoreError:
-            return False
-        if freed:
-            _log.error("disk full: receipted messages can no longer be sent again", rows=freed)
-        return freed > 0
-
-    def _dropped(self, what: str, why: str, count: int, first_us: int, last_us: int) -> None:
-        self._note(what, why, count, first_us, last_us)
-        self.store.run(
-            "INSERT INTO fact VALUES ('dropped', ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-            (count,),
-        )
-
-    def _note(self, what: str, why: str, count: int, first_us: int, last_us: int) -> None:
-        self.store.run(
-            "INSERT INTO ledger VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT (what, why) DO UPDATE SET count = count + excluded.count,"
-            " first_us = min(first_us, excluded.first_us), last_us = max(last_us, excluded.last_us)",
-            (what, why, count, first_us, last_us),
-        )
-
     def _write_gaps(self) -> None:
         """Turn the ledger into Gap messages, unless some still wait: so a long outage makes few of them."""
         if self.store.one("SELECT 1 FROM message WHERE state = 0 AND kind = 'gap' LIMIT 1"):
             return
-        entries = self.store.rows("SELECT what, why, count, first_us, last_us FROM ledger")
-        for entry in entries:
-            self._insert(_gap(*entry), WAITING, Priority.A)
-        self.store.run("DELETE FROM ledger")
+        for loss in self._ledger.take():
+            self._insert(_gap(loss), WAITING, Priority.ALARM)
 
     def _revive(self, where: str, parameters: tuple[object, ...]) -> int:
-        names = "seq, id, kind, class, rank, state, made_us, up_s, size, body"
-        values = "seq, id, kind, class, class, 0, made_us, ?, length(body), body"
+        names = "seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings"
+        values = "seq, id, kind, class, class, 0, made_us, ?, length(body), body, device, readings"
         sql = f"INSERT INTO message ({names}) SELECT {values} FROM dead WHERE {where}"  # noqa: S608 - our own text
         self.store.run(sql, (self._up_s(), *parameters))
         return self.store.run(f"DELETE FROM dead WHERE {where}", parameters)  # noqa: S608 - our own text
@@ -356,10 +302,18 @@ class Outbox:
         now = self.envelopes.clock.wall_us()
         with self.store.transaction():
             self._set_seq(max(self._last_seq(), now // 1000))
-            self._note(
-                "outbox", f"file damaged, {salvaged} rows saved, the rest kept aside on the gateway", 1, now, now
-            )
+            why = f"file damaged, {salvaged} rows saved, the rest kept aside on the gateway"
+            self._ledger.note(Loss("outbox", why, 1, now, now))
             self._write_gaps()
+
+    def _other_boot(self) -> bool:
+        """Return whether the machine was started anew since the last time: nobody knows for how long it was off."""
+        boot = self.envelopes.clock.boot().bytes
+        known = self.store.one("SELECT value FROM fact WHERE name = 'boot'")
+        if known is not None and known[0] == boot:
+            return False
+        self.store.run("INSERT OR REPLACE INTO fact VALUES ('boot', ?)", (boot,))
+        return known is not None
 
     def _set_seq(self, seq: int) -> None:
         if not self.store.run("UPDATE sqlite_sequence SET seq = ? WHERE name = 'message'", (seq,)):
@@ -370,5 +324,14 @@ class Outbox:
             listener()
 
 
-def _gap(what: str, why: str, count: int, first_us: int, last_us: int) -> Callable[[wire.Envelope], wire.Gap]:
-    return lambda env: wire.Gap(env=env, what=what, why=why, count=count, first_us=first_us, last_us=last_us)
+def _gap(loss: Loss) -> Callable[[wire.Envelope], wire.Gap]:
+    return lambda env: wire.Gap(
+        env=env,
+        what=loss.what,
+        why=loss.why,
+        count=loss.count,
+        first_us=loss.first_us,
+        last_us=loss.last_us,
+        device=loss.device,
+        readings=loss.readings,
+    )

@@ -1,9 +1,10 @@
--- The outbox of one gateway. user_version 1.
+-- The outbox of one gateway. user_version 2; how version 1 becomes it is told in store.py.
 
 -- Messages as they go over the wire. state: 0 waiting, 1 receipted, 2 held (a recording whose interpretation runs).
--- rank: order of sending; the priority class (0 A, 1 B, 2 C), plus 10 where it is sent again on request.
--- up_s: seconds this gateway had been running, over all its starts, when the row was made or receipted: ages are
--- counted in it, because the wall clock may jump by years.
+-- rank: order of sending; the priority class (0 alarms, 1 ECG, 2 vital signs, 3 continuous), plus 10 where it is sent
+-- again on request. up_s: seconds this gateway had been running, over all its starts, when the row was made or
+-- receipted: ages are counted in it, because the wall clock may jump by years. readings: measured values' readings in
+-- it, for the record of losses. thin: 1 where readings of it were thinned out.
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL UNIQUE,
@@ -15,11 +16,14 @@ CREATE TABLE IF NOT EXISTS message (
     up_s INTEGER NOT NULL,
     receipt TEXT,
     size INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    device TEXT,
+    readings INTEGER NOT NULL DEFAULT 0,
+    thin INTEGER NOT NULL DEFAULT 0
 );
-CREATE INDEX IF NOT EXISTS message_waiting ON message (rank, seq) WHERE state = 0;
-CREATE INDEX IF NOT EXISTS message_class ON message (state, class, rank DESC, seq);
-CREATE INDEX IF NOT EXISTS message_made ON message (made_us);
+-- every call finds its rows through one of these two, however many wait or are kept
+CREATE INDEX IF NOT EXISTS message_queue ON message (state, rank, up_s);
+CREATE INDEX IF NOT EXISTS message_made ON message (state, made_us);
 
 -- Rows and bytes per class and state, kept by the triggers below: bounds are checked at every put.
 CREATE TABLE IF NOT EXISTS tally (
@@ -36,7 +40,7 @@ END;
 CREATE TRIGGER IF NOT EXISTS message_out AFTER DELETE ON message BEGIN
     UPDATE tally SET rows = rows - 1, bytes = bytes - old.size WHERE class = old.class AND state = old.state;
 END;
-CREATE TRIGGER IF NOT EXISTS message_moved AFTER UPDATE OF state, size ON message BEGIN
+CREATE TRIGGER IF NOT EXISTS message_moved AFTER UPDATE OF state, size, class ON message BEGIN
     UPDATE tally SET rows = rows - 1, bytes = bytes - old.size WHERE class = old.class AND state = old.state;
     INSERT INTO tally VALUES (new.class, new.state, 1, new.size)
     ON CONFLICT (class, state) DO UPDATE SET rows = rows + 1, bytes = bytes + excluded.bytes;
@@ -46,10 +50,12 @@ END;
 CREATE TABLE IF NOT EXISTS ledger (
     what TEXT NOT NULL,
     why TEXT NOT NULL,
+    device TEXT NOT NULL DEFAULT '',
     count INTEGER NOT NULL,
+    readings INTEGER NOT NULL DEFAULT 0,
     first_us INTEGER NOT NULL,
     last_us INTEGER NOT NULL,
-    PRIMARY KEY (what, why)
+    PRIMARY KEY (what, why, device)
 ) WITHOUT ROWID;
 
 -- What the broker refused, with its reason: kept, reported, never sent by itself.
@@ -60,7 +66,9 @@ CREATE TABLE IF NOT EXISTS dead (
     class INTEGER NOT NULL,
     made_us INTEGER NOT NULL,
     reason TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    device TEXT,
+    readings INTEGER NOT NULL DEFAULT 0
 );
 
 -- Orders of ECGs, by order id; state as in feldsher_ehr_core.wire.OrderState.

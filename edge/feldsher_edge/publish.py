@@ -3,6 +3,7 @@
 A PUBACK says that a broker has the message in memory; a killed broker loses it (research/ingest.md §4). So a message
 stays in flight until its receipt, is sent again when none comes, and again after every reconnect. A message with which
 the connection keeps ending (a broker or a radio that cannot take it) is sent alone and ever more rarely, behind others.
+After an outage alarms go first, then what is new; history follows at a bounded rate and never fills a slow line.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from feldsher_edge.config import Mqtt
 from feldsher_edge.link import REFUSALS, Broker, Link
-from feldsher_edge.outbox import Outbox, Priority, Row
+from feldsher_edge.outbox import Outbox, Row
+from feldsher_edge.pace import Backoff, Bucket
+from feldsher_edge.room import Priority
 from feldsher_edge.store import StoreError
 from feldsher_edge.watchdog import Pulses
 
 _log = structlog.get_logger("publish")
-_STEADY_S = 60.0
-"""A connection that lived this long resets the back-off; one that dies sooner does not (research/edge.md §5)."""
 _PACKET_OVERHEAD = 128
 """More than fixed header, topic and properties of our PUBLISH packets take."""
 _LONGEST_RETRY_S = 300.0
@@ -37,6 +38,8 @@ _NO_PUBACK = 10
 _BEAT_S = 10.0
 _CONNECTING_S = 120.0
 _STRIKES = 3
+_HISTORY_BYTES = 65_536
+"""Most bytes of history under way at once (one message always may): on 64 kbit/s an alarm waits 8 s behind them."""
 _TOO_LARGE = "Packet too large"
 _NOT_AUTHORIZED = "Not authorized"
 
@@ -78,24 +81,6 @@ class Figures:
     in_flight: int = 0
 
 
-class Backoff:
-    """Full-jitter exponential back-off: uniform between 0 and base·2^attempt, capped. `rng` makes it repeatable."""
-
-    def __init__(self, base_s: float, cap_s: float, rng: random.Random) -> None:
-        self._base_s = base_s
-        self._cap_s = cap_s
-        self._rng = rng
-        self._attempt = 0
-
-    def next_s(self, lived_s: float) -> float:
-        """Return how long to wait after a connection that lived `lived_s` seconds (0: it never came about)."""
-        if lived_s >= _STEADY_S:
-            self._attempt = 0
-        limit = min(self._cap_s, self._base_s * 2 ** min(self._attempt, 32))
-        self._attempt += 1
-        return self._rng.uniform(0, limit)
-
-
 class Publisher:
     """Keeps the connection, empties the outbox. `handle` gets what comes down; `birth` is sent at each connection."""
 
@@ -117,6 +102,8 @@ class Publisher:
         self._birth = birth
         self._handle = handle
         self._backoff = Backoff(settings.backoff_base_s, settings.backoff_cap_s, rng)
+        self._history = Bucket(settings.history_per_s)
+        self._history_due: float | None = None
         self._pulses = pulses
         self._wake = asyncio.Event()
         self._anew = asyncio.Event()
@@ -229,6 +216,8 @@ class Publisher:
             self._pulses.beat("publisher", _CONNECTING_S)
             retries = [at for strikes, at in self._suspects.values() if strikes >= _STRIKES and not self._flights]
             deadlines = [flight.deadline for flight in self._flights.values()]
+            if self._history_due is not None:
+                deadlines.append(self._history_due)
             deadline = min([loop.time() + _BEAT_S, *deadlines, *(max(at, loop.time() + 0.1) for at in retries)])
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):
@@ -240,13 +229,28 @@ class Publisher:
             return
         limit = window + len(self._flights) + len(self._suspects)
         rows = await self._outbox.call(self._outbox.waiting, limit)
+        self._history_due = None
         for row in rows:
-            # a quarter of the window stays free for ECGs and alarms
-            room = window if row.rank == Priority.A else window - window // 4
-            if row.id not in self._flights and len(self._flights) < room and not self._suspect(row):
-                await self._send_row(link, row)
+            # a quarter of the window stays free for new ECGs and alarms
+            urgent = row.rank <= Priority.ECG and not row.historical
+            room = window if urgent else window - window // 4
+            if row.id in self._flights or len(self._flights) >= room or self._suspect(row):
+                continue
+            if row.historical and row.rank != Priority.ALARM and not self._may_send_history(row):
+                break  # what follows is history too
+            await self._send_row(link, row)
         if not self._flights:
             await self._send_suspect(link, rows)
+
+    def _may_send_history(self, row: Row) -> bool:
+        under_way = sum(f.row.size for f in self._flights.values() if f.row.historical)
+        if under_way and under_way + row.size > _HISTORY_BYTES:
+            return False  # a receipt will wake us
+        now = asyncio.get_running_loop().time()
+        if self._history.take(now):
+            return True
+        self._history_due = now + self._history.next_s()
+        return False
 
     async def _send_suspect(self, link: Link, rows: Sequence[Row]) -> None:
         now = asyncio.get_running_loop().time()
@@ -256,7 +260,7 @@ class Publisher:
                 return
 
     async def _send_row(self, link: Link, row: Row) -> None:
-        body = await self._outbox.call(self._outbox.body, row.seq)
+        body = await self._outbox.call(self._outbox.body, row.seq, historical=row.historical)
         if body is None:
             return
         if len(body) + _PACKET_OVERHEAD > link.largest:

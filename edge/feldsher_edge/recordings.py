@@ -23,6 +23,7 @@ from feldsher_edge.devices import EcgResult
 from feldsher_edge.interpreter import NotInterpreted
 from feldsher_edge.orders import Order, Orders
 from feldsher_edge.outbox import Held, Outbox
+from feldsher_edge.room import Priority
 from feldsher_edge.store import StoreError
 
 _log = structlog.get_logger("recordings")
@@ -142,10 +143,11 @@ class Recordings:
         if not isinstance(message, wire.EcgRecording):
             raise TypeError(f"not a recording: {type(message).__name__}")
         with self._outbox.store.transaction():
+            priority = Priority.ALARM if _critical(opinion) else None
             try:
-                self._outbox.release(held.seq, _with_opinion(message, opinion))
+                self._outbox.release(held.seq, _with_opinion(message, opinion), priority)
             except wire.WireError:
-                self._outbox.release(held.seq, _with_opinion(message, _TOO_LARGE))
+                self._outbox.release(held.seq, _with_opinion(message, _TOO_LARGE), priority)
             if message.order is not None:
                 self._orders.taken(message.order)
 
@@ -176,6 +178,10 @@ def message_maker(result: EcgResult, order: Order | None) -> Callable[[wire.Enve
         subject=None if order is None else order.subject,
         not_interpreted=_CUT_OFF,
     )
+
+
+def _critical(opinion: Interpretation | str) -> bool:
+    return not isinstance(opinion, str) and any(statement.critical for statement in opinion.statements)
 
 
 def _with_opinion(message: wire.EcgRecording, opinion: Interpretation | str) -> wire.EcgRecording:

@@ -13,7 +13,8 @@ from feldsher_ehr_core.ids import reading_id
 from feldsher_ehr_core.vitals import Absent
 
 from feldsher_edge.devices import EcgResult, Reading, ReadingSet, Status, Value
-from feldsher_edge.outbox import Outbox, Priority
+from feldsher_edge.outbox import Outbox
+from feldsher_edge.room import Priority
 
 _log = structlog.get_logger("sink")
 _READINGS_PER_MESSAGE = 200
@@ -62,7 +63,7 @@ class GatewaySink:
         self._sources.seen(readings.device, "present")
         for first in range(0, len(readings.readings), _READINGS_PER_MESSAGE):
             some = readings.readings[first : first + _READINGS_PER_MESSAGE]
-            self._outbox.put(lambda env, some=some: batch(env, readings, some, self._zone), Priority.B)
+            self._outbox.put(lambda env, some=some: batch(env, readings, some, self._zone), Priority.VITALS)
         _log.info("readings", device=readings.device, count=len(readings.readings))
 
     def unreadable(self, device: str, raw: bytes, why: str) -> None:
@@ -70,7 +71,7 @@ class GatewaySink:
         self._sources.seen(device)
         detail = f"unreadable {raw.hex()}: {why}"
         self._outbox.put(
-            lambda env: wire.DeviceStatus(env=env, device=device, state="fault", detail=detail), Priority.B
+            lambda env: wire.DeviceStatus(env=env, device=device, state="fault", detail=detail), Priority.VITALS
         )
         _log.error("reading cannot be parsed", device=device, why=why, bytes=len(raw))
 

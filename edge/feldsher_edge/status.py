@@ -14,6 +14,7 @@ import msgspec
 from feldsher_ehr_core.wire import ClockQuality
 
 from feldsher_edge.gateway import SOFTWARE, Gateway
+from feldsher_edge.room import Priority
 
 _SOCKET = "status.sock"
 _TIMEOUT_S = 5.0
@@ -66,7 +67,11 @@ class CertificateLine(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """The status of a gateway. `outbox`: rows waiting of class A, B and C."""
+    """The status of a gateway.
+
+    `outbox`: rows waiting: alarms and ECGs, vital signs, continuous data; `waiting`: rows per class; `dropped` messages
+    and `thinned` readings in all its life, all of them on record in the cloud.
+    """
 
     gateway: str
     software: str
@@ -84,6 +89,9 @@ class Report(msgspec.Struct, frozen=True):
     orders: tuple[OrderLine, ...]
     late_tasks: tuple[str, ...]
     certificate: CertificateLine = CertificateLine()
+    waiting: dict[str, int] = {}
+    dropped: int = 0
+    thinned: int = 0
 
 
 async def report(gateway: Gateway) -> Report:
@@ -99,7 +107,10 @@ async def report(gateway: Gateway) -> Report:
         starts=gateway.starts,
         clock=clock.quality(),
         connection=_connection(gateway),
-        outbox=counts.waiting,
+        outbox=(counts.waiting[0] + counts.waiting[1], *counts.waiting[2:]),
+        waiting=dict(zip((p.name.lower() for p in Priority), counts.waiting, strict=True)),
+        dropped=counts.dropped,
+        thinned=counts.thinned,
         outbox_bytes=counts.waiting_bytes,
         oldest_age_s=oldest_s,
         held=counts.held,

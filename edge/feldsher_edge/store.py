@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -20,8 +20,36 @@ from typing import Any
 import structlog
 
 _log = structlog.get_logger("store")
-_VERSION = 1
+_VERSION = 2
 _TABLES = ("message", "ledger", "dead", "orders", "fact")
+_CLASSES_OF_1 = """
+UPDATE message SET class = CASE WHEN kind = 'ecg' THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
+UPDATE message SET rank = rank / 10 * 10 + class;
+UPDATE dead SET class = CASE WHEN kind = 'ecg' THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
+DELETE FROM tally;
+INSERT INTO tally SELECT class, state, COUNT(*), SUM(size) FROM message GROUP BY class, state;
+"""
+"""Version 1 had the classes A (0: ECGs, orders), B (1: vital signs) and C (2: telemetry)."""
+_UPGRADE_1 = (
+    """
+BEGIN IMMEDIATE;
+DROP INDEX message_waiting;
+DROP INDEX message_class;
+DROP INDEX message_made;
+DROP TRIGGER message_moved;
+ALTER TABLE message ADD COLUMN device TEXT;
+ALTER TABLE message ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE message ADD COLUMN thin INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dead ADD COLUMN device TEXT;
+ALTER TABLE dead ADD COLUMN readings INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE ledger RENAME TO ledger_1;
+"""
+    + _CLASSES_OF_1
+)
+_AFTER_UPGRADE_1 = """
+INSERT INTO ledger (what, why, count, first_us, last_us) SELECT what, why, count, first_us, last_us FROM ledger_1;
+DROP TABLE ledger_1;
+"""
 _UNDONE = "nothing was stored, what was stored before is intact"
 _PASSING = {
     sqlite3.SQLITE_FULL: (errno.ENOSPC, "disk full"),
@@ -109,6 +137,11 @@ class Store:
         with self._lock, _readable_errors(self.path):
             return self._connection.execute(sql, parameters).rowcount
 
+    def trace(self, listener: Callable[[str], object] | None) -> None:
+        """Call `listener` with the text of every statement, its parameters filled in; None ends it."""
+        with self._lock:
+            self._connection.set_trace_callback(listener)
+
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
         with self._lock, _readable_errors(self.path):
@@ -151,9 +184,19 @@ def _open(path: Path) -> sqlite3.Connection:
     if version > _VERSION:
         connection.close()
         raise StoreError(errno.EPROTO, f"written by a newer program (version {version})", path)
-    connection.executescript(files("feldsher_edge").joinpath("outbox.sql").read_text(encoding="utf-8"))
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    _bring_up_to_date(connection, version)
     return connection
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, version: int) -> None:
+    """Create what is not there, and bring a file of an older version forward, all of it or nothing."""
+    tables = files("feldsher_edge").joinpath("outbox.sql").read_text(encoding="utf-8")
+    before, after = (_UPGRADE_1, _AFTER_UPGRADE_1) if version == 1 else ("BEGIN IMMEDIATE;", "")
+    try:
+        connection.executescript(f"{before}{tables}{after}PRAGMA user_version = {_VERSION}; COMMIT;")
+    except BaseException:
+        connection.close()  # undoes what was begun
+        raise
 
 
 def check(path: Path) -> str | None:
@@ -190,14 +233,34 @@ def _carry_over(aside: Path, target: sqlite3.Connection) -> int:
         target.execute("BEGIN IMMEDIATE")
         for table in _TABLES:
             carried += _carry_table(source, target, table)
+        if _version(source) == 1:
+            for statement in _CLASSES_OF_1.split(";"):
+                target.execute(statement)
         target.execute("COMMIT")
     finally:
         source.close()
     return carried
 
 
+def _version(connection: sqlite3.Connection) -> int | None:
+    try:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError:
+        return None
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str]:
+    try:
+        return [str(row[1]) for row in connection.execute(f"PRAGMA table_info({table})")]
+    except sqlite3.DatabaseError as error:
+        _log.warning("a table of the damaged database cannot be read", table=table, fault=str(error))
+        return []
+
+
 def _carry_table(source: sqlite3.Connection, target: sqlite3.Connection, table: str) -> int:
-    columns = [str(row[1]) for row in target.execute(f"PRAGMA table_info({table})")]
+    columns = [name for name in _columns(target, table) if name in _columns(source, table)]
+    if not columns:
+        return 0
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
     keys = "rowid" if table in ("message", "dead") else columns[0]
     carried = 0

@@ -46,10 +46,14 @@ class Envelope(msgspec.Struct, frozen=True):
 
 
 class Up(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):
-    """What every message from a gateway has."""
+    """What every message from a gateway has.
+
+    `historical`: it waited in the gateway for long (no link), so that nobody is to be called for it as if it were now.
+    """
 
     v: int = VERSION
     env: Envelope
+    historical: bool = False
 
 
 class EcgRecording(Up, frozen=True, tag="ecg"):
@@ -157,20 +161,32 @@ class OrderState(Up, frozen=True, tag="order"):
 
 
 class ClockOffset(Up, frozen=True, tag="clock"):
-    """The gateway's clock was corrected: before it, wall time of this boot was `offset_us` behind the true time."""
+    """The gateway's clock was set, or became known to be right.
+
+    `quality`: how far the wall time in the envelope can be trusted since. `synced` makes it the reference of this boot:
+    with the monotonic clock it corrects every message of the boot made before. Otherwise it is only a record. None (of
+    older gateways): before it, wall time of this boot was `offset_us` behind the true time.
+    """
 
     offset_us: int
     source: str
+    quality: ClockQuality | None = None
 
 
 class Gap(Up, frozen=True, tag="gap"):
-    """What was dropped and why: nothing is lost without a record of it."""
+    """What was dropped and why: nothing is lost without a record of it.
+
+    `what`: a kind of message, `reading` where only readings were thinned out of messages, or `outbox`. `count` of them
+    made from `first_us` to `last_us` (gateway's wall time), with `readings` measured readings in them; `device`: whose.
+    """
 
     what: str
     why: str
     count: int
     first_us: int
     last_us: int
+    device: str | None = None
+    readings: int = 0
 
 
 ReportedState = Literal["none", "working", "applied", "refused", "rolled-back", "failed"]

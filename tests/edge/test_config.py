@@ -23,7 +23,7 @@ ca = "/etc/feldsher/ca.pem"
 window = 16
 backoff_cap_s = 30
 
-[outbox.c]
+[outbox.continuous]
 rows = 1000
 bytes = 1000000
 days = 2
@@ -45,14 +45,14 @@ def test_a_whole_configuration_is_read() -> None:
     config = parse(WHOLE)
     assert (config.gateway, config.metrics_port, config.zone()) == ("clinic-7", 9101, ZoneInfo("Europe/Moscow"))
     assert (config.mqtt.port, config.mqtt.ca, config.mqtt.window) == (8883, Path("/etc/feldsher/ca.pem"), 16)
-    assert (config.outbox.c.rows, config.orders.lapse_s) == (1000, 300)
+    assert (config.outbox.continuous.rows, config.orders.lapse_s) == (1000, 300)
     assert (config.kit[0].device, config.cuff[0].address) == ("kit-1", "AA:BB:CC:DD:EE:FF")
 
 
 def test_an_empty_configuration_has_safe_defaults() -> None:
     config = parse("")
     assert (config.orders.lapse_s, config.zone(), config.gateway) == (600, UTC, None)
-    assert config.outbox.a.rows > config.outbox.c.rows / 10
+    assert config.outbox.alarms.rows > config.outbox.continuous.rows / 10
     assert config.metrics_port is None
 
 
@@ -65,7 +65,7 @@ def test_an_empty_configuration_has_safe_defaults() -> None:
         ("[mqtt]\nport = '1'", r"at `\$\.mqtt\.port`"),
         ("[mqtt]\nca = 5", r"at `\$\.mqtt\.ca`"),
         ("[mqtt]\nbackoff_base_s = 9\nbackoff_cap_s = 2", r"at `\$\.mqtt\.backoff_cap_s`"),
-        ("[outbox.a]\nrows = 5", r"missing required field `bytes` - at `\$\.outbox\.a`"),
+        ("[outbox.alarms]\nrows = 5", r"missing required field `bytes` - at `\$\.outbox\.alarms`"),
         ("[orders]\nlapse_s = -1", r"at `\$\.orders\.lapse_s`"),
         ("gateway = 'Clinic 7'", r"at `\$\.gateway`"),
         ("timezone = 'Mars/Olympus'", r"at `\$\.timezone`"),

@@ -34,7 +34,7 @@ def clock() -> VirtualClock:
 
 
 async def make(tmp_path: Path, clock: VirtualClock) -> Gateway:
-    bounds = Bounds(c=Bound(rows=2, bytes=10**6, days=1))
+    bounds = Bounds(continuous=Bound(rows=2, bytes=10**6, days=1))
     rng = Random(1)  # noqa: S311 - repeatable on purpose
     outbox = Outbox(Store(tmp_path / "o"), Envelopes("gw-1", clock, rng.randbytes), bounds)
     gateway = Gateway(parse(""), outbox, Broker("127.0.0.1", 1, no_tls), [], [], rng)  # type: ignore[arg-type]
@@ -56,8 +56,8 @@ async def test_figures_are_served_on_loopback(tmp_path: Path, clock: VirtualCloc
     port = free_port()
     with served(gateway, port):
         found = await asyncio.to_thread(fetch, port)
-    assert found['feldsher_outbox_rows{priority="A"}'] == 2  # the order's state and the record of the drop
-    assert found['feldsher_outbox_rows{priority="C"}'] == 2
+    assert found['feldsher_outbox_rows{priority="alarm"}'] == 2  # the order's state and the record of the drop
+    assert found['feldsher_outbox_rows{priority="continuous"}'] == 2
     assert found["feldsher_dropped_total"] == 2
     assert found["feldsher_connected"] == 0
     assert found['feldsher_source_age_seconds{device="cuff-1"}'] == 12

@@ -14,7 +14,8 @@ import pytest
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Bound
 from feldsher_edge.config import Outbox as Bounds
-from feldsher_edge.outbox import Outbox, Priority
+from feldsher_edge.outbox import Outbox
+from feldsher_edge.room import Priority
 from feldsher_edge.simulate.clock import VirtualClock
 from feldsher_edge.store import Store, StoreError
 from feldsher_ehr_core import wire
@@ -91,10 +92,13 @@ class Model:
 
     def waiting(self) -> list[Entry]:
         found = [e for e in self.entries if e.state == "waiting"]
-        return sorted(found, key=lambda e: (e.again, e.cls, e.seq) if e.again else (False, e.cls, e.seq))
+        return sorted(found, key=lambda e: (e.again, e.cls > 0 and self.old(e), e.cls, e.up_s, e.seq))
+
+    def old(self, entry: Entry) -> bool:
+        return entry.again or entry.up_s < self.up_s - 600
 
     def enforce(self) -> None:
-        for cls in (2, 1, 0):
+        for cls in (3, 2, 1, 0):
             for entry in [e for e in self.waiting() if e.cls == cls and e.kind != "gap" and not e.receipted]:
                 if entry.up_s < self.up_s - self.ages_s[cls]:
                     self.entries.remove(entry)
@@ -103,7 +107,7 @@ class Model:
                 candidates = [e for e in mine if e.kind != "gap"]
                 if not candidates:
                     break
-                victim = min(candidates, key=lambda e: (not e.again, e.seq))
+                victim = min(candidates, key=lambda e: (not e.again, e.up_s, e.seq))
                 self.entries.remove(victim)
                 if victim.receipted:
                     self.entries.append(replace(victim, state="kept", again=False))
@@ -117,7 +121,9 @@ class Model:
 class OutboxMachine(RuleBasedStateMachine):
     """Random calls, restarts included, on the outbox and on the model."""
 
-    LIMITS = Bounds(a=bound(6), b=bound(4, days=2), c=bound(3, days=1), kept=bound(1000))
+    LIMITS = Bounds(
+        alarms=bound(6), ecg=bound(5), vitals=bound(4, days=2), continuous=bound(3, days=1), kept=bound(1000)
+    )
 
     @initialize()
     def begin(self) -> None:
@@ -125,7 +131,8 @@ class OutboxMachine(RuleBasedStateMachine):
         self.clock = VirtualClock()
         self.rng = Random(1)  # noqa: S311 - repeatable on purpose
         self.outbox = open_outbox(self.folder / "o.sqlite3", self.clock, self.LIMITS, self.rng)
-        self.model = Model({0: 6, 1: 4, 2: 3}, {0: 86_400_000, 1: 172_800, 2: 86_400})
+        self.model = Model({0: 6, 1: 5, 2: 4, 3: 3}, {0: 86_400_000, 1: 86_400_000, 2: 172_800, 3: 86_400})
+        self.model.up_s = 1
         self.seqs: list[int] = []
         self.number = 0
         self.gap_seen: dict[UUID, int] = {}
@@ -139,7 +146,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.number += 1
         if state == "held":
             held = self.outbox.hold(order_state(str(self.number)))
-            id_, priority = held.id, Priority.A
+            id_, priority = held.id, Priority.ALARM
         else:
             id_ = self.outbox.put(status(str(self.number)), priority)
         row = self.outbox.store.one("SELECT seq, kind, made_us FROM message WHERE id = ?", (id_.bytes,))
@@ -170,7 +177,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule()
     def hold(self) -> None:
-        self.add("held", Priority.A)
+        self.add("held", Priority.ALARM)
 
     @rule()
     def release(self) -> None:
@@ -217,12 +224,15 @@ class OutboxMachine(RuleBasedStateMachine):
         self.outbox.close()
         # running time is remembered through the rows: what passed since the last of them is not counted
         self.outbox = open_outbox(self.folder / "o.sqlite3", self.clock, self.LIMITS, self.rng)
-        self.model.up_s = max((e.up_s for e in self.model.entries if e.state != "dead"), default=0)
+        self.model.up_s = 1 + max((e.up_s for e in self.model.entries if e.state != "dead"), default=0)
 
     @invariant()
     def same_order_of_sending(self) -> None:
         if hasattr(self, "outbox"):
-            assert [r.id for r in self.outbox.waiting(1000)] == [e.id for e in self.model.waiting()]
+            waiting = self.model.waiting()
+            assert [r.id for r in self.outbox.waiting(1000)] == [e.id for e in waiting]
+            assert [r.historical for r in self.outbox.waiting(1000)] == [self.model.old(e) for e in waiting]
+            assert self.outbox.waiting(3) == self.outbox.waiting(1000)[:3]
             assert {h.id for h in self.outbox.held()} == {e.id for e in self.model.entries if e.state == "held"}
 
     @invariant()
@@ -231,7 +241,7 @@ class OutboxMachine(RuleBasedStateMachine):
             return
         counts = self.outbox.counts()
         waiting = self.model.waiting()
-        assert counts.waiting == tuple(sum(e.cls == c for e in waiting) for c in (0, 1, 2))
+        assert counts.waiting == tuple(sum(e.cls == c for e in waiting) for c in (0, 1, 2, 3))
         assert counts.dead == sum(e.state == "dead" for e in self.model.entries)
         assert counts.kept == sum(e.state == "kept" for e in self.model.entries)
         assert counts.dropped == self.model.dropped
@@ -262,10 +272,10 @@ def test_a_message_comes_back_as_it_was_put(outbox: Outbox, clock: VirtualClock)
 
 
 def test_ecgs_and_orders_are_never_dropped_for_telemetry(tmp_path: Path, clock: VirtualClock) -> None:
-    outbox = open_outbox(tmp_path / "o", clock, Bounds(c=bound(5)))
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(5)))
     outbox.put(order_state())
     for i in range(50):
-        outbox.put(status(str(i)), Priority.C)
+        outbox.put(status(str(i)), Priority.CONTINUOUS)
     kinds = [row.kind for row in outbox.waiting(100)]
     assert kinds.count("order") == 1
     assert kinds.count("device") == 5
@@ -279,21 +289,57 @@ def test_ecgs_and_orders_are_never_dropped_for_telemetry(tmp_path: Path, clock: 
     outbox.close()
 
 
+def test_a_month_without_a_link_sends_alarms_then_what_is_new_then_history(tmp_path: Path, clock: VirtualClock) -> None:
+    outbox = open_outbox(tmp_path / "o", clock)
+    old = {p: outbox.put(status(), p) for p in reversed(Priority)}
+    clock.advance(30 * 86_400)
+    new = {p: outbox.put(status(), p) for p in reversed(Priority)}
+    rows = outbox.waiting(99)
+    a, e, v, c = Priority
+    assert [r.id for r in rows] == [old[a], new[a], new[e], new[v], new[c], old[e], old[v], old[c]]
+    assert [r.historical for r in rows] == [True, False, False, False, False, True, True, True]
+    told = [wire.decode_up(outbox.body(r.seq, historical=r.historical) or b"") for r in rows]
+    assert [m.historical for m in told] == [r.historical for r in rows]
+    outbox.close()
+
+
+def test_what_waited_through_a_restart_of_the_machine_is_history(tmp_path: Path, clock: VirtualClock) -> None:
+    outbox = open_outbox(tmp_path / "o", clock)
+    before = outbox.put(status())
+    outbox.close()
+    again = open_outbox(tmp_path / "o", clock, rng=Random(2))  # noqa: S311 - the daemon alone: still new
+    assert [r.historical for r in again.waiting(9)] == [False]
+    again.close()
+    clock.reboot()  # off for nobody knows how long
+    third = open_outbox(tmp_path / "o", clock, rng=Random(3))  # noqa: S311
+    after = third.put(status())
+    assert [(r.id, r.historical) for r in third.waiting(9)] == [(after, False), (before, True)]
+    third.close()
+
+
+def test_a_critical_ecg_is_released_as_an_alarm(outbox: Outbox) -> None:
+    held = outbox.hold(status())
+    outbox.put(order_state())
+    outbox.release(held.seq, priority=Priority.ALARM)
+    assert [row.rank for row in outbox.waiting(9)] == [0, 0]
+    assert outbox.counts().waiting == (2, 0, 0, 0)
+
+
 def test_bytes_bound_a_class(tmp_path: Path, clock: VirtualClock) -> None:
-    outbox = open_outbox(tmp_path / "o", clock, Bounds(c=bound(1000, size=65_536)))
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(1000, size=65_536)))
     for _ in range(10):
-        outbox.put(status("x" * 20_000), Priority.C)
+        outbox.put(status("x" * 20_000), Priority.CONTINUOUS)
     assert sum(row.size for row in outbox.waiting(100) if row.kind == "device") <= 65_536
     assert outbox.counts().dropped == 7
     outbox.close()
 
 
 def test_a_jump_of_the_wall_clock_ages_nothing(tmp_path: Path, clock: VirtualClock) -> None:
-    outbox = open_outbox(tmp_path / "o", clock, Bounds(c=bound(10, days=1)))
-    outbox.put(status(), Priority.C)
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(10, days=1)))
+    outbox.put(status(), Priority.CONTINUOUS)
     clock.set_wall(clock.wall_us() + 400 * 86_400_000_000)
-    outbox.put(status(), Priority.C)
-    assert outbox.counts().waiting == (0, 0, 2)
+    outbox.put(status(), Priority.CONTINUOUS)
+    assert outbox.counts().waiting == (0, 0, 0, 2)
     outbox.close()
 
 
@@ -303,9 +349,9 @@ def test_receipted_rows_are_kept_seven_days_and_can_be_sent_again(outbox: Outbox
     clock.advance(10)
     second = outbox.put(status("2"))
     outbox.receipt([first, second], ["stored", "duplicate"])
-    assert outbox.counts().waiting == (0, 0, 0)
+    assert outbox.counts().waiting == (0, 0, 0, 0)
     assert outbox.resend(at_us, at_us + 5_000_000) == 1
-    fresh = outbox.put(status("3"), Priority.C)
+    fresh = outbox.put(status("3"), Priority.CONTINUOUS)
     assert [row.id for row in outbox.waiting(9)] == [fresh, first]  # new data first
     outbox.receipt([first, fresh], ["duplicate", "stored"])
     clock.advance(8 * 86_400)
@@ -375,7 +421,7 @@ def fill_disk(outbox: Outbox) -> None:
 def put_until_full(outbox: Outbox) -> int:
     for count in range(10_000):
         try:
-            outbox.put(status("x" * 5000))
+            outbox.put(status("x" * 5000), Priority.VITALS)
         except StoreError:
             return count
     raise AssertionError("the disk never filled")
@@ -383,11 +429,11 @@ def put_until_full(outbox: Outbox) -> int:
 
 def test_a_full_disk_is_an_error_and_leaves_rows_intact(tmp_path: Path, clock: VirtualClock) -> None:
     outbox = open_outbox(tmp_path / "o", clock)
-    outbox.put(status("first"))
+    outbox.put(status("first"), Priority.VITALS)
     fill_disk(outbox)
     stored = 1 + put_until_full(outbox)
     with pytest.raises(StoreError, match="disk full"):
-        outbox.put(status("x" * 5000))
+        outbox.put(status("x" * 5000), Priority.VITALS)
     assert len(messages(outbox)) == stored
     outbox.close()
     again = open_outbox(tmp_path / "o", clock, rng=Random(2))  # noqa: S311
@@ -405,6 +451,22 @@ def test_on_a_full_disk_receipted_rows_give_their_place(outbox: Outbox) -> None:
     assert outbox.counts().kept == 0
 
 
+def test_on_a_full_disk_continuous_data_gives_its_place_to_what_matters_more(outbox: Outbox) -> None:
+    for i in range(200):
+        outbox.put(status(f"{i}" + "x" * 3000), Priority.CONTINUOUS)
+    fill_disk(outbox)
+    for _ in range(20):
+        outbox.put(status("ecg" + "x" * 5000), Priority.ECG)
+    counts = outbox.counts()
+    assert counts.waiting[1] == 20
+    assert counts.dropped == 200 - counts.waiting[3] > 0
+    counted = sum(gap.count for gap in gaps(outbox))
+    pending = outbox.store.one("SELECT COALESCE(SUM(count), 0) FROM ledger")
+    assert pending is not None
+    assert counted + pending[0] == counts.dropped
+    assert all((gap.why, gap.device) == ("disk full", "d") for gap in gaps(outbox))
+
+
 def test_a_failing_disk_costs_no_receipted_rows(outbox: Outbox) -> None:
     outbox.receipt([outbox.put(status("x"))], ["stored"])
     outbox.store.run("PRAGMA query_only = 1")
@@ -415,24 +477,24 @@ def test_a_failing_disk_costs_no_receipted_rows(outbox: Outbox) -> None:
 
 
 def test_what_is_sent_again_gives_way_first_and_is_no_loss(tmp_path: Path, clock: VirtualClock) -> None:
-    outbox = open_outbox(tmp_path / "o", clock, Bounds(c=bound(3, days=1)))
-    lost_if_dropped = outbox.put(status("old"), Priority.C)
-    known = [outbox.put(status(str(i)), Priority.C) for i in range(2)]
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(3, days=1)))
+    lost_if_dropped = outbox.put(status("old"), Priority.CONTINUOUS)
+    known = [outbox.put(status(str(i)), Priority.CONTINUOUS) for i in range(2)]
     outbox.receipt(known, ("stored", "stored"))
     outbox.resend(0)
-    fresh = [outbox.put(status("new"), Priority.C) for _ in range(2)]
+    fresh = [outbox.put(status("new"), Priority.CONTINUOUS) for _ in range(2)]
     assert [row.id for row in outbox.waiting(9)] == [lost_if_dropped, *fresh]
     assert outbox.counts().dropped == 0
     outbox.close()
 
 
 def test_what_is_sent_again_does_not_age_out(tmp_path: Path, clock: VirtualClock) -> None:
-    outbox = open_outbox(tmp_path / "o", clock, Bounds(c=bound(3, days=1)))
-    id_ = outbox.put(status(), Priority.C)
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(3, days=1)))
+    id_ = outbox.put(status(), Priority.CONTINUOUS)
     outbox.receipt([id_], ("stored",))
     outbox.resend(0)
     clock.advance(2 * 86_400)
-    fresh = outbox.put(status(), Priority.C)
+    fresh = outbox.put(status(), Priority.CONTINUOUS)
     assert [row.id for row in outbox.waiting(9)] == [fresh, id_]
     assert outbox.counts().dropped == 0
     outbox.close()

@@ -19,8 +19,9 @@ import pytest
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Mqtt
 from feldsher_edge.link import Broker
-from feldsher_edge.outbox import Outbox, Priority
-from feldsher_edge.publish import Backoff, DownHandler, Publisher
+from feldsher_edge.outbox import Outbox
+from feldsher_edge.publish import DownHandler, Publisher
+from feldsher_edge.room import Priority
 from feldsher_edge.simulate.clock import VirtualClock
 from feldsher_edge.simulate.cloud import VirtualCloud
 from feldsher_edge.store import Store
@@ -152,7 +153,7 @@ async def test_never_more_than_the_window_is_in_flight(
     patient = Mqtt(window=8, receipt_timeout_s=3600)
     async with publishing(outbox, reach(gateway), patient) as publisher:
         await until(lambda: len(there.of(wire.DeviceStatus)) == 6)  # a quarter stays free for class A
-        ecg_like = await outbox.call(outbox.put, status("urgent"), Priority.A)
+        ecg_like = await outbox.call(outbox.put, status("urgent"), Priority.ALARM)
         await until(lambda: any(m.env.id == ecg_like for m in there.arrived))
         assert publisher.figures.in_flight <= 8
         assert len(there.of(wire.DeviceStatus)) == 7
@@ -162,11 +163,54 @@ async def test_never_more_than_the_window_is_in_flight(
 async def test_priority_then_sequence(tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud) -> None:
     there = cloud()
     outbox = open_outbox(tmp_path / "o", gateway)
-    order = [Priority.C, Priority.A, Priority.B, Priority.C, Priority.A]
+    order = [Priority.CONTINUOUS, Priority.ALARM, Priority.VITALS, Priority.CONTINUOUS, Priority.ALARM]
     ids = [outbox.put(status(), priority) for priority in order]
     async with publishing(outbox, reach(gateway), PATIENT):
         await until(lambda: len(there.stored) == 5)
     assert [m.env.id for m in there.of(wire.DeviceStatus)] == [ids[i] for i in (1, 4, 2, 0, 3)]
+    outbox.close()
+
+
+async def test_after_an_outage_history_follows_at_its_own_pace_and_is_marked(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    there = cloud()
+    clock = VirtualClock()
+    outbox = Outbox(Store(tmp_path / "o"), Envelopes(gateway, clock))
+    alarm = outbox.put(status("alarm"), Priority.ALARM)
+    history = [outbox.put(status(f"old {i}"), Priority.VITALS) for i in range(40)]
+    clock.advance(30 * 86_400)
+    new = [outbox.put(status(f"new {i}"), Priority.VITALS) for i in range(30)]
+    slow = Mqtt(window=8, receipt_timeout_s=60, history_per_s=0.001)  # one at once, the next after a quarter of an hour
+    async with publishing(outbox, reach(gateway), slow):
+        await until(lambda: set(new) <= set(there.stored))
+        later = await outbox.call(outbox.put, status("later"), Priority.CONTINUOUS)
+        await until(lambda: later in there.stored)
+    arrived = there.of(wire.DeviceStatus)
+    assert [m.env.id for m in arrived] == [alarm, *new, history[0], later]
+    assert [m.env.id for m in arrived if m.historical] == [alarm, history[0]]
+    async with publishing(outbox, reach(gateway), Mqtt(window=8, receipt_timeout_s=60, history_per_s=1000)):
+        await until(lambda: waiting(outbox) == 0)
+    assert set(there.stored) == {alarm, later, *new, *history}
+    outbox.close()
+
+
+async def test_little_history_is_under_way_at_once(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    """On a slow line an alarm waits behind what is already in the socket: that must be little."""
+    there = cloud(verdict=silent)
+    clock = VirtualClock()
+    outbox = Outbox(Store(tmp_path / "o"), Envelopes(gateway, clock))
+    for _ in range(20):
+        outbox.put(status("x" * 40_000), Priority.ECG)
+    clock.advance(86_400)
+    async with publishing(outbox, reach(gateway), Mqtt(window=32, receipt_timeout_s=60, history_per_s=1000)):
+        await until(lambda: len(there.of(wire.DeviceStatus)) == 1)
+        urgent = await outbox.call(outbox.put, status("now"), Priority.ALARM)
+        await until(lambda: any(m.env.id == urgent for m in there.arrived))
+        assert len(there.of(wire.DeviceStatus)) == 2
+        there.verdict = stored
     outbox.close()
 
 
@@ -269,7 +313,7 @@ async def test_a_message_that_ends_every_connection_stops_no_other_and_is_kept(
     there = cloud(port=own_mosquitto.port)
     outbox = open_outbox(tmp_path / "o", gateway)
     # a broker with this setting answers such a message with a PUBACK that MQTT 5 does not know; the connection ends
-    poison = outbox.put(status("x" * 30_000), Priority.A)
+    poison = outbox.put(status("x" * 30_000), Priority.ALARM)
     open_files = open_file_count()
     async with publishing(outbox, reach(gateway, own_mosquitto.port)) as publisher:
         good = [outbox.put(status(str(i))) for i in range(30)]
@@ -399,15 +443,3 @@ def test_a_gateway_killed_between_commit_and_receipt_loses_nothing(
     assert committed <= set(there.stored)
     assert len(committed) >= 60
     outbox.close()
-
-
-def test_back_off_is_jittered_bounded_and_reset_only_by_a_steady_connection() -> None:
-    backoff = Backoff(1.0, 60.0, Random(3))  # noqa: S311 - repeatable on purpose
-    limits = [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    drawn = [backoff.next_s(0.0) for _ in limits]
-    assert all(0 <= wait <= limit for wait, limit in zip(drawn, limits, strict=True))
-    assert len(set(drawn)) == len(drawn)
-    assert any(wait > 2 for wait in (backoff.next_s(5.0) for _ in range(5)))  # died quickly: still backing off
-    assert backoff.next_s(61.0) <= 1.0
-    again = Backoff(1.0, 60.0, Random(3))  # noqa: S311 - repeatable on purpose
-    assert [again.next_s(0.0) for _ in limits] == drawn

@@ -18,6 +18,7 @@ from feldsher_edge.interpreter import NotInterpreted
 from feldsher_edge.orders import Order, Orders
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.recordings import Recordings
+from feldsher_edge.room import Priority
 from feldsher_edge.simulate.clock import VirtualClock
 from feldsher_edge.store import Store
 from feldsher_ehr_core import wire
@@ -237,12 +238,12 @@ class Stumbling:
         self.times = times
         self.victim: int | None = None
 
-    def __call__(self, seq: int, message: wire.UpMessage | None = None) -> None:
+    def __call__(self, seq: int, message: wire.UpMessage | None = None, priority: Priority | None = None) -> None:
         self.victim = self.victim or seq
         if seq == self.victim and self.times:
             self.times -= 1
             raise RuntimeError("stumbled")
-        self.release(seq, message)
+        self.release(seq, message, priority)
 
 
 async def test_a_recording_whose_release_fails_is_released_later(

@@ -146,7 +146,7 @@ def test_a_damaged_file_is_kept_and_what_is_readable_carried_over(tmp_path: Path
     assert again.store.aside.read_bytes() == bytes(content)
     carried = details(again)
     assert 300 <= len(carried) < 400
-    assert again.store.salvaged == len(carried)
+    assert again.store.salvaged == len(carried) + 1  # and the fact which boot it was
     gaps = [r for r in again.waiting(10_000) if r.kind == "gap"]
     assert len(gaps) == 1
     assert min(r.seq for r in gaps) > last  # numbers go on above all that may have been given out
@@ -240,3 +240,56 @@ def test_a_torn_write_at_any_byte_leaves_a_sound_beginning(tmp_path: Path) -> No
         torn.close()
     assert lengths == sorted(lengths)
     assert lengths[-1] > 20
+
+
+OLD_SCHEMA = Path(__file__).with_name("data") / "outbox_1.sql"
+
+
+def write_version_1(path: Path) -> None:
+    """Write a file as the first version left it: an ECG and an order of class A, vital signs of B, telemetry of C."""
+    with sqlite3.connect(path) as connection:
+        connection.executescript(OLD_SCHEMA.read_text())
+        connection.execute("PRAGMA user_version = 1")
+        rows = [("ecg", 0, 0, 0), ("order", 0, 0, 0), ("vitals", 1, 11, 0), ("device", 2, 2, 0), ("vitals", 1, 1, 1)]
+        for n, (kind, cls, rank, state) in enumerate(rows):
+            columns = "id, kind, class, rank, state, made_us, up_s, size, body"
+            values = (bytes([n]) * 16, kind, cls, rank, state, n, n, 10, b"x" * 10)
+            connection.execute(f"INSERT INTO message ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+        connection.execute("INSERT INTO ledger VALUES ('vitals', 'outbox full', 3, 1, 2)")
+        connection.execute("INSERT INTO dead VALUES (99, zeroblob(16), 'ecg', 0, 5, 'Not authorized', x'00')")
+    connection.close()
+
+
+def test_a_file_of_the_first_version_is_brought_forward(tmp_path: Path) -> None:
+    write_version_1(tmp_path / "o")
+    outbox = open_outbox(tmp_path / "o")
+    assert [(r.kind, r.rank) for r in outbox.waiting(9)] == [("order", 0), ("ecg", 1), ("device", 3), ("vitals", 12)]
+    assert outbox.counts().waiting == (1, 1, 1, 1)
+    assert (outbox.counts().kept, outbox.counts().dead) == (1, 1)
+    assert outbox.store.rows("SELECT what, count, device FROM ledger") == [("vitals", 3, "")]
+    assert outbox.store.one("SELECT class FROM dead") == (1,)
+    outbox.close()
+    again = open_outbox(tmp_path / "o")  # once: the second start finds a file of today
+    assert again.counts().waiting == (1, 1, 1, 1)
+    again.close()
+
+
+def test_a_damaged_file_of_the_first_version_is_carried_over(tmp_path: Path) -> None:
+    write_version_1(tmp_path / "o")
+    with sqlite3.connect(tmp_path / "o") as connection:
+        for n in range(100, 400):
+            columns = "id, kind, class, rank, state, made_us, up_s, size, body"
+            values = (n.to_bytes(16, "big"), "vitals", 1, 1, 0, n, n, 700, bytes(700))
+            connection.execute(f"INSERT INTO message ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608
+    connection.close()
+    content = bytearray((tmp_path / "o").read_bytes())
+    middle = len(content) // 2 // 4096 * 4096
+    content[middle : middle + 8192] = Random(1).randbytes(8192)  # noqa: S311 - repeatable on purpose
+    (tmp_path / "o").write_bytes(content)
+    outbox = open_outbox(tmp_path / "o")
+    assert outbox.store.aside is not None
+    vitals = outbox.counts().waiting[2]
+    assert 200 <= vitals < 302
+    tally = outbox.store.rows("SELECT class, COUNT(*), SUM(size) FROM message WHERE state = 0 GROUP BY class")
+    assert tally == outbox.store.rows("SELECT class, rows, bytes FROM tally WHERE state = 0 AND rows > 0")
+    outbox.close()
