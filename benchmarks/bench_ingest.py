@@ -29,12 +29,16 @@ import structlog
 from feldsher_cloud_api import ca
 from feldsher_ehr_core import wire
 from feldsher_ingest import rows, sql
-from feldsher_ingest.check import Checked, check
+from feldsher_ingest.ahead import Ahead
+from feldsher_ingest.check import Checked
 from feldsher_ingest.consume import Worker
+from feldsher_ingest.inbox import Arrived, Inbox
 from feldsher_ingest.metrics import Metrics
+from feldsher_ingest.numbers import Numbers
+from feldsher_ingest.readings import columns
 from feldsher_ingest.settings import Settings, Tls, mqtt_address
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
-from feldsher_ingest.store import Item, Store
+from feldsher_ingest.store import Store
 from feldsher_tools.mosquitto import Mosquitto
 from feldsher_tools.place import find_place
 from feldsher_tools.postgres import Postgres
@@ -44,16 +48,15 @@ from prometheus_client import CollectorRegistry
 BATCH = 500
 TYPES = {
     "reading_id": "uuid",
-    "code": "int4",
+    "message_id": "uuid",
+    "key_time": "timestamptz",
     "time": "timestamptz",
     "received_at": "timestamptz",
-    "device": "text",
-    "user_no": "int4",
-    "value": "numeric",
-    "unit": "text",
+    "source": "int4",
+    "shape": "int4",
     "status": "int4",
-    "message_id": "uuid",
-    "gateway": "text",
+    "clocked": "bool",
+    "value": "numeric[]",
 }
 Connection = psycopg.Connection[Any]
 
@@ -80,27 +83,33 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def store_all(url: str, batches: list[list[tuple[str, bytes]]]) -> float:
-    """Return the seconds from payloads to commits, check and decoding included."""
+    """Return the seconds from payloads to commits as in a worker: one thread decodes and checks, another stores."""
+    inbox = Inbox(sum(map(len, batches)), 1 << 40)
+    ahead = Ahead(inbox, BATCH, 1 << 40)
     with Store(url, "bench") as store:
         store.connect()
+        for topic, payload in itertools.chain.from_iterable(batches):
+            inbox.put(Arrived(topic, payload, 0, 1, 0, 0.0))
+        inbox.close()
 
         def work() -> None:
-            for batch in batches:
-                items: list[Item] = [check(topic, payload) for topic, payload in batch]
-                assert all(isinstance(item, Checked) for item in items)
-                store.save(items)
+            ahead.start()
+            while (ready := ahead.next(60)) is not None:
+                assert all(isinstance(item, Checked) for item in ready.items)
+                store.save(ready.items, ready.prepared)
 
         return timed(work)
 
 
 def copy_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> float:
-    """Return the seconds of binary COPY of the same rows into the same uniquely keyed hypertable, commit per batch."""
-    connection.execute("create table copied (like vital_sign including all)")
-    interval = "by_range('time', interval '7 days'), create_default_indexes => false"
+    """Return the seconds of binary COPY of the same readings into a hypertable with the same keys, commit per batch."""
+    connection.execute("create table copied (like vital_reading including all)")
+    interval = "by_range('key_time', interval '7 days'), create_default_indexes => false"
     connection.execute(f"select create_hypertable('copied', {interval})".encode())
     connection.commit()
     query = f"copy copied ({', '.join(TYPES)}) from stdin (format binary)".encode()
-    prepared = [list(_tuples(messages[i : i + BATCH])) for i in range(0, len(messages), BATCH)]
+    numbers = Numbers()
+    prepared = [list(_tuples(connection, numbers, messages[i : i + BATCH])) for i in range(0, len(messages), BATCH)]
 
     def work() -> None:
         for batch in prepared:
@@ -116,25 +125,40 @@ def copy_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> fl
     return seconds
 
 
-def _tuples(batch: Sequence[wire.VitalsBatch]) -> Iterator[tuple[object, ...]]:
-    for m in batch:
-        for i, reading in enumerate(m.reading):
-            at = datetime.fromtimestamp(m.time_us[i] / 1e6, UTC)
-            value = Decimal(m.value[i] or 0)
-            who = (m.env.id, m.env.gateway)
-            yield (reading, m.code[i], at, at, m.device, m.user[i], value, m.unit[i], m.status[i], *who)
+def _time(us: int) -> datetime:
+    return datetime.fromtimestamp(us / 1e6, UTC)
+
+
+def _tuples(
+    connection: Connection, numbers: Numbers, messages: Sequence[wire.VitalsBatch]
+) -> Iterator[tuple[object, ...]]:
+    made = columns(messages)
+    sources, shapes = numbers.resolve(connection, made)
+    connection.commit()
+    for i, (source, shape) in enumerate(zip(sources, shapes, strict=True)):
+        values = [Decimal(v) for v in made.value[i][1:-1].split(",")]
+        times = _time(made.key_us[i]), _time(made.time_us[i]), _time(made.received_us[i])
+        yield (made.reading_id[i], made.message_id[i], *times, source, shape, made.status[i], made.clocked[i], values)
 
 
 def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> float:
     """Return the seconds of the best idempotent insert (unnest of binary columns) alone, commit per batch."""
     whole = sql.load("store.sql")["vitals"]
     # the store's own statement without what follows from it (latest values, what is new)
-    query = whole[: whole.index(b"    returning device")] + b") select"
-    prepared = [rows.vitals(messages[i : i + BATCH], lambda _: None) for i in range(0, len(messages), BATCH)]
+    query = whole[: whole.index(b"    returning reading_id")] + b") select"
+    numbers = Numbers()
+
+    def ready(batch: Sequence[wire.VitalsBatch]) -> rows.Params:
+        made = columns(batch)
+        found = numbers.resolve(connection, made)
+        connection.commit()
+        return rows.vitals(made, *found, made.corrected(lambda _: None))
+
+    prepared = [ready(messages[i : i + BATCH]) for i in range(0, len(messages), BATCH)]
 
     def work() -> None:
-        for columns in prepared:
-            connection.execute(query, columns)
+        for some in prepared:
+            connection.execute(query, some)
             connection.commit()
 
     return timed(work)
@@ -142,7 +166,7 @@ def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> 
 
 def empty(connection: Connection) -> None:
     """Empty the tables."""
-    tables = "reading, vital_sign, message, latest_value, ecg_recording, event, ingest_mark, gateway_state"
+    tables = "reading, vital_reading, message, latest_reading, ecg_recording, event, ingest_mark, gateway_state"
     connection.execute(f"truncate {tables}".encode())
     connection.commit()
 
@@ -159,7 +183,7 @@ def bench_vitals(url: str, total_rows: int, readings: int) -> dict[str, float]:
         batches = payloads(messages)
         stored = store_all(url, batches)
         replayed = store_all(url, batches)
-        size = connection.execute("select hypertable_size('vital_sign')").fetchone()
+        size = connection.execute("select hypertable_size('vital_reading')").fetchone()
         empty(connection)
     found = {"store": count / stored, "replay": count / replayed, "insert": count / inserted, "copy": count / copied}
     return found | {"bytes": (size[0] if size else 0) / count}
@@ -240,7 +264,7 @@ def _services(stack: ExitStack) -> tuple[str, Broker, Path]:
     server = stack.enter_context(Postgres(place, data, name=f"bench-{os.getpid()}-postgres"))  # fsync on
     url = server.create_database("bench_ingest")
     with psycopg.connect(url) as connection:
-        connection.execute(sql.schema().encode())
+        connection.execute("\n".join(sql.schemas()).encode())
     authority = ca.create(directory / "ca")
     files, name = listener_files(authority), f"bench-{os.getpid()}-mosquitto"
     mosquitto = stack.enter_context(Mosquitto(place, directory / "mosquitto", files, name=name))

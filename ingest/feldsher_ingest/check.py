@@ -36,7 +36,13 @@ _MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
 """Microvolts per unit: beyond them int32 samples are either no cardiogram or no finite voltage."""
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_DECIMALS = re.compile(f"(?:{_DECIMAL.pattern}(?:,{_DECIMAL.pattern})*)?", re.ASCII)
+"""Many values at once: one look instead of one per value."""
 _HEAD_BYTES = 8_000_000
+
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (a device's local time has no zone)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Head(msgspec.Struct):
@@ -134,18 +140,19 @@ def device_now_us(batch: wire.VitalsBatch) -> int | None:
     """
     if batch.device_now is None or batch.gateway_now_us is None:
         return None
-    local = _local_time("$.device_now", batch.device_now)
-    # integers: a datetime of the year 1 or 9999 has no room for an offset
-    us = (local - datetime(1970, 1, 1)) // timedelta(microseconds=1) - batch.env.offset_min * 60_000_000  # noqa: DTZ001
+    us = local_us("$.device_now", batch.device_now) - batch.env.offset_min * 60_000_000
     _check_time("$.device_now", us)
     return us
 
 
-def _local_time(field: str, text: str) -> datetime:
-    """Return a device's local time; ValueError names the field where it is not ISO 8601 without offset."""
+def local_us(field: str, text: str) -> int:
+    """Return a device's local time as microseconds since 1970, read as if it were UTC.
+
+    ValueError names the field where the text is not ISO 8601 without offset.
+    """
     try:
         if _LOCAL.fullmatch(text):
-            return datetime.fromisoformat(text)
+            return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     except ValueError:  # the 30th of February
         pass
     raise ValueError(f"{field}: {text[:40]!r} is not ISO 8601 local time without offset")
@@ -209,17 +216,24 @@ def _check_interpretation(found: Interpretation) -> None:
 
 
 def _check_vitals(batch: wire.VitalsBatch) -> None:
-    for i, value in enumerate(batch.value):
-        if value is not None and not _DECIMAL.fullmatch(value):
-            raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+    numbers = [value for value in batch.value if value is not None]
+    joined = ",".join(numbers)
+    if joined.count(",") >= max(len(numbers), 1) or not _DECIMALS.fullmatch(joined):
+        for i, value in enumerate(batch.value):
+            if value is not None and not _DECIMAL.fullmatch(value):
+                raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+    known: str | None = None
     for i, sent in enumerate(batch.sent_at):
-        if sent is not None:
-            _local_time(f"$.sent_at[{i}]", sent)
+        if sent is not None and sent != known:  # the values of a reading share its time
+            _check_time(f"$.sent_at[{i}]", local_us(f"$.sent_at[{i}]", sent))
+            known = sent
     for field in ("time_us", "received_us"):
-        for us in getattr(batch, field):
-            _check_time(field, us)
+        times: tuple[int, ...] = getattr(batch, field)
+        if times:
+            _check_time(field, min(times))
+            _check_time(field, max(times))
     if batch.gateway_now_us is not None:
         _check_time("$.gateway_now_us", batch.gateway_now_us)
-    if len(batch.raw) not in (0, len(batch.reading), len(set(batch.reading))):
+    if batch.raw and len(batch.raw) not in (len(batch.reading), len(set(batch.reading))):
         raise ValueError(f"raw: {len(batch.raw)} entries for {len(batch.reading)} values")
     device_now_us(batch)

@@ -1,6 +1,6 @@
 """The worker: from the broker into the database, and receipts back.
 
-    broker ─ QoS 1, unacknowledged ─▶ inbox ─▶ check ─▶ one transaction ─▶ PUBACK in order, receipts per gateway
+    broker ─ QoS 1, unacknowledged ─▶ inbox ─▶ ahead (check) ─▶ one transaction ─▶ receipts, then PUBACKs in order
 
 Nothing is acknowledged before its commit. While the database is away the batch is kept and offered again; the broker
 holds the rest, because it may have only `receive_maximum` messages under way to us. A receipt that cannot be sent is
@@ -23,7 +23,8 @@ from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import uuid7
 
 from feldsher_ingest import resend
-from feldsher_ingest.check import Checked, Rejected, check
+from feldsher_ingest.ahead import Ahead, Ready
+from feldsher_ingest.check import Checked, Rejected
 from feldsher_ingest.inbox import Arrived, Inbox
 from feldsher_ingest.link import Backoff, Link
 from feldsher_ingest.metrics import Metrics
@@ -63,6 +64,7 @@ class Worker:
         self._random_bytes = random_bytes
         # receive_maximum alone bounds a good broker; the inbox's own bound (twice that) holds for every broker
         self._inbox = Inbox(2 * settings.receive_maximum, settings.queue_bytes)
+        self._ahead = Ahead(self._inbox, settings.batch_messages, settings.batch_bytes)
         generator = generator or random.Random()  # noqa: S311 (waiting times, no secrets)
         self._link = Link(settings, self._deliver, generator)
         self._store = Store(settings.database_url, settings.client_id, self._look_back)
@@ -86,8 +88,8 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        """Messages in memory that no batch has taken yet."""
-        return len(self._inbox)
+        """Messages in memory that are not being stored yet."""
+        return len(self._inbox) + len(self._ahead)
 
     def stop(self) -> None:
         """Ask `run` to store what has arrived, send its receipts and return."""
@@ -98,6 +100,7 @@ class Worker:
         self._open_database()
         if self._stop.is_set():
             return
+        self._ahead.start()
         self._link.start()
         _log.info("started", worker=self._settings.client_id, shards=len(self._settings.shards))
         try:
@@ -106,6 +109,7 @@ class Worker:
             self._drain()
         finally:
             self._inbox.close()
+            self._ahead.stop(DRAIN_S)
             self._link.stop()
             self._store.close()
             self._memory.write()
@@ -114,35 +118,34 @@ class Worker:
     def _drain(self) -> None:
         self._inbox.close()  # what comes from now on stays with the broker
         deadline = time.monotonic() + DRAIN_S
-        while len(self._inbox) and time.monotonic() < deadline:
-            self._turn(0.0, deadline)
+        while not self._ahead.spent and time.monotonic() < deadline:
+            self._turn(0.05, deadline)
         self._link.flush(max(0.0, deadline - time.monotonic()))
 
     def _turn(self, wait_s: float, deadline: float | None = None) -> None:
         self._turned = time.monotonic()
-        batch = self._inbox.take(self._settings.batch_messages, self._settings.batch_bytes, wait_s)
-        self._metrics.waiting.set(len(self._inbox) + len(batch))
+        ready = self._ahead.next(wait_s)
+        self._metrics.waiting.set(self.waiting + (len(ready.batch) if ready else 0))
         self._metrics.broker_up.set(self._link.up)
-        if batch:
-            self._handle(batch, deadline)
+        if ready is not None:
+            self._handle(ready, deadline)
         self._ask_for_resends()
 
-    def _handle(self, batch: Sequence[Arrived], deadline: float | None) -> None:
+    def _handle(self, ready: Ready, deadline: float | None) -> None:
         began = time.monotonic()
-        items = [check(arrived.topic, arrived.payload) for arrived in batch]
-        saved = self._save(items, deadline)
+        saved = self._save(ready, deadline)
         if saved is None:
             return
         self._metrics.commit.observe(time.monotonic() - began)
-        self._link.acknowledge(batch)
-        self._send_receipts(items, saved.states)
-        self._count(batch, items, saved)
+        self._send_receipts(ready.items, saved.states)
+        self._link.acknowledge(ready.batch)  # after the receipts on the same wire: whoever kills us between loses none
+        self._count(ready.batch, ready.items, saved)
 
-    def _save(self, items: Sequence[Item], deadline: float | None) -> Saved | None:
+    def _save(self, ready: Ready, deadline: float | None) -> Saved | None:
         """Store a batch, however long the database is away; None where we are to stop first."""
         while True:
             try:
-                saved, mark = self._store.save(items)
+                saved, mark = self._store.save(ready.items, ready.prepared)
             except Exception as error:  # whatever it is: the batch is kept, the worker lives
                 self._lost_database(error)
                 if self._stop.is_set() and (deadline is None or time.monotonic() > deadline):
@@ -186,7 +189,7 @@ class Worker:
     def _lost_database(self, error: Exception) -> None:
         self._set_database_up(up=False)
         if isinstance(error, UnavailableError):
-            _log.warning("database unavailable", error=str(error), waiting=len(self._inbox))
+            _log.warning("database unavailable", error=str(error), waiting=self.waiting)
         else:
             self._store.close()  # in whatever state it left the connection
             _log.error("batch not stored", error=type(error).__name__, exc_info=error)

@@ -42,6 +42,11 @@ class Inbox:
         return len(self._waiting)
 
     @property
+    def closed(self) -> bool:
+        """Whether nothing more is taken."""
+        return self._closed
+
+    @property
     def octets(self) -> int:
         """Bytes of payload waiting."""
         return self._octets

@@ -24,7 +24,9 @@ from message m where m.gateway = %(gateway)s and m.id = %(id)s;
 select reading_id, code, time, coalesce(corrected_time, time) as taken_at, received_at, device, user_no, value, absent,
        unit, status, sent_at, message_id, gateway
 from vital_sign
-where device = any(%(devices)b::text[]) and time >= %(start)s and time < %(end)s
+where source = any(array(select no from vital_source where device = any(%(devices)b::text[])))
+  and time >= %(start)s and time < %(end)s
+  and key_time >= %(start)s::timestamptz - interval '15 hours' and key_time < %(end)s::timestamptz + interval '15 hours'
   and (%(codes)b::int4[] is null or code = any(%(codes)b::int4[]))
 order by time, reading_id, code
 limit %(limit)s;

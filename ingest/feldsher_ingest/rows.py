@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation
 
-from feldsher_ingest.check import Rejected, device_now_us
+from feldsher_ingest.check import Rejected
+from feldsher_ingest.readings import Columns
 
 Params = dict[str, object]
 Key = tuple[str, UUID]
-Shift = Callable[[wire.Envelope], int | None]
-"""Microseconds by which a gateway's wall clock is known to have been behind when it made a message; None: not known."""
 
 _MADE_FROM_MS = 1_577_836_800_000  # 2020-01-01
 _MADE_TO_MS = 4_102_444_800_000  # 2100-01-01
@@ -42,61 +41,20 @@ def ledger(messages: Sequence[wire.UpMessage]) -> Params:
     }
 
 
-def vitals(batches: Sequence[wire.VitalsBatch], shift: Shift) -> Params:
-    """Return the columns of `vitals`, one entry per value; `shift` tells what is known of the gateways' clocks."""
-    device: list[str] = []
-    gateway: list[str] = []
-    message: list[UUID] = []
-    behind: list[int | None] = []
-    corrected: list[int | None] = []
-    raw: list[bytes | None] = []
-    for batch in batches:
-        n = len(batch.reading)
-        device += [batch.device] * n
-        gateway += [batch.env.gateway] * n
-        message += [batch.env.id] * n
-        now = device_now_us(batch)
-        lag = None if now is None or batch.gateway_now_us is None else batch.gateway_now_us - now
-        behind += [lag] * n
-        corrected += _corrected(batch, lag, shift(batch.env))
-        raw += _raw(batch)
-    columns: Params = {
-        name: [entry for batch in batches for entry in getattr(batch, field)]
-        for name, field in (
-            ("reading_id", "reading"), ("code", "code"), ("time_us", "time_us"), ("received_us", "received_us"),
-            ("user_no", "user"), ("value", "value"), ("absent", "absent"), ("unit", "unit"), ("status", "status"),
-            ("sent_at", "sent_at"),
-        )
-    }  # fmt: skip
-    columns |= {"device": device, "gateway": gateway, "message_id": message, "behind_us": behind}
-    return columns | {"corrected_us": corrected, "raw": raw}
+def vitals(columns: Columns, sources: list[int], shapes: list[int], corrected: list[int | None]) -> Params:
+    """Return the columns of `vitals`; `sources`, `shapes`: the store's numbers; `corrected`: best known times."""
+    same = ("reading_id", "message_id", "key_us", "time_us", "received_us", "behind_us", "status", "clocked", "value")
+    params: Params = {name: getattr(columns, name) for name in (*same, "absent", "statuses", "sent_at", "raw")}
+    return params | {"source": sources, "shape": shapes, "corrected_us": corrected}
 
 
-def _corrected(batch: wire.VitalsBatch, lag: int | None, shift: int | None) -> list[int | None]:
-    """Return the best known true times. A device's clock is corrected by the gateway's only where that one is right."""
-    trusted = shift if shift is not None else (None if batch.env.clock == "unsynced" else 0)
-    out: list[int | None] = []
-    for time, sent in zip(batch.time_us, batch.sent_at, strict=True):
-        if sent is None:
-            out.append(time + shift if shift else None)
-        else:
-            out.append(None if lag is None or trusted is None else time + lag + trusted)
-    return out
-
-
-def _raw(batch: wire.VitalsBatch) -> list[bytes | None]:
-    """Return the device's bytes, on the first value of each reading."""
-    n = len(batch.reading)
-    if not batch.raw:
-        return [None] * n
-    first: dict[UUID, int] = {}
-    for i, reading in enumerate(batch.reading):
-        first.setdefault(reading, i)
-    kept = list(first.values())
-    out: list[bytes | None] = [None] * n
-    for k, i in enumerate(kept):
-        out[i] = batch.raw[i] if len(batch.raw) == n else batch.raw[k]
-    return out
+def sequenced(columns: Columns) -> Params:
+    """Return the columns of `sequenced`."""
+    return {
+        "reading_id": [columns.reading_id[i] for i in columns.sequenced],
+        "message_id": [columns.message_id[i] for i in columns.sequenced],
+        "gateway": [columns.source[i][1] for i in columns.sequenced],
+    }
 
 
 def recording(message: wire.EcgRecording, shift: int | None) -> Params:

@@ -34,8 +34,8 @@ class Settings:
     """Everything a worker needs to know.
 
     `worker`: its number, 0 to 15, part of broker user and MQTT client id: the broker keeps its session. `batch_*`:
-    bounds of one transaction. `receive_maximum`: messages the broker may have under way to us; twice the batch, so that
-    one batch commits while the next arrives. `queue_bytes`: above it, reading from the broker pauses.
+    bounds of one transaction. `receive_maximum`: messages the broker may have under way to us; three batches: one
+    commits, one is made ready, one arrives. `queue_bytes`: above it, reading from the broker pauses.
     """
 
     database_url: str
@@ -48,7 +48,7 @@ class Settings:
     metrics_port: int | None = None
     batch_messages: int = 500
     batch_bytes: int = 4_000_000
-    receive_maximum: int = 1000
+    receive_maximum: int = 1500
     queue_bytes: int = 64_000_000
     session_s: int = 7 * 86_400
     keepalive_s: int = 30

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -54,19 +55,21 @@ class SimulatedGateway:
             clock=self.clock,
         )
 
-    def pressure(self, readings: int = 1, device: str | None = None) -> wire.VitalsBatch:
-        """Return a batch of blood pressure readings, four values each."""
+    def pressure(self, readings: int = 1, device: str | None = None, *, clocked: bool = True) -> wire.VitalsBatch:
+        """Return blood pressure readings, four values each, a second apart; `clocked`: by the cuff's own clock."""
         env = self.envelope()
         device = device or f"cuff-{self.name}"
-        columns: list[tuple[UUID, int, str, str, int]] = []
+        columns: list[tuple[UUID, int, str, str, int, str | None]] = []
         for i in range(readings):
             values = [str(self._random.randrange(60, 180)) for _ in _PRESSURE]
-            codes = [vital.mdc for vital in _PRESSURE]
-            pairs = list(zip(codes, values, strict=True))
-            reading = reading_id(device=device, user=1, sent_at=None, values=pairs, sequence=env.seq * 10_000 + i)
+            pairs = [(vital.mdc, value) for vital, value in zip(_PRESSURE, values, strict=True)]
+            at = env.wall_us + i * 1_000_000
+            local = datetime.fromtimestamp(at // 1_000_000 + env.offset_min * 60, UTC).replace(tzinfo=None)
+            sent = local.isoformat() if clocked else None
+            reading = reading_id(device=device, user=1, sent_at=sent, values=pairs, sequence=env.seq * 10_000 + i)
             columns += [
-                (reading, vital.mdc, value, vital.unit, env.wall_us + i)
-                for vital, value in zip(_PRESSURE, values, strict=True)
+                (reading, vital.mdc, value, vital.unit, at, sent)
+                for vital, (_, value) in zip(_PRESSURE, pairs, strict=True)
             ]
         n = len(columns)
         return wire.VitalsBatch(
@@ -78,7 +81,7 @@ class SimulatedGateway:
             value=tuple(c[2] for c in columns),
             absent=(None,) * n,
             unit=tuple(c[3] for c in columns),
-            sent_at=(None,) * n,
+            sent_at=tuple(c[5] for c in columns),
             time_us=tuple(c[4] for c in columns),
             received_us=(env.wall_us,) * n,
             user=(1,) * n,

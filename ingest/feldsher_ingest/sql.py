@@ -20,6 +20,7 @@ def load(file: str) -> dict[str, bytes]:
     return {name: cast("_Query", getattr(queries, name)).sql.encode() for name in names}
 
 
-def schema() -> str:
-    """Return the text of schema.sql, which the cloud's first migration executes."""
-    return resources.files("feldsher_ingest").joinpath("schema.sql").read_text(encoding="utf-8")
+def schemas() -> tuple[str, ...]:
+    """Return the texts of the schema's files in the order in which the cloud's migrations execute them."""
+    files = ("schema.sql", "schema_readings.sql")
+    return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

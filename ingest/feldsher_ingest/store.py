@@ -20,8 +20,9 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import rows, sql
+from feldsher_ingest import readings, rows, sql
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
+from feldsher_ingest.numbers import Numbers
 
 Item = Checked | Rejected
 _T = TypeVar("_T")
@@ -48,6 +49,23 @@ class Saved:
     rows: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch as the database takes it: everything that can be made of it without the database."""
+
+    items: Sequence[Item]
+    messages: list[wire.UpMessage]
+    ledger: rows.Params
+    readings: readings.Columns
+
+
+def prepare(items: Sequence[Item]) -> Prepared:
+    """Return a batch ready to be written. Needs no connection, so that another thread can do it meanwhile."""
+    messages = [i.message for i in items if isinstance(i, Checked)]
+    vitals = [m for m in messages if isinstance(m, wire.VitalsBatch)]
+    return Prepared(items, messages, rows.ledger(messages), readings.columns(vitals))
+
+
 class Store:
     """One connection to the database and what it takes to fill it.
 
@@ -62,6 +80,7 @@ class Store:
         self._worker = worker
         self._opened = opened
         self._connection: psycopg.Connection[TupleRow] | None = None
+        self._numbers = Numbers()
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """Return the open connection, opening it where there is none; UnavailableError where that fails."""
@@ -92,6 +111,7 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._numbers.clear()  # the next connection may lead to a database that went back in time
 
     def __enter__(self) -> Self:
         """Return the store; the connection is opened when needed."""
@@ -110,26 +130,46 @@ class Store:
             self.close()  # also clears prepared plans: "cached plan must not change result type" after a migration
             raise UnavailableError(_first_line(error)) from error
 
-    def save(self, items: Sequence[Item]) -> tuple[Saved, int]:
+    def save(self, items: Sequence[Item], prepared: Prepared | None = None) -> tuple[Saved, int]:
         """Store a batch; return what became of it and the count of this worker's batches with it.
 
+        `prepared`: the same batch made ready by another thread.
         UnavailableError: nothing is stored (or, where the connection broke during the commit, all of it: the same batch
         offered again is then answered `duplicate`).
         """
-        return self.run(lambda connection: self._save(connection, items))
+        return self.run(lambda connection: self._write(connection, items, prepared))
 
-    def _save(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> tuple[Saved, int]:
+    def _write(
+        self, connection: psycopg.Connection[TupleRow], items: Sequence[Item], prepared: Prepared | None
+    ) -> tuple[Saved, int]:
         try:
             with connection.transaction():
-                saved = _Batch(connection, items).write()
+                saved = _Batch(connection, self._numbers, prepared or prepare(items)).write()
                 return saved, self._count(connection)
         except Exception as error:
+            self._numbers.clear()
             if not _own_fault(error):
                 raise
             _log.warning("batch refused, halving", messages=len(items), error=_first_line(error))
         with connection.transaction():
-            saved = _halve(connection, items)
+            saved = self._halve(connection, items)
             return saved, self._count(connection)
+
+    def _halve(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
+        try:
+            with connection.transaction():
+                return _Batch(connection, self._numbers, prepare(items)).write()
+        except Exception as error:
+            self._numbers.clear()
+            if not _own_fault(error):
+                raise
+            if len(items) == 1:
+                return _Batch(connection, self._numbers, prepare([_refused(items[0], error)])).write()
+        middle = len(items) // 2
+        left, right = self._halve(connection, items[:middle]), self._halve(connection, items[middle:])
+        causes = set(left.dead) | set(right.dead)
+        dead: dict[Cause, int] = {cause: left.dead.get(cause, 0) + right.dead.get(cause, 0) for cause in causes}
+        return Saved(left.states + right.states, dead, left.rows + right.rows)
 
     def _count(self, connection: psycopg.Connection[TupleRow]) -> int:
         row = connection.execute(_QUERIES["mark"], {"worker": self._worker}).fetchone()
@@ -158,54 +198,39 @@ def _refused(item: Item, error: Exception) -> Rejected:
     return reject(item.topic, item.payload, "unexpected", describe(error))
 
 
-def _halve(connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
-    try:
-        with connection.transaction():
-            return _Batch(connection, items).write()
-    except Exception as error:
-        if not _own_fault(error):
-            raise
-        if len(items) == 1:
-            return _Batch(connection, [_refused(items[0], error)]).write()
-    middle = len(items) // 2
-    left, right = _halve(connection, items[:middle]), _halve(connection, items[middle:])
-    causes = set(left.dead) | set(right.dead)
-    dead: dict[Cause, int] = {cause: left.dead.get(cause, 0) + right.dead.get(cause, 0) for cause in causes}
-    return Saved(left.states + right.states, dead, left.rows + right.rows)
-
-
 class _Batch:
     """The writing of one batch inside one transaction."""
 
-    def __init__(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> None:
+    def __init__(self, connection: psycopg.Connection[TupleRow], numbers: Numbers, prepared: Prepared) -> None:
         self._connection = connection
-        self._items = items
+        self._numbers = numbers
+        self._prepared = prepared
         self._offsets: dict[tuple[str, UUID], list[tuple[int, int]]] = {}
         self._readings: dict[rows.Key, list[UUID]] = {}
         self._silent: set[rows.Key] = set()  # new messages that tell the worker nothing: no event
 
     def write(self) -> Saved:
         """Write everything; return the states in the order of the items."""
-        fresh = self._enter([i.message for i in self._items if isinstance(i, Checked)])
+        fresh = self._enter()
         known = self._write_data(list(fresh.values()))
         self._write_events(list(fresh.values()))
         states: list[wire.ReceiptState | None] = []
-        for item in self._items:
+        for item in self._prepared.items:
             if isinstance(item, Rejected):
                 states.append("quarantined" if item.own else None)
                 continue
             key = (item.message.env.gateway, item.message.env.id)
             states.append("stored" if fresh.pop(key, None) is not None and key not in known else "duplicate")
-        dead = self._write_dead([i for i in self._items if isinstance(i, Rejected)])
+        dead = self._write_dead([i for i in self._prepared.items if isinstance(i, Rejected)])
         return Saved(states, dead, sum(len(r) for r in self._readings.values()))
 
-    def _enter(self, messages: list[wire.UpMessage]) -> dict[rows.Key, wire.UpMessage]:
-        """Enter messages into the ledger; return the new ones in their order."""
-        if not messages:
+    def _enter(self) -> dict[rows.Key, wire.UpMessage]:
+        """Enter the messages into the ledger; return the new ones in their order."""
+        if not self._prepared.messages:
             return {}
-        new = set(self._connection.execute(_QUERIES["ledger"], rows.ledger(messages)).fetchall())
+        new = set(self._connection.execute(_QUERIES["ledger"], self._prepared.ledger).fetchall())
         fresh: dict[rows.Key, wire.UpMessage] = {}
-        for message in messages:
+        for message in self._prepared.messages:
             key = (message.env.gateway, message.env.id)
             if key in new:
                 fresh.setdefault(key, message)
@@ -224,14 +249,28 @@ class _Batch:
         return known
 
     def _write_vitals(self, batches: list[wire.VitalsBatch]) -> set[rows.Key]:
-        if not any(batch.reading for batch in batches):
-            self._silent |= {(b.env.gateway, b.env.id) for b in batches}
-            return set()
-        columns = rows.vitals(batches, self._shift)
-        for gateway, message_id, readings in self._connection.execute(_QUERIES["vitals"], columns):
-            self._readings[gateway, message_id] = readings
         self._silent |= {(b.env.gateway, b.env.id) for b in batches if not b.reading}
-        return {(b.env.gateway, b.env.id) for b in batches if b.reading} - self._readings.keys()
+        telling = {(b.env.gateway, b.env.id) for b in batches if b.reading}
+        columns = self._fresh_readings(telling)
+        if len(columns):
+            sources, shapes = self._numbers.resolve(self._connection, columns)
+            params = rows.vitals(columns, sources, shapes, columns.corrected(self._shift))
+            for source, message_id, found in self._connection.execute(_QUERIES["vitals"], params):
+                key = (self._numbers.gateway(source), message_id)
+                self._readings[key] = self._readings.get(key, []) + found
+        return telling - self._readings.keys()
+
+    def _fresh_readings(self, telling: set[rows.Key]) -> readings.Columns:
+        """Return the readings of new messages, without those whose sequence number is known."""
+        columns = self._prepared.readings
+        keys = [(e.gateway, e.id) for e in columns.envelope]
+        old = {i for i, key in enumerate(keys) if key not in telling}
+        columns = columns.without(old) if old else columns
+        if not columns.sequenced:
+            return columns
+        new = set(self._connection.execute(_QUERIES["sequenced"], rows.sequenced(columns)).fetchall())
+        mine = {i: (columns.reading_id[i], columns.message_id[i], columns.source[i][1]) for i in columns.sequenced}
+        return columns.without({i for i, reading in mine.items() if reading not in new})
 
     def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
         found = self._each("recording", (rows.recording(m, self._shift(m.env)) for m in recordings))

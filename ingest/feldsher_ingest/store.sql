@@ -11,44 +11,69 @@ from unnest(%(gateway)b::text[], %(id)b::uuid[], %(made_ms)b::int8[], %(kind)b::
 on conflict do nothing
 returning gateway, id;
 
+-- name: sources
+-- Numbers devices, gateways and users that have none yet; returns the numbers of all that were asked for.
+with x as (
+    select distinct * from unnest(%(device)b::text[], %(gateway)b::text[], %(user_no)b::int4[]) as x(device, gateway, user_no)
+), added as (
+    insert into vital_source (device, gateway, user_no) select * from x on conflict do nothing
+    returning device, gateway, user_no, no
+)
+select device, gateway, user_no, no from added
+union
+select s.device, s.gateway, s.user_no, s.no from vital_source s
+join x on (s.device, s.gateway) = (x.device, x.gateway) and s.user_no is not distinct from x.user_no;
+
+-- name: shapes
+-- Numbers one combination of codes and units, which may have a number already; returns the number.
+with added as (
+    insert into vital_shape (codes, units) values (%(codes)b::int4[], %(units)b::text[]) on conflict do nothing
+    returning no
+)
+select no from added
+union
+select no from vital_shape where codes = %(codes)b::int4[] and units = %(units)b::text[];
+
+-- name: sequenced
+-- Enters readings that only a sequence number tells apart; returns those that were not there.
+insert into reading (reading_id, message_id, gateway)
+select x.reading_id, x.message_id, x.gateway
+from unnest(%(reading_id)b::uuid[], %(message_id)b::uuid[], %(gateway)b::text[]) as x(reading_id, message_id, gateway)
+on conflict do nothing
+returning reading_id, message_id, gateway;
+
 -- name: vitals
--- Stores values and renews the latest ones; returns the readings that were not there, with the message that brought each.
--- A reading's first arrival is decided by its id alone: another gateway may have read its time in another zone.
+-- Stores readings and renews the latest ones; returns those that were not there, with the message that brought each.
 with x as materialized (
     select *
-    from unnest(%(reading_id)b::uuid[], %(code)b::int4[], %(time_us)b::int8[], %(corrected_us)b::int8[],
-                %(received_us)b::int8[], %(device)b::text[], %(user_no)b::int4[], %(value)b::text[], %(absent)b::text[],
-                %(unit)b::text[], %(status)b::int4[], %(sent_at)b::text[], %(behind_us)b::int8[], %(raw)b::bytea[],
-                %(message_id)b::uuid[], %(gateway)b::text[])
-         with ordinality
-         as x(reading_id, code, time_us, corrected_us, received_us, device, user_no, value, absent, unit, status, sent_at,
-              behind_us, raw, message_id, gateway, place)
-), first as (
-    insert into reading (reading_id, message_id, gateway)
-    select distinct on (reading_id) reading_id, message_id, gateway from x order by reading_id, place
-    on conflict do nothing
-    returning reading_id, message_id, gateway
+    from unnest(%(reading_id)b::uuid[], %(message_id)b::uuid[], %(key_us)b::int8[], %(time_us)b::int8[],
+                %(received_us)b::int8[], %(corrected_us)b::int8[], %(behind_us)b::int8[], %(source)b::int4[],
+                %(shape)b::int4[], %(status)b::int4[], %(clocked)b::bool[], %(value)b::text[], %(absent)b::text[],
+                %(statuses)b::text[], %(sent_at)b::text[], %(raw)b::bytea[])
+         as x(reading_id, message_id, key_us, time_us, received_us, corrected_us, behind_us, source, shape, status, clocked,
+              value, absent, statuses, sent_at, raw)
 ), fresh as (
-    insert into vital_sign (reading_id, code, time, corrected_time, received_at, device, user_no, value, absent, unit,
-                            status, sent_at, device_behind_us, raw, message_id, gateway)
-    select x.reading_id, x.code, to_timestamp(x.time_us::float8 / 1e6::float8),
-           to_timestamp(x.corrected_us::float8 / 1e6::float8), to_timestamp(x.received_us::float8 / 1e6::float8),
-           x.device, x.user_no, x.value::numeric, x.absent, x.unit, x.status, x.sent_at, x.behind_us, x.raw,
-           x.message_id, x.gateway
-    from x join first using (reading_id, message_id, gateway)
+    insert into vital_reading (reading_id, message_id, key_time, time, received_at, corrected_time, device_behind_us,
+                               source, shape, status, clocked, value, absent, statuses, sent_at, raw)
+    select x.reading_id, x.message_id, to_timestamp(x.key_us::float8 / 1e6::float8),
+           to_timestamp(x.time_us::float8 / 1e6::float8), to_timestamp(x.received_us::float8 / 1e6::float8),
+           to_timestamp(x.corrected_us::float8 / 1e6::float8), x.behind_us, x.source, x.shape, x.status, x.clocked,
+           x.value::numeric[], x.absent::text[], x.statuses::int4[], x.sent_at, x.raw
+    from x
     on conflict do nothing
-    returning device, code, user_no, reading_id, time, corrected_time, value, absent, unit, gateway, message_id
+    returning reading_id, message_id, key_time, time, corrected_time, source, shape, value, absent
 ), newest as (
-    insert into latest_value (device, code, user_no, reading_id, time, corrected_time, value, absent, unit)
-    select distinct on (device, code, user_no) device, code, user_no, reading_id, time, corrected_time, value, absent, unit
+    insert into latest_reading (source, shape, reading_id, key_time, time, corrected_time, value, absent)
+    select distinct on (source, shape) source, shape, reading_id, key_time, time, corrected_time, value, absent
     from fresh
-    order by device, code, user_no, time desc, reading_id
-    on conflict (device, code, user_no) do update
-        set (reading_id, time, corrected_time, value, absent, unit)
-          = (excluded.reading_id, excluded.time, excluded.corrected_time, excluded.value, excluded.absent, excluded.unit)
-        where excluded.time > latest_value.time
+    order by source, shape, time desc, reading_id
+    on conflict (source, shape) do update
+        set (reading_id, key_time, time, corrected_time, value, absent)
+          = (excluded.reading_id, excluded.key_time, excluded.time, excluded.corrected_time, excluded.value,
+             excluded.absent)
+        where excluded.time > latest_reading.time
 )
-select gateway, message_id, array_agg(distinct reading_id) from fresh group by gateway, message_id;
+select source, message_id, array_agg(reading_id) from fresh group by source, message_id;
 
 -- name: recording
 -- Stores one cardiogram; returns its id where it was not there.
@@ -114,7 +139,7 @@ where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uu
 order by gateway, boot, mono_ns;
 
 -- name: correct_vitals!
--- Recomputes the true time of values that arrived before the correction of their gateway's clock.
+-- Recomputes the true time of readings that arrived before the correction of their gateway's clock.
 with late as (
     select m.id, m.device,
            (select c.offset_us from clock_offset c
@@ -123,19 +148,17 @@ with late as (
     where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
       and m.kind = 'vitals'
 )
-update vital_sign v
+update vital_reading v
 set corrected_time = v.time + make_interval(secs => (late.shift
-                     + case when v.sent_at is null then 0 else v.device_behind_us end)::float8 / 1e6::float8)
-from late
-where v.device = late.device and v.message_id = late.id and v.gateway = %(gateway)s
-  and (v.sent_at is null or v.device_behind_us is not null);
+                     + case when v.clocked then v.device_behind_us else 0 end)::float8 / 1e6::float8)
+from late join vital_source s on s.device = late.device and s.gateway = %(gateway)s
+where v.source = s.no and v.message_id = late.id and (not v.clocked or v.device_behind_us is not null);
 
 -- name: correct_latest!
--- Brings corrected times of one gateway's readings into the latest values.
-update latest_value l set corrected_time = v.corrected_time
-from vital_sign v
-where v.reading_id = l.reading_id and v.code = l.code and v.time = l.time and v.gateway = %(gateway)s
-  and l.device in (select distinct m.device from message m where m.gateway = %(gateway)s and m.boot = %(boot)s)
+-- Brings corrected times of one gateway's readings into the latest ones.
+update latest_reading l set corrected_time = v.corrected_time
+from vital_reading v, vital_source s
+where s.gateway = %(gateway)s and l.source = s.no and v.reading_id = l.reading_id and v.key_time = l.key_time
   and l.corrected_time is distinct from v.corrected_time;
 
 -- name: correct_recordings!

@@ -23,7 +23,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
 
 _TABLES = (
-    "message, reading, vital_sign, latest_value, ecg_recording, gateway_state, device_status, clock_offset, gap, "
+    "message, reading, vital_reading, latest_reading, vital_source, vital_shape, ecg_recording, "
+    "gateway_state, device_status, clock_offset, gap, "
     "dead_letter, event, ingest_mark, ingest_epoch"
 )
 

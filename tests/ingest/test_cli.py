@@ -123,7 +123,7 @@ def test_killed_in_the_middle_of_a_transaction_everything_is_there_once(
     assert client.wait_receipts({messages[0].env.id})
     with psycopg.connect(store_url, autocommit=True) as connection:
         with connection.transaction():
-            connection.execute("lock table vital_sign in exclusive mode")
+            connection.execute("lock table vital_reading in exclusive mode")
             for message in messages[1:]:
                 client.send(message)
             blocked()
@@ -195,7 +195,7 @@ def test_a_killed_database_costs_nothing(
 ) -> None:
     url = own_postgres.create_database("killed")
     with psycopg.connect(url) as connection:
-        connection.execute(sql.schema().encode())
+        connection.execute("\n".join(sql.schemas()).encode())
     child = spawn(_at(settings, settings.mqtt_host, settings.mqtt_port, url))
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     messages = [made.pressure() for _ in range(400)]

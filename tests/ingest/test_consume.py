@@ -226,7 +226,7 @@ def test_nothing_is_acknowledged_before_the_commit(
     running(settings)
     client, message = gateway("gw-a"), SimulatedGateway("gw-a", 1).pressure()
     with psycopg.connect(store_url) as blocker:
-        blocker.execute("lock table vital_sign in exclusive mode")
+        blocker.execute("lock table vital_reading in exclusive mode")
         client.send(message)
         blocked()  # the worker has everything but the commit
         assert client.receipts == {}
@@ -241,7 +241,7 @@ def test_draining_stores_what_has_arrived(
     client, made = gateway("gw-a"), SimulatedGateway("gw-a", 1)
     messages = [made.pressure() for _ in range(50)]
     with psycopg.connect(store_url) as blocker:
-        blocker.execute("lock table vital_sign in exclusive mode")
+        blocker.execute("lock table vital_reading in exclusive mode")
         client.send(messages[0])
         blocked()  # a batch of one
         for message in messages[1:]:
@@ -261,7 +261,7 @@ def test_memory_is_bounded_while_the_database_is_away(
     messages = [made.pressure() for _ in range(300)]
     full = {"worker": 20 - 10, "queue": 4000 // max(len(wire.encode(m)) for m in messages)}[name]
     with psycopg.connect(store_url) as blocker:
-        blocker.execute("lock table vital_sign in exclusive mode")
+        blocker.execute("lock table vital_reading in exclusive mode")
         packets = [client.send(message) for message in messages]
         blocked()
         assert all(client.wait_answer(packet) for packet in packets)  # the broker has them all

@@ -15,7 +15,7 @@ def test_defaults() -> None:
     assert (found.mqtt_host, found.mqtt_port, found.shards) == ("broker", 8884, ALL_SHARDS)
     assert found.tls.certificate == Path(".state/secrets/ca/clients/ingest.0.pem")
     assert found.client_id == "ingest.0"
-    assert found.receive_maximum == 2 * found.batch_messages
+    assert found.receive_maximum == 3 * found.batch_messages
 
 
 def test_everything_can_be_said() -> None:

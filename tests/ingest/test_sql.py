@@ -13,20 +13,17 @@ HYPERTABLES = "select hypertable_name from timescaledb_information.hypertables o
 UNDESCRIBED = """
 select c.relname, a.attname from pg_class c
 left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
-  and (col_description(c.oid, a.attnum) is null or obj_description(c.oid) is null)
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v')
+  and (c.relkind = 'r' and col_description(c.oid, a.attnum) is null or obj_description(c.oid) is null)
 """
-
-
-def apply(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    connection.execute(sql.schema().encode())
 
 
 def test_it_can_be_applied_twice_and_describes_everything(empty_database: str) -> None:
     with psycopg.connect(empty_database) as connection:
-        apply(connection)
-        apply(connection)
-        assert connection.execute(HYPERTABLES).fetchall() == [("message",), ("vital_sign",)]
+        for text in sql.schemas():
+            connection.execute(text.encode())
+            connection.execute(text.encode())
+        assert connection.execute(HYPERTABLES).fetchall() == [("message",), ("vital_reading",)]
         assert connection.execute(UNDESCRIBED.encode()).fetchall() == []
 
 
@@ -34,11 +31,11 @@ def test_without_timescaledb_there_are_plain_tables_and_a_notice(empty_database:
     told: list[str] = []
     with psycopg.connect(empty_database) as connection:
         connection.add_notice_handler(lambda notice: told.append(notice.message_primary or ""))
-        text = sql.schema().replace("where name = 'timescaledb'", "where name = 'not there'")
         connection.execute("drop extension if exists timescaledb")
-        connection.execute(text.encode())
+        for text in sql.schemas():
+            connection.execute(text.replace("where name = 'timescaledb'", "where name = 'not there'").encode())
         assert [n for n in told if "TimescaleDB is missing" in n] != []
-        found = connection.execute("select count(*) from pg_class where relname = 'vital_sign' and relkind = 'r'")
+        found = connection.execute("select count(*) from pg_class where relname = 'vital_reading' and relkind = 'r'")
         assert found.fetchone() == (1,)
 
 

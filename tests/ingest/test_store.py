@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality
-from feldsher_ingest import rows as store_rows
+from feldsher_ingest import readings as store_readings
 from feldsher_ingest.check import Checked, Rejected, check
 from feldsher_ingest.read import readings, recording
 from feldsher_ingest.simulate import START_US, SimulatedGateway
@@ -97,10 +97,11 @@ def test_one_reading_heard_by_two_gateways_is_one_row(store: Store, rows: Rows, 
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_one_reading_at_two_key_times_is_one_row(store: Store, rows: Rows, apart: bool) -> None:
-    """Gateways in two zones, or a frame with an incomplete time sent again: the key time is not of the reading."""
+@pytest.mark.parametrize("clocked", [True, False])
+def test_one_reading_at_two_times_is_one_row(store: Store, rows: Rows, apart: bool, clocked: bool) -> None:
+    """Gateways in two zones, or a device without a clock but with a sequence: the time is not of the reading."""
     near, far = SimulatedGateway("gw-near", 1), SimulatedGateway("gw-far", 2)
-    first = near.pressure(2, device="cuff")
+    first = near.pressure(2, device="cuff", clocked=clocked)
     elsewhere = tuple(us + 3_600_000_000 for us in first.time_us)
     second = msgspec.structs.replace(first, env=far.envelope(), time_us=elsewhere)
     later = msgspec.structs.replace(first, env=near.envelope(), time_us=elsewhere)
@@ -111,7 +112,8 @@ def test_one_reading_at_two_key_times_is_one_row(store: Store, rows: Rows, apart
     assert rows("select count(*), count(distinct reading_id), min(gateway) from vital_sign") == [(8, 2, "gw-near")]
     assert sorted(rows("select distinct time_us from (select (extract(epoch from time) * 1000000)::bigint as time_us"
                        " from vital_sign)")) == sorted({(us,) for us in first.time_us})  # fmt: skip
-    assert sorted(rows("select reading_id, gateway from reading")) == sorted((r, "gw-near") for r in set(first.reading))
+    of_sequence: set[UUID] = set() if clocked else set(first.reading)
+    assert sorted(rows("select reading_id, gateway from reading")) == sorted((r, "gw-near") for r in of_sequence)
     assert rows("select gateway from event") == [("gw-near",)]
     assert rows("select distinct time from latest_value") == rows("select max(time) from vital_sign")
 
@@ -139,14 +141,14 @@ def test_an_id_that_is_another_gateways_recording_is_a_dead_letter(store: Store,
 def test_what_nobody_foresaw_stands_alone(store: Store, rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     made = SimulatedGateway("gw-a", 1)
     good, bad, last = made.pressure(), made.pressure(device="odd"), made.pressure()
-    real = store_rows.vitals
+    real = store_readings.columns
 
-    def vitals(batches: list[wire.VitalsBatch], shift: store_rows.Shift) -> store_rows.Params:
+    def columns(batches: list[wire.VitalsBatch]) -> store_readings.Columns:
         if any(batch.device == "odd" for batch in batches):
             raise KeyError("odd")
-        return real(batches, shift)
+        return real(batches)
 
-    monkeypatch.setattr(store_rows, "vitals", vitals)
+    monkeypatch.setattr(store_readings, "columns", columns)
     assert states(store, good, bad, last) == ["stored", "quarantined", "stored"]
     assert rows("select cause, reason, message_id from dead_letter") == [("unexpected", "KeyError: 'odd'", bad.env.id)]
 
@@ -178,9 +180,10 @@ def test_decimals_and_reasons_of_absence_survive(store: Store, rows: Rows) -> No
 
 def test_the_key_time_is_exact_to_the_microsecond(store: Store, rows: Rows) -> None:
     times = (0, START_US + 123_457, 4_294_967_294_999_999, 1)
-    states(store, msgspec.structs.replace(SimulatedGateway("gw-a", 1).pressure(), time_us=times))
+    each = tuple(us for us in times for _ in range(4))
+    states(store, msgspec.structs.replace(SimulatedGateway("gw-a", 1).pressure(4, clocked=False), time_us=each))
     assert [
-        t for (t,) in rows("select (extract(epoch from time) * 1000000)::bigint from vital_sign order by 1")
+        t for (t,) in rows("select (extract(epoch from time) * 1000000)::bigint from vital_reading order by 1")
     ] == sorted(times)
 
 
@@ -253,7 +256,7 @@ def test_a_migration_under_a_running_store_costs_one_refusal_at_most(database: s
     for _ in range(8):  # psycopg prepares statements after five uses
         states(store, made.pressure(), made.heartbeat())
     with psycopg.connect(database) as connection:
-        connection.execute("alter table latest_value alter column unit type varchar(40)")
+        connection.execute("alter table latest_reading alter column key_time type timestamptz(3)")
         connection.execute("alter table gateway_state alter column state type varchar(10)")
     message = made.pressure()
     try:
@@ -291,7 +294,7 @@ def test_a_late_heartbeat_does_not_overwrite_a_newer_one(store: Store, rows: Row
 
 def test_a_clock_set_later_corrects_what_came_before(store: Store, rows: Rows) -> None:
     made = SimulatedGateway("gw-a", 1, clock="unsynced")
-    message, recording = made.pressure(), made.recording(seconds=1)
+    message, recording = made.pressure(clocked=False), made.recording(seconds=1)
     states(store, message, recording)
     assert rows("select count(*) from vital_sign where corrected_time is not null") == [(0,)]
     states(store, wire.ClockOffset(env=made.envelope(), offset_us=90_000_001, source="ntp"))
@@ -305,7 +308,7 @@ def test_a_clock_set_later_corrects_what_came_before(store: Store, rows: Rows) -
 
 def test_a_message_that_was_overtaken_by_its_clocks_correction_is_corrected(store: Store, rows: Rows) -> None:
     made = SimulatedGateway("gw-a", 1, clock="unsynced")
-    late = made.pressure()
+    late = made.pressure(clocked=False)
     states(store, wire.ClockOffset(env=made.envelope(), offset_us=5_000_000, source="ntp"))
     states(store, late)
     assert rows("select distinct corrected_time - time = '5 s' from vital_sign") == [(True,)]

@@ -34,7 +34,7 @@ _CLEARED = (
     "fhir.servicerequest, fhir.observation, fhir.diagnosticreport, fhir.provenance, fhir.auditevent, fhir.binary,"
     " fhir.servicerequest_history, fhir.observation_history, fhir.diagnosticreport_history, fhir.binary_history,"
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
-    " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_sign,"
+    " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
     " public.ecg_recording, public.event, public.clock_offset"
 )
 _numbers = itertools.count(1)
