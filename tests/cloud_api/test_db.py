@@ -11,10 +11,14 @@ import pytest
 from feldsher_cloud_api import db
 from feldsher_cloud_api.config import ConfigError, Settings, from_environment
 
-# A landed revision is frozen: whoever needs another schema writes the next one. ingest's schema.sql is part of 0001.
+# A landed revision is frozen: whoever needs another schema writes the next one.
+INGEST = {"0001": "schema.sql", "0004": "schema_readings.sql"}
+"""Files of ingest that are part of a revision."""
 FROZEN = {
     "0001": "a0fb9508ad2530ad662d7e4463b369747d732245b07d6732678deca121a4b753",
     "0002": "e3bf2ae909a9f3d833aaeb7e75c728e75ef05187ba88abfedb0d26fad5e8219f",
+    "0003": "e2a4786e05f431f49fa7f5d7adc8e28b79fb4c4a5f1b339a78fddf1686b7ecc8",
+    "0004": "554957946e3c1ebe7ab44e389d715da23ef6546f8a43b02518cab78474a1e7e0",
 }
 
 
@@ -22,8 +26,8 @@ def _sources(revision: str) -> bytes:
     own = resources.files("feldsher_cloud_api.migrations") / "sql"
     names = sorted(f.name for f in own.iterdir() if f.name.startswith(revision))
     texts = [(own / n).read_bytes() for n in names]
-    if revision == "0001":
-        texts.append((resources.files("feldsher_ingest") / "schema.sql").read_bytes())
+    if revision in INGEST:
+        texts.append((resources.files("feldsher_ingest") / INGEST[revision]).read_bytes())
     return b"".join(texts)
 
 

@@ -54,3 +54,36 @@ def test_every_query_is_described() -> None:
         assert names
         assert all(lines[i + 1].startswith("-- ") for i in names)
         assert len(names) == len(sql.load(file))
+
+
+OLD_VALUES = """
+insert into vital_sign (reading_id, code, time, corrected_time, received_at, device, user_no, value, absent, unit,
+                        status, sent_at, device_behind_us, raw, message_id, gateway)
+select ('00000000-0000-8000-8000-00000000000' || r)::uuid, 150020 + c,
+       '2026-11-22 07:00+00'::timestamptz + r * '1 h'::interval, null, '2026-11-22 12:00+00', 'cuff', nullif(r, 3),
+       case when r = 2 and c = 1 then null else (100 + c)::numeric end,
+       case when r = 2 and c = 1 then 'nan' end, 'mm[Hg]', case when r = 2 then c else 0 end,
+       case when r < 3 then '2026-11-22T12:00:00' end, 7, case when c = 1 then 'raw'::bytea end,
+       '01999999-0000-7000-8000-000000000001', 'gw-a'
+from generate_series(1, 3) r, generate_series(1, 2) c
+"""
+AS_ROWS = """
+select reading_id, code, time, corrected_time, received_at, device, user_no, value, absent, unit, status, sent_at,
+       device_behind_us, raw, message_id, gateway from vital_sign order by 1, 2
+"""
+
+
+def test_values_of_earlier_revisions_become_readings_and_look_the_same(empty_database: str) -> None:
+    before, after = sql.schemas()
+    with psycopg.connect(empty_database) as connection:
+        connection.execute(before.encode())
+        connection.execute(OLD_VALUES.encode())
+        was = connection.execute(AS_ROWS.encode()).fetchall()
+        connection.execute("insert into reading select distinct reading_id, message_id, gateway from vital_sign")
+        connection.execute(after.encode())
+        assert connection.execute(AS_ROWS.encode()).fetchall() == was
+        assert len(was) == 6
+        assert connection.execute("select count(*) from vital_reading").fetchone() == (3,)
+        assert connection.execute("select count(*) from reading").fetchone() == (1,)  # the one without a clock
+        latest = connection.execute("select user_no, value from latest_value where code = 150022 order by 1").fetchall()
+        assert latest == [(1, 102), (2, 102), (None, 102)]

@@ -1,0 +1,80 @@
+"""One batch ahead: in order, never more than one, and everything handed over before the end."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from feldsher_ehr_core import wire
+from feldsher_ingest import ahead as module
+from feldsher_ingest.ahead import Ahead
+from feldsher_ingest.check import Checked, Rejected
+from feldsher_ingest.inbox import Arrived, Inbox
+from feldsher_ingest.simulate import SimulatedGateway
+
+MADE = SimulatedGateway("gw-a", 1)
+
+
+def arrived(payload: bytes | None = None) -> Arrived:
+    message = MADE.pressure()
+    return Arrived(wire.up_topic("gw-a", "vitals"), payload or wire.encode(message), 1, 1, 1, time.monotonic())
+
+
+def filled(count: int) -> tuple[Inbox, list[Arrived]]:
+    inbox, messages = Inbox(100, 1 << 20), [arrived() for _ in range(count)]
+    for message in messages:
+        inbox.put(message)
+    return inbox, messages
+
+
+def test_batches_come_in_order_checked_and_ready() -> None:
+    inbox, messages = filled(7)
+    ahead = Ahead(inbox, 3, 1 << 20)
+    ahead.start()
+    inbox.close()
+    found = [ready for _ in range(3) if (ready := ahead.next(10.0)) is not None]
+    assert [len(ready.batch) for ready in found] == [3, 3, 1]
+    assert [a for ready in found for a in ready.batch] == messages
+    assert all(isinstance(item, Checked) for ready in found for item in ready.items)
+    assert all(ready.prepared is not None and ready.prepared.items == ready.items for ready in found)
+    assert ahead.next(10.0) is None
+    assert ahead.spent
+
+
+def test_it_is_one_batch_ahead_and_one_in_hand_at_most() -> None:
+    inbox, _ = filled(20)
+    ahead = Ahead(inbox, 5, 1 << 20)
+    ahead.start()
+    deadline = time.monotonic() + 10
+    while len(ahead) < 10 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.05)
+    assert (len(ahead), len(inbox)) == (10, 10)
+    ahead.stop(5.0)
+    assert not ahead.spent  # what was ready is still there for who wants it
+
+
+def test_a_message_that_cannot_be_read_is_handed_over_as_refused() -> None:
+    inbox = Inbox(10, 1 << 20)
+    inbox.put(arrived(b"\xc1"))
+    ahead = Ahead(inbox, 5, 1 << 20)
+    ahead.start()
+    ready = ahead.next(10.0)
+    ahead.stop(5.0)
+    assert ready is not None
+    assert [type(item) for item in ready.items] == [Rejected]
+
+
+def test_what_makes_us_stumble_is_left_to_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(_: object) -> None:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(module, "prepare", stumble)
+    inbox, _ = filled(2)
+    ahead = Ahead(inbox, 5, 1 << 20)
+    ahead.start()
+    ready = ahead.next(10.0)
+    ahead.stop(5.0)
+    assert ready is not None
+    assert ready.prepared is None
+    assert len(ready.items) == 2
