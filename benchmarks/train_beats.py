@@ -21,7 +21,7 @@ import ectopics
 import learn
 import numpy as np
 from accuracy import AAMI, annotated, inside
-from feldsher_signal import beat_traits, beats, interpret, jit, quality, stream
+from feldsher_signal import beat_columns, beat_traits, beats, interpret, jit, quality, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import ModelFile, Provenance
 from feldsher_signal.record import Recording
@@ -40,12 +40,15 @@ _GROUP = ("early", "late", "corr", "spread_rel", "p_corr", "width_rel", "early_m
 V_TRAITS = (*("early", "late", "early_mean"), *_OWN, "p_like", "p_rel", "usual", *(f"g_{name}" for name in _GROUP))
 S_TRAITS = tuple(
     n
-    for n in beat_traits.NAMES
+    for n in beat_columns.NAMES
     if n not in ("scale", "width", "width_rel", "spread", "g_spread_rel", "g_concord", "g_width")
 )
 V_HOW = boost.Settings(trees=250, depth=2, rate=0.06, columns=0.2, penalty=20.0)
 S_HOW = boost.Settings(trees=120, depth=3, rate=0.06, columns=0.25)
-SHARE = {"both": 1.0, "first": 0.6, "second": 0.3}
+STRUCK = ((1.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+SHARE = {"both": 1.0, "first": 0.6, "second": 0.3, "noisy": 0.4}
+MOTION_UV = 50.0
+"""A block of nstdb of more is a noisy one: the others are clean."""
 """The weight of one record by the channels it was read from."""
 
 
@@ -102,10 +105,15 @@ def paired(r: NDArray[np.int64], at: NDArray[np.int64], reach: float) -> NDArray
     return out
 
 
-def labelled(header: Path, weight: float, channels: str) -> Iterator[tuple[Examples, interpret.Traced, Recording]]:
-    """Yield the beats of an annotated recording, from both channels or one."""
+def labelled(
+    header: Path, weight: float, channels: str, motion: NDArray[np.float32], seed: int
+) -> Iterator[tuple[Examples, interpret.Traced, Recording]]:
+    """Yield the beats of an annotated recording, from both channels or one, or with noise in them."""
     whole = read(header)
-    recording = whole if channels == "both" else whole.only(0 if channels == "first" else 1)
+    if channels == "noisy":
+        recording = disturbed(whole, motion, np.random.default_rng([SEED, seed]))
+    else:
+        recording = whole if channels == "both" else whole.only(0 if channels == "first" else 1)
     found = evidence(recording)
     if found is None:
         return
@@ -151,15 +159,39 @@ def synthetic(
     return Examples(name, example.patient, kind, weight, found[1].table, found[1].complexes.label, truth)
 
 
+def noise(data: Path) -> NDArray[np.float32]:
+    """Return electrode motion in µV (2, n) at 360 Hz: what nstdb added to record 118, the blocks without left out."""
+    clean, noisy = (read(data / name).microvolts() for name in ("mitdb/118.hea", "nstdb/118e12.hea"))
+    n = min(clean.shape[1], noisy.shape[1])
+    added = noisy[:, :n] - clean[:, :n]
+    parts = [added[:, at : at + 21_600] for at in range(0, n - 21_600, 21_600)]
+    return np.concatenate([part for part in parts if part.std() > MOTION_UV], axis=1)
+
+
+def disturbed(recording: Recording, motion: NDArray[np.float32], rng: np.random.Generator) -> Recording:
+    """Return a recording with electrode motion in every second stretch of 20 s, in one lead or all of them."""
+    x, width = recording.microvolts(), round(20 * recording.fs)
+    last = int(motion.shape[1]) - width
+    for at in range(0, x.shape[1] - width, 2 * width):
+        start = int(rng.integers(last))
+        gain = rng.uniform(0.1, 0.7) * np.array(STRUCK[int(rng.integers(len(STRUCK)))], np.float32)
+        x[:, at : at + width] += gain[: x.shape[0], None] * motion[: x.shape[0], start : start + width]
+    return Recording(recording.leads, recording.fs, np.round(x).astype(np.int32), (1.0,) * len(recording.leads))
+
+
 def gathered(data: Path) -> Iterator[Examples]:
     """Yield everything there is to learn from."""
+    motion = noise(data)
     headers = [h for h in sorted((data / "mitdb").glob("*.hea")) if h.stem not in PACED]
     extra = [
         h for h in sorted((data / "qtdb").glob("*.hea")) if h.with_suffix(".atr").exists() and h.stem not in JUDGED
     ]
     for n, header in enumerate([*headers, *extra]):
         for channels in SHARE:
-            for example, traced, recording in labelled(header, 1.0 if header in headers else 0.5, channels):
+            if channels == "noisy" and header not in headers:
+                continue
+            whole = 1.0 if header in headers else 0.5
+            for example, traced, recording in labelled(header, whole, channels, motion, n):
                 yield example
                 if channels == "both" and header.stem in (*BASES, *SPARE):
                     usual = np.array([t == "N" for t in example.truth])
@@ -167,7 +199,7 @@ def gathered(data: Path) -> Iterator[Examples]:
                         made = synthetic(traced, recording, example, pattern, 100 * n + k, 360.0)
                         if made is not None and usual.mean() > 0.8:
                             yield made
-                if channels != "second":
+                if channels in ("both", "first"):
                     made = synthetic(traced, recording, example, "vrun", 100 * n + 50, 600.0)
                     if made is not None:
                         yield made
@@ -210,7 +242,7 @@ class Rows:
 
 def rows(examples: list[Examples]) -> Rows:
     """Return the rows to learn from: fusion and unclassified beats left out, plain normal ones thinned and weighted."""
-    keep = {"both": 0.5, "first": 0.3, "second": 0.15, "made": 0.4, "runs": 0.6, "strip": 0.7}
+    keep = {"both": 0.5, "first": 0.3, "second": 0.15, "noisy": 0.3, "made": 0.4, "runs": 0.6, "strip": 0.7}
     parts: list[tuple[Any, ...]] = []
     for k, e in enumerate(examples):
         share = keep[e.channels] * (1.0 if e.name.isdigit() or e.channels in ("made", "runs", "strip") else 0.3)
@@ -242,7 +274,7 @@ def fits(data: Rows, kept: tuple[str, ...], made: Provenance) -> tuple[ModelFile
     for kind, names, how in (("V", V_TRAITS, V_HOW), ("S", S_TRAITS, S_HOW)):
         # Whether a beat of fibrillation is ventricular is not known of the strips; made ectopy is for S alone.
         fit = seen & ((data.truth != "A") & ~data.made if kind == "V" else data.truth != "V")
-        columns = [beat_traits.NAMES.index(n) for n in names]
+        columns = [beat_columns.NAMES.index(n) for n in names]
         y = data.truth[fit] == kind
         w = balanced(data.weight[fit], y, data.patient[fit])
         out.append(boost.fitted(data.x[fit][:, columns], y, w, names, how, made))
@@ -251,7 +283,7 @@ def fits(data: Rows, kept: tuple[str, ...], made: Provenance) -> tuple[ModelFile
 
 def odds(models: tuple[ModelFile, ModelFile], e: Examples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both log-odds of one recording's beats, ventricular ones voted on."""
-    v, s = (learn.log_odds(m, e.table[:, [beat_traits.NAMES.index(n) for n in m.features]]) for m in models)
+    v, s = (learn.log_odds(m, e.table[:, [beat_columns.NAMES.index(n) for n in m.features]]) for m in models)
     return beats.voted(v, e.label), s
 
 

@@ -78,11 +78,26 @@ class Quality(msgspec.Struct, frozen=True):
     segments: tuple[QualitySegment, ...] = ()
 
 
-class Beat(msgspec.Struct, frozen=True):
-    """One heart beat: its R peak (sample) and its class."""
+class BeatReason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The numbers by which a beat is not the patient's usual one.
+
+    `interval`: the one before it, as a part of the usual one (premature under 0.87); `likeness`: correlation with the
+    usual complex, `p`: of what precedes it with the usual P wave, −1 … 1; QRS widths: None = not measurable.
+    """
+
+    interval: float
+    likeness: float
+    p: float
+    qrs_ms: float | None = None
+    usual_qrs_ms: float | None = None
+
+
+class Beat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One heart beat: its R peak (sample), its class, and of an ectopic one (S, V) what speaks for that."""
 
     r: int
     kind: BeatKind
+    because: BeatReason | None = None
 
 
 class Wave(msgspec.Struct, frozen=True):

@@ -11,10 +11,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from feldsher_ehr_core.ecg import BeatKind
+from feldsher_ehr_core.ecg import BeatKind, BeatReason
 from numpy.typing import NDArray
 
-from feldsher_signal import beat_traits, complexes, model, order
+from feldsher_signal import beat_columns, beat_traits, complexes, model, order
 from feldsher_signal.complexes import Complexes, Floats, Ints
 
 WIDE_MS = 100.0
@@ -31,19 +31,24 @@ _BLOCK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the classes are read from: `table` (beats, beat_traits.NAMES), groups, and the group that prevails."""
+    """What the classes are read from: `table` (beats, beat_columns.NAMES), groups, and the group that prevails.
+
+    `width`: QRS in ms, NaN where it could not be measured (the table has a stand-in there).
+    """
 
     complexes: Complexes
     table: Floats
     prevailing: int
+    width: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Each beat's class, and whether its complex is the patient's prevailing one."""
+    """Each beat's class, whether its complex is the patient's prevailing one, and of ectopic beats why (by number)."""
 
     kinds: tuple[BeatKind, ...]
     usual: NDArray[np.bool_]
+    because: dict[int, BeatReason]
 
 
 def prevailing(label: Ints, early: Floats, width: Floats) -> int:
@@ -73,21 +78,21 @@ def evidence(
     `width`: QRS in ms, NaN where it could not be measured; `p_like`: how well what precedes the QRS repeats.
     """
     known = width[~np.isnan(width)]
-    width = np.where(np.isnan(width), order.median(known) if known.shape[0] else 90.0, width)
+    whole = np.where(np.isnan(width), order.median(known) if known.shape[0] else 90.0, width)
     found = complexes.groups(x, leads, usable, r, fs)
     table = beat_traits.clock(found, p_like)
-    usual = prevailing(found.label, beat_traits.early(table), width)
-    beat_traits.fill(table, found, usual, width)
-    return Evidence(found, table, usual)
+    usual = prevailing(found.label, beat_traits.early(table), whole)
+    beat_traits.fill(table, found, usual, whole)
+    return Evidence(found, table, usual, width)
 
 
 @functools.cache
 def _columns(name: str) -> NDArray[np.int64]:
-    return np.array([beat_traits.NAMES.index(feature) for feature in model.load(name).features])
+    return np.array([beat_columns.NAMES.index(feature) for feature in model.load(name).features])
 
 
 def log_odds(name: str, table: Floats) -> Floats:
-    """Return a model's log-odds for each row of beat_traits."""
+    """Return a model's log-odds for each row of beat_columns.NAMES."""
     learned, columns, out = model.load(name), _columns(name), np.empty(table.shape[0])
     for k in range(0, table.shape[0], _BLOCK):
         p = np.clip(learned.probability(table[k : k + _BLOCK, columns]), 1e-9, 1 - 1e-9)
@@ -111,7 +116,24 @@ def paced(kinds: tuple[BeatKind, ...], driven: NDArray[np.bool_]) -> tuple[BeatK
 
 def unjudged(count: int) -> Classes:
     """Return the classes of beats too few to tell one kind from another."""
-    return Classes(("N",) * count, np.ones(count, np.bool_))
+    return Classes(("N",) * count, np.ones(count, np.bool_), {})
+
+
+def reasons(e: Evidence, which: Ints) -> dict[int, BeatReason]:
+    """Return the numbers that speak for beats `which` being ectopic."""
+    mine = e.width[e.complexes.label == e.prevailing]
+    mine = mine[~np.isnan(mine)]
+    usual = round(float(order.median(mine)), 1) if mine.shape[0] else None
+    return {
+        k: BeatReason(
+            round(float(e.table[k, beat_columns.EARLY]), 2),
+            round(float(e.table[k, beat_columns.CORR]), 2),
+            round(float(e.table[k, beat_columns.P]), 2),
+            None if math.isnan(e.width[k]) else round(float(e.width[k]), 1),
+            usual,
+        )
+        for k in which.tolist()
+    }
 
 
 def classify(e: Evidence) -> Classes:
@@ -122,4 +144,5 @@ def classify(e: Evidence) -> Classes:
         s &= beat_traits.early(e.table) < EARLY_OF_FEW
     codes: list[int] = np.where(v, 2, np.where(s, 1, 0)).tolist()
     names: tuple[BeatKind, ...] = ("N", "S", "V")
-    return Classes(tuple(names[k] for k in codes), e.complexes.label == e.prevailing)
+    told = reasons(e, np.flatnonzero(v | s))
+    return Classes(tuple(names[k] for k in codes), e.complexes.label == e.prevailing, told)

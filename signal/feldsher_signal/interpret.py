@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from feldsher_ehr_core.ecg import Beat, BeatKind, Interpretation, LeadMatrix, Quality, Subject, Wave
+from feldsher_ehr_core.ecg import Beat, BeatKind, BeatReason, Interpretation, LeadMatrix, Quality, Subject, Wave
 from numpy.typing import NDArray
 
 from feldsher_signal import (
@@ -57,6 +57,7 @@ class Traced:
     train: ptrain.Train | None
     chaos: tuple[tuple[int, int], ...]
     waves: fwaves.FWaves | None
+    because: dict[int, BeatReason]
 
 
 def interpret(recording: Recording, subject: Subject | None = None, channel: int | None = None) -> Interpretation:
@@ -141,7 +142,8 @@ def trace(
     train = ptrain.find(sums, fs, rows, r, wide) if apart and rows.shape[0] >= ptrain.FEWEST_LEADS else None
     without = chaos.stretches(sums, fs, rows)
     waves = fwaves.find(sums, fs, fwaves.chosen(recording.leads, usable), r)
-    return Traced(r, kinds, marks, p_like, classes.usual & (on >= 0), atria, paced, train, without, waves)
+    usual, why = classes.usual & (on >= 0), classes.because
+    return Traced(r, kinds, marks, p_like, usual, atria, paced, train, without, waves, why)
 
 
 def _p_from(t: Traced, chosen: NDArray[np.int64], r: int, fs: float) -> int:
@@ -207,6 +209,12 @@ def _measure(
     )
 
 
+def _beats(t: Traced) -> tuple[Beat, ...]:
+    """Return the beats in words; only those that stayed S or V say why."""
+    pairs = zip(t.r.tolist(), t.kinds, strict=True)
+    return tuple(Beat(r, kind, t.because.get(k) if kind in "SV" else None) for k, (r, kind) in enumerate(pairs))
+
+
 def _waves(t: Traced, leads: tuple[str, ...], usable: list[bool]) -> tuple[Wave, ...]:
     """Return the marks in words: for each beat `global` and every usable lead."""
     names = (*leads, "global")
@@ -229,7 +237,7 @@ def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Inter
         leads=recording.leads,
         samples=recording.n,
         quality=said,
-        beats=tuple(Beat(int(r), kind) for r, kind in zip(t.r, t.kinds, strict=True)),
+        beats=_beats(t),
         waves=_waves(t, recording.leads, usable),
         rhythm=rhythm.spans(f),
         measurements=f.measured,

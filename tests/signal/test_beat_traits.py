@@ -1,36 +1,14 @@
-"""The traits of beats: kernels against oracles, and what they mean on made-up beats."""
+"""The traits of beats: medians of groups against an oracle, and what traits mean on made-up beats."""
 
 from __future__ import annotations
 
 import naive_beat_traits as naive
 import numpy as np
 import pytest
-from feldsher_signal import beat_traits, complexes
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from feldsher_signal import beat_columns, beat_traits, complexes
 
 FS = 250.0
-AT = {name: k for k, name in enumerate(beat_traits.NAMES)}
-
-
-@settings(max_examples=40)
-@given(st.lists(st.floats(0.25, 3.0, width=16), min_size=1, max_size=50), st.sampled_from([0.5, 0.8]))
-def test_around_is_the_quantile_of_the_neighbourhood(values: list[float], part: float) -> None:
-    out = np.empty(len(values))
-    beat_traits.around(np.array(values), 5, part, out)
-    np.testing.assert_allclose(out, naive.around(values, 5, part), rtol=1e-12)
-
-
-@settings(max_examples=20)
-@given(st.lists(st.integers(5, 60), min_size=3, max_size=8), st.integers(0, 10_000))
-def test_means_leave_the_next_beat_out(gaps: list[int], seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    at = np.cumsum(gaps).tolist()
-    y, label = rng.normal(0, 1, (2, at[-1] + 4)), rng.integers(0, 2, len(at)).tolist()
-    out, number = np.zeros((2, 2, 30)), np.zeros((2, 30))
-    beat_traits.means(y, np.array(at), np.array(label), 10, 4, out, number)
-    expected = naive.means(y, at, label, 10, 4, 30)
-    np.testing.assert_allclose(out[: expected.shape[0]], expected, atol=1e-12)
+AT = {name: k for k, name in enumerate(beat_columns.NAMES)}
 
 
 def test_group_medians() -> None:
@@ -91,11 +69,13 @@ def test_the_p_wave_of_an_early_beat_is_found_under_the_t_wave_before() -> None:
     assert early[AT["p_corr"]] > 0.8
 
 
-def test_restless_only_where_intervals_change() -> None:
-    rng = np.random.default_rng(3)
-    steady, restless = np.cumsum(rng.integers(198, 203, 60)), np.cumsum(rng.integers(120, 280, 60))
-    for r, low, high in ((steady, 0.0, 0.02), (restless, 0.15, 0.6)):
-        found = complexes.Complexes(np.zeros((1, 1)), FS, r, np.zeros(60, np.int64), np.ones(60), 1)
-        now = beat_traits.clock(found, np.ones(60))
-        assert low <= np.median(now[:, AT["restless"]]) < high
-        assert low <= np.median(now[:, AT["restless_now"]]) < high
+def test_a_run_makes_its_own_rate_usual_around_it_but_not_the_patients() -> None:
+    # 60 beats of a run at 0.8 of the patient's own interval.
+    r = np.cumsum([200, *[200] * 30, *[160] * 60, *[200] * 30])
+    table = _table(r, set(range(31, 91)), set(range(31, 91)))
+    assert table[60, AT["early"]] == pytest.approx(1.0, abs=0.02)
+    assert table[60, AT["early_usual"]] == pytest.approx(0.8, abs=0.02)
+    assert table[60, AT["near_usual"]] == 0
+    assert table[15, AT["near_usual"]] == 1
+    assert table[30, AT["after_corr"]] == table[31, AT["corr"]] < 0.9
+    assert table[32, AT["before_corr"]] == table[31, AT["corr"]]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from feldsher_signal import beat_traits, beats, model
+from feldsher_signal import beat_columns, beats, model, synth
 from feldsher_signal.formats import marks, read
 from feldsher_signal.interpret import interpret
 from patients import interpreted
@@ -32,7 +32,7 @@ def test_a_group_votes() -> None:
 @pytest.mark.parametrize("name", ["ventricular", "supraventricular"])
 def test_models_are_made_for_these_traits(name: str) -> None:
     learned = model.load(name)
-    assert set(learned.features) <= set(beat_traits.NAMES)
+    assert set(learned.features) <= set(beat_columns.NAMES)
     assert learned.provenance.cross_validated["both_V_se"] > 85
 
 
@@ -48,6 +48,22 @@ def test_synthetic_patients(name: str) -> None:
     said = {b.r: b.kind for b in result.beats}
     for beat in truth.beats:
         assert said[min(said, key=lambda r, at=beat.r: abs(r - at))] == beat.kind
+
+
+def test_ectopic_beats_say_why_and_normal_ones_do_not() -> None:
+    _, _, result = interpreted("ventricular_ectopy")
+    seen = [b.because for b in result.beats if b.kind == "V"]
+    assert seen
+    for why in seen:
+        assert why is not None
+        assert why.interval < 0.87
+        assert why.likeness < 0.8
+        assert (why.qrs_ms or 0.0) > (why.usual_qrs_ms or 0.0) + 20
+    assert all(b.because is None for b in result.beats if b.kind == "N")
+    recording, _ = synth.ecg(synth.PRESETS["atrial_ectopy"], seconds=10, fs=500, seed=0)
+    early = [b.because for b in interpret(recording).beats if b.kind == "S"]
+    assert all(why is not None and why.interval < 0.9 < why.likeness for why in early)
+    assert early
 
 
 # Traps of MIT-BIH by name, minutes, the least share of V found and the most false V: bigeminy whose ectopic beats
