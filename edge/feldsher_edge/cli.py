@@ -37,13 +37,32 @@ def about() -> None:
 
 @app.command()
 def run(config: ConfigFile = _DEFAULT) -> None:
-    """Run the gateway until it is stopped (Ctrl-C, or systemctl stop)."""
-    settings = _load(config)
-    log.configure(settings.log_level)
+    """Run the gateway until it is stopped (Ctrl-C, or systemctl stop).
+
+    It also ends, to be started again, when an update was installed; and with code 64 when it was wiped.
+    """
+    log.configure(_load(config).log_level)
     try:
-        asyncio.run(daemon.run(settings, random.SystemRandom()))
+        ending = asyncio.run(daemon.run(config, random.SystemRandom()))
     except (ConfigError, provision.ProvisionError, StoreError) as error:
         _fail(str(error))
+    if ending == "wiped":
+        _fail("this gateway was wiped; it may be given away, or claimed anew", code=64)
+
+
+@app.command()
+def check(config: ConfigFile = _DEFAULT) -> None:
+    """Say whether this program can work with the gateway's configuration and identity; an update is tested with it."""
+    settings = _load(config)
+    try:
+        identity = provision.load_identity(settings.state)
+        name = daemon.gateway_name(settings, identity)
+        until = (
+            "not renewed by this program" if identity is None else f"good until {identity.shown().not_valid_after_utc}"
+        )
+    except (ConfigError, provision.ProvisionError) as error:
+        _fail(str(error))
+    typer.echo(f"{name}: configuration and identity are in order; certificate {until}.")
 
 
 @app.command()

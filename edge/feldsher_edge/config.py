@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -101,6 +101,18 @@ class Cuff(_Table, frozen=True):
     adapter: str | None = None
 
 
+class Update(_Table, frozen=True):
+    """Updates, and what is new on trial. `root`: the folder of `launch.sh` with the slots A and B; none: no updates.
+
+    A new configuration or program is kept once the gateway was connected for `steady_s` seconds with every task alive,
+    within `trial_s`; else it is rolled back.
+    """
+
+    root: Path | None = None
+    trial_s: Positive = 180.0
+    steady_s: Positive = 10.0
+
+
 class Config(_Table, frozen=True):
     """The whole configuration. `metrics_port`: Prometheus on 127.0.0.1 where given."""
 
@@ -113,6 +125,7 @@ class Config(_Table, frozen=True):
     outbox: Outbox = Outbox()
     orders: Orders = Orders()
     interpreter: Interpreter = Interpreter()
+    update: Update = Update()
     kit: tuple[Kit, ...] = ()
     cuff: tuple[Cuff, ...] = ()
 
@@ -121,12 +134,27 @@ class Config(_Table, frozen=True):
         return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
 
 
+Table = dict[str, Any]
+"""A TOML document as Python values."""
+
+
 def parse(text: str, source: str = "configuration") -> Config:
     """Return the configuration of a TOML text; ConfigError names `source` and the field (`$.mqtt.port`) or line."""
+    return convert(table(text, source), source)
+
+
+def table(text: str, source: str) -> Table:
+    """Return a TOML text as tables; ConfigError names `source` and the line."""
     try:
-        config = msgspec.convert(tomllib.loads(text), Config, dec_hook=_path)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source}: not TOML: {error}") from error
+
+
+def convert(values: Table, source: str) -> Config:
+    """Return the configuration of tables; ConfigError names `source` and the field."""
+    try:
+        config = msgspec.convert(values, Config, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {error}") from error
     _check(config, source)
@@ -160,8 +188,13 @@ def _check(config: Config, source: str) -> None:
 
 def load(path: Path) -> Config:
     """Return the configuration in a file; ConfigError names the file and the field."""
+    return convert(read(path), str(path))
+
+
+def read(path: Path) -> Table:
+    """Return a file's TOML as tables; ConfigError names the file and, where it is not TOML, the line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return parse(text, str(path))
+    return table(text, str(path))

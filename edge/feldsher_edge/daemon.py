@@ -8,22 +8,27 @@ import random
 import signal
 from collections.abc import Coroutine, Generator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
 from feldsher_ehr_core.ids import gateway_id
 
-from feldsher_edge import metrics, status, tls
+from feldsher_edge import diagnostics, metrics, status, tls, wiping
 from feldsher_edge.clock import Envelopes, SystemClock
-from feldsher_edge.config import Config, ConfigError
+from feldsher_edge.config import Config, ConfigError, convert, read
+from feldsher_edge.configured import Configured
 from feldsher_edge.drivers import cardiographs, cuffs
-from feldsher_edge.gateway import Gateway
+from feldsher_edge.gateway import SOFTWARE, Gateway
 from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
+from feldsher_edge.management import Ending, Management
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.renewal import Renewal
+from feldsher_edge.slots import Slots
 from feldsher_edge.store import Store
 from feldsher_edge.true_time import TrueTime
+from feldsher_edge.update import Installer
 
 _log = structlog.get_logger("daemon")
 
@@ -69,8 +74,30 @@ def opened(config: Config) -> Generator[Outbox]:
         outbox.close()
 
 
-async def run(config: Config, rng: random.Random) -> None:
-    """Run a gateway until SIGTERM or SIGINT."""
+async def run(path: Path, rng: random.Random) -> Ending:
+    """Run the gateway of a configuration file until it is stopped, is to be started as another program, or is wiped.
+
+    A configuration from the cloud is laid over the file's; where the run with it ends in an error while it is on trial,
+    it is taken back and the gateway goes on with the one before. Database and identity stay where they are.
+    """
+    local = read(path)
+    configured = Configured(convert(local, str(path)).state, local, str(path))
+    while True:
+        try:
+            ending = await _run_once(configured.effective(), configured, path, rng)
+        except Exception as error:
+            if configured.trial() is None:
+                raise
+            configured.roll_back(f"the gateway ended with an error: {error}")
+            continue
+        if ending == "wiped":
+            await asyncio.to_thread(wiping.wipe, configured.state)
+        if ending != "configuration":
+            return ending
+        _log.info("another configuration is in force", version=configured.version, trial=configured.trial() is not None)
+
+
+async def _run_once(config: Config, configured: Configured, path: Path, rng: random.Random) -> Ending:
     with opened(config) as outbox:
         clock = outbox.envelopes.clock
         time = TrueTime(clock, config.state)
@@ -82,16 +109,44 @@ async def run(config: Config, rng: random.Random) -> None:
             cuffs(config, clock, rng),
             rng,
         )
-        gateway.renewal = renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)
+        gateway.renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)
+        management = _management(gateway, configured, path, time)
+        gateway.commands.others = management
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():
-            work = asyncio.create_task(_all(gateway.run(), status.serve(gateway, config.state), renewal.run()))
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, work.cancel)
-            _log.info("gateway runs", gateway=outbox.envelopes.gateway, starts=gateway.starts)
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
-            _log.info("gateway ends")
+            parts = (gateway.run(), status.serve(gateway, config.state), gateway.renewal.run(), management.run())
+            return await _until_ended(asyncio.create_task(_all(*parts)), management, gateway)
+
+
+def _management(gateway: Gateway, configured: Configured, path: Path, time: TrueTime) -> Management:
+    root = gateway.config.update.root
+    return Management(
+        gateway.outbox,
+        gateway.publisher,
+        gateway.pulses,
+        configured,
+        Installer(Slots(root), path) if root is not None else None,
+        time,
+        SOFTWARE,
+        partial(diagnostics.bundle, gateway),
+        trial_s=gateway.config.update.trial_s,
+        steady_s=gateway.config.update.steady_s,
+    )
+
+
+async def _until_ended(work: asyncio.Task[None], management: Management, gateway: Gateway) -> Ending:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    _log.info("gateway runs", gateway=gateway.outbox.envelopes.gateway, starts=gateway.starts)
+    try:
+        await asyncio.wait([work, management.ended], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        ending: Ending = management.ended.result() if management.ended.done() else "stop"
+        work.cancel()  # each part ends in order; one that has failed tells of it here
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+    _log.info("gateway ends", why=ending)
+    return ending
 
 
 async def _all(*coroutines: Coroutine[Any, Any, None]) -> None:

@@ -63,8 +63,8 @@ class Gateway:
         self.recordings = Recordings(outbox, self.orders, self.interpreter)
         self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep)
         self.starts = count_start(outbox)
-        commands = Commands(outbox, self.orders)
-        self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, commands, rng, self.pulses)
+        self.commands = Commands(outbox, self.orders)
+        self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
         self.renewal: Renewal | None = None
         self._steps = StepWatch(clock)
         self._armed = {c.device: asyncio.Event() for c in cardiographs}

@@ -128,7 +128,8 @@ class Renewal:
         _log.info("the cloud has told the time", behind_s=round(behind_us / 1e6, 1))
         if abs(behind_us) > _NOTABLE_US:
             await self.tell_clock(behind_us)
-        self.publisher.reconnect()
+        if not self.publisher.figures.connected and self.publisher.figures.last_error is not None:
+            self.publisher.reconnect()  # it may have failed for the time, and need not wait now
 
     async def _obtain(self, mine: Identity) -> None:
         """Renew; where the cloud finds our time wrong, ask for it and try once more."""

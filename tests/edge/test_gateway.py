@@ -269,20 +269,6 @@ async def test_a_step_of_the_wall_clock_is_reported(bench: Bench, cloud: StartCl
     assert there.of(wire.ClockOffset)[0].offset_us == 3600_000_000
 
 
-async def test_a_configuration_is_kept_and_reported_not_applied(bench: Bench, cloud: StartCloud) -> None:
-    there = cloud()
-    async with bench.running():
-        await until(lambda: there.of(wire.Birth))
-        there.send(bench.name, wire.Configuration(**there.down(), version=2, toml="gateway = 'other'"))
-        there.send(bench.name, wire.Configuration(**there.down(), version=1, toml=""))
-        there.send(bench.name, wire.Configuration(**there.down(), version=3, toml="nonsense = 1"))
-        await until(lambda: len([m for m in there.of(wire.DeviceStatus) if m.device == "gateway"]) == 2)
-    details = [(m.state, m.detail) for m in there.of(wire.DeviceStatus) if m.device == "gateway"]
-    assert details[0] == ("present", "configuration 2 is stored, not applied")
-    assert details[1][0] == "fault"
-    assert "unknown field `nonsense`" in str(details[1][1])
-
-
 async def test_a_full_disk_ends_nothing(bench: Bench, cloud: StartCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feldsher_edge.recordings._RETRY_S", 0.05)
     there = cloud()

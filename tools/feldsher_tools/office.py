@@ -24,11 +24,20 @@ Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 class Office:
     """A cloud of one gateway; every answer can be replaced. `asked`: bodies of claims; `paths`: all requests' paths."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make authority and server below `folder` and begin to answer."""
+    def __init__(
+        self,
+        folder: Path,
+        authority: ca.CertificateAuthority | None = None,
+        gateway: str = GATEWAY,
+        broker: tuple[str, int] = ("broker.example", 8883),
+    ) -> None:
+        """Make a server below `folder`, and an authority where none is given, and begin to answer."""
         self.shift = timedelta(0)
-        self.authority = ca.create(folder / "ca", self.now)
+        self.gateway, self.broker = gateway, broker
+        self.authority = authority or ca.create(folder / "ca", self.now)
+        folder.mkdir(parents=True, exist_ok=True)
         self.word = gateway_keys.load(gateway_keys.new_key())
+        self.release = gateway_keys.load(gateway_keys.new_key())
         self.shown_pem = self.authority.certificate_pem
         self.asked: list[dict[str, Any]] = []
         self.paths: list[str] = []
@@ -39,6 +48,7 @@ class Office:
             "/base/provision/confirm": lambda _: (200, {}),
         }
         self.bodies: dict[str, bytes] = {}
+        self.uploads: dict[str, list[bytes]] = {"/base/gateway/diagnostics": []}
         self._folder = folder
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         plain = self.server.socket
@@ -68,16 +78,16 @@ class Office:
 
     def grant(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Certify a key."""
-        certificate = self.authority.sign_csr(body["csr"].encode(), GATEWAY).decode()
+        certificate = self.authority.sign_csr(body["csr"].encode(), self.gateway).decode()
         return 200, {
             "certificate_pem": certificate,
             "ca_pem": self.authority.certificate_pem.decode(),
-            "gateway": GATEWAY,
-            "mqtt_host": "broker.example",
-            "mqtt_port": 8883,
+            "gateway": self.gateway,
+            "mqtt_host": self.broker[0],
+            "mqtt_port": self.broker[1],
             "api_url": self.url,
             "word_keys": [gateway_keys.public_text(self.word)],
-            "release_keys": [],
+            "release_keys": [gateway_keys.public_text(self.release)],
         }
 
     def tell_time(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -88,7 +98,7 @@ class Office:
 
     def claim(self, **fields: str) -> str:
         """Return a claim; `fields` replace parts of it."""
-        parts = {"url": self.url, "gateway": GATEWAY, "secret": SECRET, "ca_sha256": self.authority.pin} | fields
+        parts = {"url": self.url, "gateway": self.gateway, "secret": SECRET, "ca_sha256": self.authority.pin} | fields
         return "feldsher1." + base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
 
     def close(self) -> None:
@@ -124,6 +134,10 @@ def _handler(office: Office) -> type[BaseHTTPRequestHandler]:
             path, header = self.path.removeprefix("/base"), self.headers.get("Authorization")
             if header is not None and not signed_by(header, "POST", path, raw):
                 self._reply(401, b'{"error": "not signed", "code": "signature"}')
+                return
+            if self.path in office.uploads:
+                office.uploads[self.path].append(raw)
+                self._reply(200, b"{}")
                 return
             status, answer = office.answers[self.path](json.loads(raw))
             self._reply(status, json.dumps(answer).encode())
