@@ -16,13 +16,16 @@ from typing import Protocol
 from uuid import UUID
 
 from feldsher_ehr_core.ids import uuid7
-from feldsher_ehr_core.wire import ClockQuality, Envelope
+from feldsher_ehr_core.wire import ClockOffset, ClockQuality, Envelope
 
 _TIME_ERROR = 5  # adjtimex(2): "clock not synchronized"
 _STA_UNSYNC = 0x0040  # <linux/timex.h>
 _HOLDOVER_US = 1_000_000
 """Estimated error beyond which a synchronised clock counts as holding over. The kernel adds 500 ppm while nobody
 disciplines it (<linux/timex.h>, MAXFREQ), so one second is reached 33 minutes after the last correction."""
+
+_STEP_US = 500_000
+"""Wall time that moves so far against monotonic time was set; less is the discipline's own work."""
 
 
 class Clock(Protocol):
@@ -92,7 +95,7 @@ class SystemClock:
         self._zone = zone
         self._sync = sync
         self._timesync = timesync
-        self._was_synced = False
+        self._true_base_us: int | None = None
         self._boot = UUID(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
 
     def wall_us(self) -> int:
@@ -113,13 +116,17 @@ class SystemClock:
         return 0 if offset is None else int(offset.total_seconds() // 60)
 
     def quality(self) -> ClockQuality:
-        """Return `synced` while disciplined, `holdover` once it has been, else `unsynced`."""
+        """Return `synced` while disciplined, `holdover` once it has been and was not set since, else `unsynced`."""
         answer = self._sync()
         synced, error_us = (self._timesync.exists(), 0) if answer is None else answer
-        self._was_synced = self._was_synced or synced
+        base_us = _base_us(self)
+        if synced:
+            self._true_base_us = base_us
         if synced and error_us < _HOLDOVER_US:
             return "synced"
-        return "holdover" if self._was_synced else "unsynced"
+        # somebody may have set it by hand after it was right
+        kept = self._true_base_us is not None and abs(base_us - self._true_base_us) <= _STEP_US
+        return "holdover" if kept else "unsynced"
 
 
 class Envelopes:
@@ -149,22 +156,49 @@ class Envelopes:
         return uuid7(max(wall_us, 0) // 1000, self._random(10))
 
 
-class StepWatch:
-    """Notices that the wall clock was set: wall minus monotonic time moved by more than `tolerance_us`."""
+class ClockWatch:
+    """Notices that the wall clock was set, or became synchronised, also while this program did not run.
 
-    def __init__(self, clock: Clock, tolerance_us: int = 500_000) -> None:
+    `known`: what `state` returned last, None where nothing was kept.
+    """
+
+    def __init__(self, clock: Clock, known: bytes | None = None) -> None:
         self._clock = clock
-        self._tolerance_us = tolerance_us
-        self._base = self._difference()
+        self._base_us, self._synced = _base_us(clock), clock.quality() == "synced"
+        if known is not None:
+            boot, base_us, synced = known.split()
+            if boot == clock.boot().hex.encode():  # else monotonic time began anew, and nothing can be said
+                self._base_us, self._synced = int(base_us), synced == b"1"
 
-    def step(self) -> int | None:
-        """Return by how many µs the wall clock was moved since the last call, or None where it was not."""
-        now = self._difference()
-        moved = now - self._base
-        if abs(moved) <= self._tolerance_us:
+    def state(self) -> bytes:
+        """Return what is to be kept for the program's next run."""
+        return b"%s %d %d" % (self._clock.boot().hex.encode(), self._base_us, self._synced)
+
+    def look(self) -> Callable[[Envelope], ClockOffset] | None:
+        """Return what makes the message of a change since the last call, None where there was none."""
+        base_us, quality = _base_us(self._clock), self._clock.quality()
+        moved_us, was_synced = base_us - self._base_us, self._synced
+        self._synced = quality == "synced"
+        if abs(moved_us) > _STEP_US:
+            self._base_us = base_us
+            source = f"step, now {quality}"
+        elif self._synced and not was_synced:
+            source = "synchronised without a step"
+        else:
             return None
-        self._base = now
-        return moved
+        return lambda env: ClockOffset(
+            env=env,
+            offset_us=moved_us,
+            source=source,
+            base_us=env_base_us(env) if quality == "synced" else None,
+            trusted=quality == "synced",
+        )
 
-    def _difference(self) -> int:
-        return self._clock.wall_us() - self._clock.mono_ns() // 1000
+
+def env_base_us(env: Envelope) -> int:
+    """Return wall time minus monotonic time when a message was made, µs: the same in all of a boot but for steps."""
+    return env.wall_us - env.mono_ns // 1000
+
+
+def _base_us(clock: Clock) -> int:
+    return clock.wall_us() - clock.mono_ns() // 1000

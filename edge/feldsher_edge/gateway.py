@@ -9,14 +9,13 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import structlog
 from feldsher_ehr_core import wire
 
-from feldsher_edge.clock import StepWatch
+from feldsher_edge.clock import ClockWatch, env_base_us
 from feldsher_edge.commands import Commands
 from feldsher_edge.config import Config
 from feldsher_edge.devices import Cardiograph, Cuff, DeviceError
@@ -66,7 +65,6 @@ class Gateway:
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
         self.renewal: Renewal | None = None
-        self._steps = StepWatch(clock)
         self._armed = {c.device: asyncio.Event() for c in cardiographs}
 
     async def run(self) -> None:
@@ -159,22 +157,33 @@ class Gateway:
             )
 
     async def _watch_clock(self) -> None:
+        fact = await self.outbox.call(self.outbox.fact, "clock")
+        watch = ClockWatch(self.outbox.envelopes.clock, fact)
         while True:
             self.pulses.beat("clock", _BEAT_S)
-            step_us = self._steps.step()
-            if step_us is not None:
-                _log.warning("the wall clock was set", by_us=step_us)
-                await self.outbox.call(self._report_step, step_us)
+            change = watch.look()
+            if change is not None:
+                _log.warning("the wall clock was set, or is right now")
+            if change is not None or fact is None:
+                fact = watch.state()
+                await self.outbox.call(self._report_clock, change, fact)
             await asyncio.sleep(_TICK_S)
+
+    def _report_clock(self, change: Callable[[wire.Envelope], wire.ClockOffset] | None, fact: bytes) -> None:
+        with self.outbox.store.transaction():  # the change is never noted without being told
+            self.outbox.set_fact("clock", fact)
+            if change is not None:
+                self.outbox.put(change)
 
     async def tell_clock(self, behind_us: int) -> None:
         """Put on record that the wall clock is behind the time that the cloud has signed, unless it is being set."""
         if self.outbox.envelopes.clock.quality() != "synced":
-            offset = partial(wire.ClockOffset, offset_us=behind_us, source="signed by the cloud")
-            await self.outbox.call(self.outbox.put, lambda env: offset(env=env))
+            await self.outbox.call(self.outbox.put, lambda env: _signed_offset(env, behind_us))
 
-    def _report_step(self, step_us: int) -> None:
-        self.outbox.put(lambda env: wire.ClockOffset(env=env, offset_us=step_us, source=f"step, now {env.clock}"))
+
+def _signed_offset(env: wire.Envelope, behind_us: int) -> wire.ClockOffset:
+    base_us = env_base_us(env) + behind_us
+    return wire.ClockOffset(env=env, offset_us=behind_us, source="signed by the cloud", base_us=base_us)
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
@@ -194,9 +203,7 @@ async def _despite_the_disk(work: Callable[[], Awaitable[None]]) -> None:
 
 def count_start(outbox: Outbox) -> int:
     """Return how often this gateway's daemon has started, this time included."""
-    store = outbox.store
-    with store.transaction():
-        row = store.one("SELECT value FROM fact WHERE name = 'starts'")
-        starts = 1 if row is None else int(bytes(row[0])) + 1
-        store.run("INSERT OR REPLACE INTO fact VALUES ('starts', ?)", (str(starts).encode(),))
+    with outbox.store.transaction():
+        starts = int(outbox.fact("starts") or b"0") + 1
+        outbox.set_fact("starts", str(starts).encode())
     return starts

@@ -229,6 +229,15 @@ class Outbox:
             self._set_seq(seq)
         return seq
 
+    def fact(self, name: str) -> bytes | None:
+        """Return a small fact that is kept beside the messages."""
+        row = self.store.one("SELECT value FROM fact WHERE name = ?", (name,))
+        return None if row is None else bytes(row[0])
+
+    def set_fact(self, name: str, value: bytes) -> None:
+        """Keep a small fact; it is committed when this returns, or with the transaction around it."""
+        self.store.run("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, value))
+
     def counts(self) -> Counts:
         """Return what the outbox holds."""
         tally = {(c, s): (rows, size) for c, s, rows, size in self.store.rows("SELECT * FROM tally")}
@@ -265,7 +274,7 @@ class Outbox:
         body = wire.encode(message)
         device = getattr(message, "device", None)
         readings = len(set(message.reading)) if isinstance(message, wire.VitalsBatch) else 0
-        rank = int(_CLASS.get(kind, Priority.CONTINUOUS) if priority is None else priority)
+        rank = int(_class(message) if priority is None else priority)
         made_us, size = envelope.wall_us, len(body)
         self.store.run(
             "INSERT INTO message (seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings)"
@@ -309,11 +318,10 @@ class Outbox:
     def _other_boot(self) -> bool:
         """Return whether the machine was started anew since the last time: nobody knows for how long it was off."""
         boot = self.envelopes.clock.boot().bytes
-        known = self.store.one("SELECT value FROM fact WHERE name = 'boot'")
-        if known is not None and known[0] == boot:
-            return False
-        self.store.run("INSERT OR REPLACE INTO fact VALUES ('boot', ?)", (boot,))
-        return known is not None
+        known = self.fact("boot")
+        if known != boot:
+            self.set_fact("boot", boot)
+        return known not in (None, boot)
 
     def _set_seq(self, seq: int) -> None:
         if not self.store.run("UPDATE sqlite_sequence SET seq = ? WHERE name = 'message'", (seq,)):
@@ -322,6 +330,12 @@ class Outbox:
     def _wake(self) -> None:
         for listener in self._listeners:
             listener()
+
+
+def _class(message: wire.UpMessage) -> Priority:
+    if isinstance(message, wire.VitalsBatch) and message.continuous:
+        return Priority.CONTINUOUS
+    return _CLASS.get(str(message.__struct_config__.tag), Priority.CONTINUOUS)
 
 
 def _gap(loss: Loss) -> Callable[[wire.Envelope], wire.Gap]:

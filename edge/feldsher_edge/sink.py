@@ -59,11 +59,11 @@ class GatewaySink:
         self._told: dict[str, Status] = {}
 
     def readings(self, readings: ReadingSet) -> None:
-        """Commit readings as messages of class B."""
+        """Commit readings as messages of vital signs, or of continuous data."""
         self._sources.seen(readings.device, "present")
         for first in range(0, len(readings.readings), _READINGS_PER_MESSAGE):
             some = readings.readings[first : first + _READINGS_PER_MESSAGE]
-            self._outbox.put(lambda env, some=some: batch(env, readings, some, self._zone), Priority.VITALS)
+            self._outbox.put(lambda env, some=some: batch(env, readings, some, self._zone))
         _log.info("readings", device=readings.device, count=len(readings.readings))
 
     def unreadable(self, device: str, raw: bytes, why: str) -> None:
@@ -107,7 +107,7 @@ def _device_status(env: wire.Envelope, status: Status) -> wire.DeviceStatus:
 
 def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zone: tzinfo) -> wire.VitalsBatch:
     """Return readings as columns, one entry per value; `raw` has one entry per reading."""
-    rows = [(reading, _id(of.device, reading), value) for reading in readings for value in reading.values]
+    rows = [(reading, identify(of.device, reading), value) for reading in readings for value in reading.values]
     return wire.VitalsBatch(
         env=env,
         device=of.device,
@@ -125,10 +125,12 @@ def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zon
         device_now=of.device_now.isoformat() if of.device_now else None,
         gateway_now_us=of.gateway_now_us,
         raw=tuple(r.raw for r in readings),
+        continuous=of.continuous,
     )
 
 
-def _id(device: str, reading: Reading) -> UUID:
+def identify(device: str, reading: Reading) -> UUID:
+    """Return the reading id: the same however often, and through whichever gateway, a device brings the reading."""
     sequence = reading.sequence
     if reading.sent_at is None and sequence is None:
         sequence = reading.received_us  # nothing in the reading tells it from the next of equal values

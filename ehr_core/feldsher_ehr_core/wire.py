@@ -161,16 +161,18 @@ class OrderState(Up, frozen=True, tag="order"):
 
 
 class ClockOffset(Up, frozen=True, tag="clock"):
-    """The gateway's clock was set, or became known to be right.
+    """The gateway's clock was set, or its error became known.
 
-    `quality`: how far the wall time in the envelope can be trusted since. `synced` makes it the reference of this boot:
-    with the monotonic clock it corrects every message of the boot made before. Otherwise it is only a record. None (of
-    older gateways): before it, wall time of this boot was `offset_us` behind the true time.
+    `base_us`: true time minus monotonic time of this boot; with it every message of the boot that was made by a clock
+    not synchronised is corrected, whatever happened to the wall clock in between. Where it is None, wall time before
+    this message was `offset_us` behind the true time if `trusted`; else the clock was set to something nobody vouches
+    for, and this is only a record.
     """
 
     offset_us: int
     source: str
-    quality: ClockQuality | None = None
+    base_us: int | None = None
+    trusted: bool = True
 
 
 class Gap(Up, frozen=True, tag="gap"):

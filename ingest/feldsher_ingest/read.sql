@@ -16,7 +16,8 @@ from vital_sign where reading_id = any(%(ids)b::uuid[]) order by reading_id, cod
 -- name: clock_trusted
 -- Whether a gateway's clock was right enough when it made a message: not unsynced, or its error became known later.
 select m.clock <> 'unsynced' or exists (
-    select from clock_offset c where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns)
+    select from clock_offset c where c.gateway = m.gateway and c.boot = m.boot and c.trusted
+                                 and (c.mono_ns > m.mono_ns or c.base_us is not null))
 from message m where m.gateway = %(gateway)s and m.id = %(id)s;
 
 -- name: vitals_range

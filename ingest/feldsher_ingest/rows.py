@@ -11,6 +11,7 @@ from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation
 
 from feldsher_ingest.check import Rejected
+from feldsher_ingest.clocks import base_us
 from feldsher_ingest.readings import Columns
 
 Params = dict[str, object]
@@ -38,6 +39,7 @@ def ledger(messages: Sequence[wire.UpMessage]) -> Params:
         "mono_ns": [e.mono_ns for e in envelopes],
         "clock": [e.clock for e in envelopes],
         "device": [getattr(m, "device", None) for m in messages],
+        "base_us": [base_us(e) for e in envelopes],
     }
 
 
@@ -119,21 +121,29 @@ def plain(message: wire.DeviceStatus | wire.Gap | wire.ClockOffset) -> Params:
 
 
 def _fields(message: wire.UpMessage) -> Params:
-    names = [name for name in message.__struct_fields__ if name not in ("v", "env")]
+    names = [name for name in message.__struct_fields__ if name not in ("v", "env", "historical")]
     return {name: getattr(message, name) for name in names}
 
 
 def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, str]:
-    """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message."""
+    """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message.
+
+    `historical` is in it where the message waited long: nobody is to be called for it as if it were now.
+    """
+    kind, body = _event(message, readings)
+    return kind, json(body | {"historical": True} if message.historical else body)
+
+
+def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, dict[str, object]]:
     if isinstance(message, wire.EcgRecording):
-        return "ecg", json({"recording": message.env.id, "order": message.order, "device": message.device})
+        return "ecg", {"recording": message.env.id, "order": message.order, "device": message.device}
     if isinstance(message, wire.VitalsBatch):
         fresh = readings[message.env.gateway, message.env.id]
-        body = {"readings": fresh, "device": message.device, "model": message.model}
-        return "vitals", json(body | {"continuous": True} if message.continuous else body)
+        body: dict[str, object] = {"readings": fresh, "device": message.device, "model": message.model}
+        return "vitals", body | {"continuous": True} if message.continuous else body
     if isinstance(message, wire.Birth | wire.Heartbeat | wire.Death):
-        return "gateway", json({"state": str(message.__struct_config__.tag)})
-    return str(message.__struct_config__.tag), json(_fields(message))
+        return "gateway", {"state": str(message.__struct_config__.tag)}
+    return str(message.__struct_config__.tag), _fields(message)
 
 
 def dead_letter(rejected: Rejected) -> Params:

@@ -8,7 +8,6 @@ nothing is acknowledged, the batch is kept.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from psycopg.rows import TupleRow
 
 from feldsher_ingest import readings, rows, sql
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
+from feldsher_ingest.clocks import Clocks
 from feldsher_ingest.numbers import Numbers
 
 Item = Checked | Rejected
@@ -205,7 +205,7 @@ class _Batch:
         self._connection = connection
         self._numbers = numbers
         self._prepared = prepared
-        self._offsets: dict[tuple[str, UUID], list[tuple[int, int]]] = {}
+        self._clocks = Clocks()
         self._readings: dict[rows.Key, list[UUID]] = {}
         self._silent: set[rows.Key] = set()  # new messages that tell the worker nothing: no event
 
@@ -254,7 +254,7 @@ class _Batch:
         columns = self._fresh_readings(telling)
         if len(columns):
             sources, shapes = self._numbers.resolve(self._connection, columns)
-            params = rows.vitals(columns, sources, shapes, columns.corrected(self._shift))
+            params = rows.vitals(columns, sources, shapes, columns.corrected(self._clocks.shift))
             for source, message_id, found in self._connection.execute(_QUERIES["vitals"], params):
                 key = (self._numbers.gateway(source), message_id)
                 self._readings[key] = self._readings.get(key, []) + found
@@ -273,7 +273,7 @@ class _Batch:
         return columns.without({i for i, reading in mine.items() if reading not in new})
 
     def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
-        found = self._each("recording", (rows.recording(m, self._shift(m.env)) for m in recordings))
+        found = self._each("recording", (rows.recording(m, self._clocks.shift(m.env)) for m in recordings))
         known = {(m.env.gateway, m.env.id) for m, row in zip(recordings, found, strict=True) if row is None}
         if known:
             ids = [message_id for _, message_id in known]
@@ -292,7 +292,8 @@ class _Batch:
     def _write_clocks(self, corrections: list[wire.ClockOffset]) -> None:
         for correction in corrections:
             params = rows.plain(correction)
-            for name in ("clock", "correct_vitals", "correct_latest", "correct_recordings"):
+            names = ("clock", "correct_vitals", "correct_latest", "correct_recordings")
+            for name in names if correction.trusted else names[:1]:
                 self._connection.execute(_QUERIES[name], params)
 
     def _load_offsets(self, messages: list[wire.UpMessage]) -> None:
@@ -300,18 +301,7 @@ class _Batch:
         if not boots:
             return
         params = {"gateway": [g for g, _ in boots], "boot": [b for _, b in boots]}
-        offsets: dict[tuple[str, UUID], list[tuple[int, int]]] = defaultdict(list)
-        for gateway, boot, mono_ns, offset_us in self._connection.execute(_QUERIES["offsets"], params):
-            offsets[gateway, boot].append((mono_ns, offset_us))
-        self._offsets = offsets
-
-    def _shift(self, env: wire.Envelope) -> int | None:
-        """Return the first correction of a boot's clock after a message was made."""
-        if env.clock == "synced":
-            return None
-        known = self._offsets.get((env.gateway, env.boot), [])
-        i = bisect_right(known, env.mono_ns, key=lambda entry: entry[0])
-        return known[i][1] if i < len(known) else None
+        self._clocks = Clocks(self._connection.execute(_QUERIES["offsets"], params).fetchall())
 
     def _write_events(self, fresh: list[wire.UpMessage]) -> None:
         told = [m for m in fresh if (m.env.gateway, m.env.id) not in self._silent]

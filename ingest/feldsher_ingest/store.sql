@@ -3,11 +3,12 @@
 
 -- name: ledger
 -- Enters messages into the ledger; returns those that were not there.
-insert into message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device)
-select x.gateway, x.id, to_timestamp(x.made_ms::float8 / 1e3::float8), x.kind, x.boot, x.seq, x.mono_ns, x.clock, x.device
+insert into message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device, base_us)
+select x.gateway, x.id, to_timestamp(x.made_ms::float8 / 1e3::float8), x.kind, x.boot, x.seq, x.mono_ns, x.clock,
+       x.device, x.base_us
 from unnest(%(gateway)b::text[], %(id)b::uuid[], %(made_ms)b::int8[], %(kind)b::text[], %(boot)b::uuid[],
-            %(seq)b::int8[], %(mono_ns)b::int8[], %(clock)b::text[], %(device)b::text[])
-     as x(gateway, id, made_ms, kind, boot, seq, mono_ns, clock, device)
+            %(seq)b::int8[], %(mono_ns)b::int8[], %(clock)b::text[], %(device)b::text[], %(base_us)b::int8[])
+     as x(gateway, id, made_ms, kind, boot, seq, mono_ns, clock, device, base_us)
 on conflict do nothing
 returning gateway, id;
 
@@ -121,38 +122,45 @@ on conflict do nothing;
 
 -- name: gap!
 -- Keeps one record of what a gateway dropped.
-insert into gap (message_id, gateway, what, why, count, first_at, last_at)
+insert into gap (message_id, gateway, what, why, count, first_at, last_at, device, readings)
 values (%(message_id)s, %(gateway)s, %(what)s, %(why)s, %(count)s, to_timestamp(%(first_us)s::float8 / 1e6::float8),
-        to_timestamp(%(last_us)s::float8 / 1e6::float8))
+        to_timestamp(%(last_us)s::float8 / 1e6::float8), %(device)s, %(readings)s)
 on conflict do nothing;
 
 -- name: clock!
 -- Keeps one correction of a gateway's clock.
-insert into clock_offset (message_id, gateway, boot, mono_ns, offset_us, source)
-values (%(message_id)s, %(gateway)s, %(boot)s, %(mono_ns)s, %(offset_us)s, %(source)s)
+insert into clock_offset (message_id, gateway, boot, mono_ns, offset_us, source, base_us, trusted)
+values (%(message_id)s, %(gateway)s, %(boot)s, %(mono_ns)s, %(offset_us)s, %(source)s, %(base_us)s, %(trusted)s)
 on conflict do nothing;
 
 -- name: offsets
 -- Finds the corrections known for boots whose clock was not synced.
-select gateway, boot, mono_ns, offset_us from clock_offset
-where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uuid[]))
-order by gateway, boot, mono_ns;
+select gateway, boot, mono_ns, offset_us, base_us from clock_offset
+where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uuid[])) and trusted;
 
 -- name: correct_vitals!
--- Recomputes the true time of readings that arrived before the correction of their gateway's clock.
+-- Recomputes the true time of readings whose gateway's clock became known later; clocks.py says by what.
 with late as (
     select m.id, m.device,
-           (select c.offset_us from clock_offset c
-            where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns order by c.mono_ns limit 1) as shift
+           coalesce(
+               (select c.base_us - m.base_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is not null
+                  and m.base_us is not null
+                order by c.mono_ns <= m.mono_ns, abs(c.mono_ns - m.mono_ns) limit 1),
+               (select c.offset_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is null
+                  and c.mono_ns > m.mono_ns
+                order by c.mono_ns limit 1)) as shift
     from message m
-    where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
-      and m.kind = 'vitals'
+    where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'vitals'
+      and (m.mono_ns < %(mono_ns)s or %(base_us)s::bigint is not null)
 )
 update vital_reading v
 set corrected_time = v.time + make_interval(secs => (late.shift
                      + case when v.clocked then v.device_behind_us else 0 end)::float8 / 1e6::float8)
 from late join vital_source s on s.device = late.device and s.gateway = %(gateway)s
-where v.source = s.no and v.message_id = late.id and (not v.clocked or v.device_behind_us is not null);
+where v.source = s.no and v.message_id = late.id and late.shift is not null
+  and (not v.clocked or v.device_behind_us is not null);
 
 -- name: correct_latest!
 -- Brings corrected times of one gateway's readings into the latest ones.
@@ -162,15 +170,25 @@ where s.gateway = %(gateway)s and l.source = s.no and v.reading_id = l.reading_i
   and l.corrected_time is distinct from v.corrected_time;
 
 -- name: correct_recordings!
--- Recomputes the true start of recordings that arrived before the correction of their gateway's clock.
+-- Recomputes the true start of recordings whose gateway's clock became known later; clocks.py says by what.
+with late as (
+    select m.id, m.gateway,
+           coalesce(
+               (select c.base_us - m.base_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is not null
+                  and m.base_us is not null
+                order by c.mono_ns <= m.mono_ns, abs(c.mono_ns - m.mono_ns) limit 1),
+               (select c.offset_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is null
+                  and c.mono_ns > m.mono_ns
+                order by c.mono_ns limit 1)) as shift
+    from message m
+    where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'ecg'
+      and (m.mono_ns < %(mono_ns)s or %(base_us)s::bigint is not null)
+)
 update ecg_recording r
-set corrected_started_at = r.started_at + make_interval(secs =>
-    (select c.offset_us from clock_offset c
-     where c.gateway = m.gateway and c.boot = m.boot and c.mono_ns > m.mono_ns order by c.mono_ns limit 1)::float8
-    / 1e6::float8)
-from message m
-where m.gateway = %(gateway)s and m.boot = %(boot)s and m.mono_ns < %(mono_ns)s and m.clock <> 'synced'
-  and m.kind = 'ecg' and r.id = m.id and r.gateway = m.gateway;
+set corrected_started_at = r.started_at + make_interval(secs => late.shift::float8 / 1e6::float8)
+from late where r.id = late.id and r.gateway = late.gateway and late.shift is not null;
 
 -- name: events!
 -- Tells the cloud worker what is new.

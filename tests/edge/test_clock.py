@@ -8,9 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from feldsher_edge.clock import Envelopes, StepWatch, SystemClock, kernel_sync
-from feldsher_edge.simulate.clock import VirtualClock
-from feldsher_ehr_core.wire import ClockQuality
+from feldsher_edge.clock import ClockWatch, Envelopes, SystemClock, kernel_sync
+from feldsher_edge.simulate.clock import START_US, VirtualClock
+from feldsher_ehr_core.wire import ClockOffset, ClockQuality
 
 Sync = Callable[[], tuple[bool, int] | None]
 
@@ -71,11 +71,60 @@ def test_a_clock_before_1970_still_makes_envelopes() -> None:
 
 def test_steps_are_noticed_once_and_slewing_is_not() -> None:
     clock = VirtualClock()
-    watch = StepWatch(clock)
+    watch = ClockWatch(clock)
     clock.advance(3600)
-    assert watch.step() is None
+    assert watch.look() is None
     clock.set_wall(clock.wall_us() + 400_000)
-    assert watch.step() is None
-    clock.set_wall(clock.wall_us() - 7_400_000)
-    assert watch.step() == -7_000_000
-    assert watch.step() is None
+    assert watch.look() is None
+    clock.set_wall(clock.wall_us() - 31_536_000_000_000)
+    made = change(watch, clock)
+    assert (made.offset_us, made.source, made.trusted) == (-31_536_000_000_000 + 400_000, "step, now synced", True)
+    assert made.base_us == clock.wall_us() - clock.mono_ns() // 1000
+    assert watch.look() is None
+
+
+def test_a_clock_that_somebody_sets_is_no_reference() -> None:
+    clock = VirtualClock(wall_us=0)
+    clock.trust = "unsynced"
+    watch = ClockWatch(clock)
+    clock.set_wall(START_US)
+    made = change(watch, clock)
+    assert (made.source, made.base_us, made.trusted) == ("step, now unsynced", None, False)
+
+
+def test_a_clock_that_turns_out_right_is_told_without_a_step() -> None:
+    """Readings from before are then no longer in doubt."""
+    clock = VirtualClock()
+    clock.trust = "unsynced"
+    watch = ClockWatch(clock)
+    assert watch.look() is None
+    clock.trust = "synced"
+    made = change(watch, clock)
+    assert (made.offset_us, made.source, made.trusted) == (0, "synchronised without a step", True)
+    assert watch.look() is None
+
+
+def test_a_step_while_the_program_did_not_run_is_noticed_but_not_across_boots() -> None:
+    clock = VirtualClock(wall_us=0)
+    clock.trust = "unsynced"
+    kept = ClockWatch(clock).state()
+    clock.set_wall(START_US)
+    clock.trust = "synced"
+    assert change(ClockWatch(clock, kept), clock).offset_us == START_US
+    clock.reboot()
+    assert ClockWatch(clock, kept).look() is None
+
+
+def change(watch: ClockWatch, clock: VirtualClock) -> ClockOffset:
+    make = watch.look()
+    assert make is not None
+    return make(Envelopes("gw-1", clock).make(1))
+
+
+def test_a_right_clock_that_somebody_sets_is_trusted_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[tuple[bool, int]] = [(True, 0), (False, 0), (False, 0)]
+    clock = SystemClock(sync=lambda: answers.pop(0))
+    assert [clock.quality(), clock.quality()] == ["synced", "holdover"]
+    wall_us = clock.wall_us
+    monkeypatch.setattr(clock, "wall_us", lambda: wall_us() + 3_600_000_000)
+    assert clock.quality() == "unsynced"

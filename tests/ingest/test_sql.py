@@ -74,7 +74,7 @@ select reading_id, code, time, corrected_time, received_at, device, user_no, val
 
 
 def test_values_of_earlier_revisions_become_readings_and_look_the_same(empty_database: str) -> None:
-    before, after = sql.schemas()
+    before, after, *_ = sql.schemas()
     with psycopg.connect(empty_database) as connection:
         connection.execute(before.encode())
         connection.execute(OLD_VALUES.encode())

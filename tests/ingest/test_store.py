@@ -314,6 +314,52 @@ def test_a_message_that_was_overtaken_by_its_clocks_correction_is_corrected(stor
     assert rows("select distinct corrected_time - time = '5 s' from vital_sign") == [(True,)]
 
 
+def moved(message: wire.VitalsBatch, wall_us: int) -> wire.VitalsBatch:
+    """Return a message made at another wall time of the same moment."""
+    env = msgspec.structs.replace(message.env, wall_us=wall_us)
+    n = len(message.reading)
+    return msgspec.structs.replace(message, env=env, time_us=(wall_us,) * n, received_us=(wall_us,) * n)
+
+
+def test_a_reference_corrects_the_whole_boot_through_any_steps(store: Store, rows: Rows) -> None:
+    """1970, then set by hand and wrong by an hour, then synchronised; one message is late and one of afterwards."""
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    in_1970, by_hand, late, reference, after = (made.pressure(device=f"d{i}", clocked=False) for i in range(5))
+    true_us = {m.device: m.env.wall_us for m in (in_1970, by_hand, late, after)}
+    hour_us = 3_600_000_000
+    states(store, moved(in_1970, 5_000_000))
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=123, source="step, now unsynced", trusted=False))
+    assert rows("select count(*) from vital_sign where corrected_time is not null") == [(0,)]
+    states(store, moved(by_hand, by_hand.env.wall_us - hour_us))
+    base_us = reference.env.wall_us - reference.env.mono_ns // 1000
+    states(store, wire.ClockOffset(env=reference.env, offset_us=hour_us, source="signed by the cloud", base_us=base_us))
+    states(store, moved(late, 9_000_000), moved(after, 11_000_000))  # the wall clock itself was never set right
+    found = rows("select distinct device, round(extract(epoch from corrected_time) * 1000000)::bigint from vital_sign")
+    assert dict(found) == true_us
+
+
+def test_a_clock_that_somebody_set_corrects_nothing(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    message = made.pressure(clocked=False)
+    states(store, message)
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=7, source="step, now unsynced", trusted=False))
+    states(store, made.pressure(device="late", clocked=False))
+    assert rows("select distinct corrected_time from vital_sign") == [(None,)]
+    assert rows("select source, trusted from clock_offset") == [("step, now unsynced", False)]
+
+
+def test_a_record_of_losses_says_whose_and_how_many(store: Store, rows: Rows) -> None:
+    env = SimulatedGateway("gw-a", 1).envelope()
+    states(store, wire.Gap(env=env, what="vitals", why="full", count=2, first_us=1, last_us=2, device="d", readings=20))
+    assert rows("select what, count, device, readings from gap") == [("vitals", 2, "d", 20)]
+
+
+def test_an_event_says_that_a_message_waited_long(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    states(store, msgspec.structs.replace(made.pressure(), historical=True), made.pressure())
+    assert rows("select body -> 'historical' from event where kind = 'vitals' order by id") == [(True,), (None,)]
+
+
 def test_a_devices_clock_is_corrected_by_a_gateways_that_is_right(store: Store, rows: Rows) -> None:
     made = SimulatedGateway("gw-a", 1)
     sent = msgspec.structs.replace(

@@ -98,7 +98,8 @@ class ReadingSet:
     """Readings of one session with one device.
 
     `device`: its address or system id; `device_now` (naive, as read) and `gateway_now_us` are the two clocks read at
-    the same moment, None where the device shows no clock.
+    the same moment, None where the device shows no clock. `continuous`: running monitoring, about one reading a second;
+    where room is short, it is thinned to one a minute.
     """
 
     device: str
@@ -106,6 +107,7 @@ class ReadingSet:
     readings: tuple[Reading, ...]
     device_now: datetime | None = None
     gateway_now_us: int | None = None
+    continuous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
