@@ -6,6 +6,7 @@ ends.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import BinaryIO
@@ -50,9 +51,10 @@ def main() -> None:
     warm()
     if "--warm" in sys.argv[1:]:
         return
-    answers.write(frame(Answer()))
-    answers.flush()
-    serve(sys.stdin.buffer, answers)
+    with contextlib.suppress(BrokenPipeError):  # the daemon was killed: nobody is left to answer
+        answers.write(frame(Answer()))
+        answers.flush()
+        serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":
