@@ -12,13 +12,14 @@ from feldsher_cloud_api import db
 from feldsher_cloud_api.config import ConfigError, Settings, from_environment
 
 # A landed revision is frozen: whoever needs another schema writes the next one.
-INGEST = {"0001": "schema.sql", "0004": "schema_readings.sql"}
+INGEST = {"0001": "schema.sql", "0004": "schema_readings.sql", "0005": "schema_gateway.sql"}
 """Files of ingest that are part of a revision."""
 FROZEN = {
     "0001": "a0fb9508ad2530ad662d7e4463b369747d732245b07d6732678deca121a4b753",
     "0002": "e3bf2ae909a9f3d833aaeb7e75c728e75ef05187ba88abfedb0d26fad5e8219f",
     "0003": "e2a4786e05f431f49fa7f5d7adc8e28b79fb4c4a5f1b339a78fddf1686b7ecc8",
     "0004": "554957946e3c1ebe7ab44e389d715da23ef6546f8a43b02518cab78474a1e7e0",
+    "0005": "ee108ab01d9d52184077fa101706dda36c322a10e209334b44fcb643ec377f9f",
 }
 
 
