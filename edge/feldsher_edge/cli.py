@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from feldsher_edge import daemon, log, provision, status
+from feldsher_edge import daemon, provision, service, status
 from feldsher_edge.config import Config, ConfigError, load
-from feldsher_edge.store import StoreError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -41,13 +38,8 @@ def run(config: ConfigFile = _DEFAULT) -> None:
 
     It also ends, to be started again, when an update was installed; and with code 64 when it was wiped.
     """
-    log.configure(_load(config).log_level)
-    try:
-        ending = asyncio.run(daemon.run(config, random.SystemRandom()))
-    except (ConfigError, provision.ProvisionError, StoreError) as error:
-        _fail(str(error))
-    if ending == "wiped":
-        _fail("this gateway was wiped; it may be given away, or claimed anew", code=64)
+    _load(config)
+    service.become(config)
 
 
 @app.command()

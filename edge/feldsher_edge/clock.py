@@ -7,6 +7,7 @@ message carries wall time, how far to trust it, and boot id + monotonic time, by
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -66,6 +67,11 @@ class _Timex(ctypes.Structure):
     )
 
 
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def kernel_sync() -> tuple[bool, int] | None:
     """Return (synchronised, estimated greatest error in µs) as the kernel says, or None where it does not tell.
 
@@ -73,7 +79,7 @@ def kernel_sync() -> tuple[bool, int] | None:
     Containers may forbid the call.
     """
     timex = _Timex()
-    state = int(ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)))
+    state = int(_libc().adjtimex(ctypes.byref(timex)))
     if state < 0:
         return None
     return state != _TIME_ERROR and not timex.status & _STA_UNSYNC, int(timex.maxerror)

@@ -260,7 +260,7 @@ class Outbox:
             try:
                 with self.store.transaction():
                     held = self._insert(make, state, priority)
-                    self._room.enforce()
+                    self._room.enforce(_class(held.message) if priority is None else priority)
                     self._write_gaps()
                 return held
             except StoreError as error:

@@ -27,6 +27,7 @@ _THIN_AT_ONCE = 1024
 _WORTH_THINNING = 16
 _SHED_AT_ONCE = 64
 _DAY_S = 86_400
+_AGE_EVERY_S = 60
 
 
 class Priority(IntEnum):
@@ -59,28 +60,40 @@ class Room:
             Priority.VITALS: bounds.vitals,
             Priority.CONTINUOUS: bounds.continuous,
         }
+        self._aged_s = self._trimmed_s = -_AGE_EVERY_S
         self._up_s = up_s
         self._new_id = new_id
 
-    def enforce(self) -> None:
-        """Bring every class of waiting messages within its bounds."""
-        for priority in reversed(Priority):
-            bound = self._bounds[priority]
-            self._drop_aged(priority, bound)
-            while (why := self._excess(priority, WAITING, bound)) and self._give_way(priority, why):
-                pass
+    def enforce(self, priority: Priority) -> None:
+        """Bring a class of waiting messages to which one was added within its bounds; once a minute, drop the aged."""
+        now_s = self._up_s()
+        if now_s - self._aged_s >= _AGE_EVERY_S:
+            self._aged_s = now_s
+            for each in reversed(Priority):
+                self._drop_aged(each, self._bounds[each])
+        bound = self._bounds[priority]
+        while (why := self._excess(priority, WAITING, bound)) and self._give_way(priority, why):
+            pass
 
     def trim_kept(self) -> None:
         """Forget receipted rows beyond the bounds: the cloud has them, so nothing is lost."""
-        old_s = self._up_s() - int(self._kept.days * _DAY_S)
-        for priority in Priority:
-            self._store.run("DELETE FROM message WHERE state = 1 AND rank = ? AND up_s < ?", (int(priority), old_s))
-            while self._excess(priority, RECEIPTED, self._kept):
-                self._store.run(
-                    "DELETE FROM message WHERE seq IN"
-                    " (SELECT seq FROM message WHERE state = 1 AND rank = ? ORDER BY up_s, seq LIMIT 16)",
-                    (int(priority),),
-                )
+        now_s = self._up_s()
+        if now_s - self._trimmed_s >= _AGE_EVERY_S:
+            self._trimmed_s = now_s
+            old_s = now_s - int(self._kept.days * _DAY_S)
+            for priority in Priority:
+                self._store.run("DELETE FROM message WHERE state = 1 AND rank = ? AND up_s < ?", (int(priority), old_s))
+        for number, rows, size in self._store.rows("SELECT class, rows, bytes FROM tally WHERE state = 1"):
+            if rows > self._kept.rows or size > self._kept.bytes:
+                self._trim_class(Priority(number))
+
+    def _trim_class(self, priority: Priority) -> None:
+        while self._excess(priority, RECEIPTED, self._kept):
+            self._store.run(
+                "DELETE FROM message WHERE seq IN"
+                " (SELECT seq FROM message WHERE state = 1 AND rank = ? ORDER BY up_s, seq LIMIT 16)",
+                (int(priority),),
+            )
 
     def shed(self) -> bool:
         """Make place on a full disk, whose pages new rows then use; False where nothing is left that may go.
@@ -144,11 +157,13 @@ class Room:
         where = "state = 0 AND rank = ? AND up_s < ? AND kind <> 'gap'"
         columns = "kind, COUNT(*), MIN(made_us), MAX(made_us), device, SUM(readings)"
         sql = f"SELECT {columns} FROM message WHERE {where} GROUP BY kind, device"  # noqa: S608 - our own text
-        for kind, count, first_us, last_us, device, readings in self._store.rows(sql, old):
+        aged = self._store.rows(sql, old)
+        for kind, count, first_us, last_us, device, readings in aged:
             why = f"older than {bound.days:g} days"
             self._ledger.dropped(Loss(kind, why, count, first_us, last_us, device, readings))
             _log.error("messages dropped for their age", kind=kind, count=count)
-        self._store.run(f"DELETE FROM message WHERE {where}", old)  # noqa: S608 - our own text
+        if aged:
+            self._store.run(f"DELETE FROM message WHERE {where}", old)  # noqa: S608 - our own text
 
     def _thin(self, why: str) -> bool:
         """Thin the oldest continuous readings that are not thinned yet; False where too few are left to gain by it."""

@@ -107,7 +107,8 @@ def _device_status(env: wire.Envelope, status: Status) -> wire.DeviceStatus:
 
 def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zone: tzinfo) -> wire.VitalsBatch:
     """Return readings as columns, one entry per value; `raw` has one entry per reading."""
-    rows = [(reading, identify(of.device, reading), value) for reading in readings for value in reading.values]
+    each = [(reading, identify(of.device, reading)) for reading in readings]
+    rows = [(reading, id_, value) for reading, id_ in each for value in reading.values]
     return wire.VitalsBatch(
         env=env,
         device=of.device,

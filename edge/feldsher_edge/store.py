@@ -15,12 +15,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 _log = structlog.get_logger("store")
 _VERSION = 2
+_T = TypeVar("_T")
 _TABLES = ("message", "ledger", "dead", "orders", "fact")
 _CLASSES_OF_1 = """
 UPDATE message SET class = CASE WHEN kind = 'ecg' THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
@@ -134,8 +135,7 @@ class Store:
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         """Execute one statement and return how many rows it changed; StoreError where the disk cannot take it now."""
-        with self._lock, _readable_errors(self.path):
-            return self._connection.execute(sql, parameters).rowcount
+        return self._execute(sql, parameters, _row_count)
 
     def trace(self, listener: Callable[[str], object] | None) -> None:
         """Call `listener` with the text of every statement, its parameters filled in; None ends it."""
@@ -144,25 +144,26 @@ class Store:
 
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
-        with self._lock, _readable_errors(self.path):
-            return self._connection.execute(sql, parameters).fetchall()
+        return self._execute(sql, parameters, sqlite3.Cursor.fetchall)
 
     def one(self, sql: str, parameters: tuple[Any, ...] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
-        with self._lock, _readable_errors(self.path):
-            return self._connection.execute(sql, parameters).fetchone()
+        return self._execute(sql, parameters, sqlite3.Cursor.fetchone)
+
+    def _execute(self, sql: str, parameters: tuple[Any, ...], take: Callable[[sqlite3.Cursor], _T]) -> _T:
+        with self._lock:
+            try:
+                return take(self._connection.execute(sql, parameters))
+            except sqlite3.OperationalError as error:
+                passing = _PASSING.get(error.sqlite_errorcode & 0xFF)  # the rest is detail, such as which call failed
+                if passing is None:
+                    raise
+                number, why = passing
+                raise StoreError(number, f"{why} ({error.sqlite_errorname}); {_UNDONE}", self.path) from error
 
 
-@contextmanager
-def _readable_errors(path: Path) -> Generator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        passing = _PASSING.get(error.sqlite_errorcode & 0xFF)  # the rest is detail, such as which call failed
-        if passing is None:
-            raise
-        number, why = passing
-        raise StoreError(number, f"{why} ({error.sqlite_errorname}); {_UNDONE}", path) from error
+def _row_count(cursor: sqlite3.Cursor) -> int:
+    return cursor.rowcount
 
 
 def _lock_file(path: Path) -> int:

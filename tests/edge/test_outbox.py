@@ -97,13 +97,13 @@ class Model:
     def old(self, entry: Entry) -> bool:
         return entry.again or entry.up_s < self.up_s - 600
 
-    def enforce(self) -> None:
+    def enforce(self, added: int) -> None:
         for cls in (3, 2, 1, 0):
             for entry in [e for e in self.waiting() if e.cls == cls and e.kind != "gap" and not e.receipted]:
                 if entry.up_s < self.up_s - self.ages_s[cls]:
                     self.entries.remove(entry)
                     self.dropped += 1
-            while len(mine := [e for e in self.waiting() if e.cls == cls]) > self.limits[cls]:
+            while cls == added and len(mine := [e for e in self.waiting() if e.cls == cls]) > self.limits[cls]:
                 candidates = [e for e in mine if e.kind != "gap"]
                 if not candidates:
                     break
@@ -153,7 +153,7 @@ class OutboxMachine(RuleBasedStateMachine):
         if row is None:  # dropped at once: only possible where the class holds nothing but what may not be dropped
             row = (self.outbox.store.one("SELECT seq FROM sqlite_sequence") or (0,))[0], "device", 0
         self.model.entries.append(Entry(id_, row[0], int(priority), row[1], self.model.up_s, row[2], state))
-        self.model.enforce()
+        self.model.enforce(int(priority))
         self.adopt_gaps()
 
     def adopt_gaps(self) -> None:
