@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
-from typing import Any
 
+import budget
+import reconnect
 import soak
+import structlog
 from installation import installed
 
-_MINUTES = 1.0
+_MINUTES = 0.8
 
 
 def say(text: str) -> None:
@@ -29,16 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1, help="of everything random")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
-    out: dict[str, Any] = {}
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with installed() as at:
         say(f"soak: a day of twenty devices in {options.minutes:g} min")
-        out |= soak.Trial(at, options.minutes, options.seed, say).run()
-    if not options.json:
-        for name, value in out.items():
-            print(f"{name:>24}  {value}")
-    else:
+        out = soak.Trial(at, options.minutes, options.seed, say).run()
+        out |= budget.commits(at) | budget.measure(at, say) | reconnect.measure(at, say)
+    if options.json:
         print(json.dumps(out))
-    return 1 if out["lost"] or out["duplicated"] else 0
+    else:
+        for name, value in out.items():
+            print(f"{name:>26}  {value}")
+    return 1 if out["lost"] or out["duplicated"] or out["times_wrong"] else 0
 
 
 if __name__ == "__main__":

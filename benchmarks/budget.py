@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from edge_devices import ADDRESSES
 from feldsher_edge import status
+from feldsher_edge.clock import Envelopes, SystemClock
+from feldsher_edge.devices import Reading, ReadingSet, Value
+from feldsher_edge.outbox import Outbox
 from feldsher_edge.simulate.cloud import VirtualCloud
+from feldsher_edge.sink import GatewaySink, Sources
+from feldsher_edge.store import Store
 from feldsher_edge.tls import context
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import INGEST_USERS
@@ -27,6 +35,7 @@ from soak import growth
 GATEWAY = "gw-budget"
 _IDLE_S = 15.0
 _ROUNDS = 2
+_COMMITS = 500
 
 CONFIGURATION = """\
 gateway = "{name}"
@@ -70,6 +79,30 @@ def measure(at: Installation, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"budget: round {number} of measurements")
             _measure_all(devices, cloud, number)
         return _idle(gateway.pid)
+
+
+def commits(at: Installation) -> dict[str, Any]:
+    """Return what one notification of a cuff costs: milliseconds until it is on disk, and of the processor."""
+    clock = SystemClock()
+    outbox = Outbox(Store(at.folder / "commits" / "outbox.sqlite3"), Envelopes(GATEWAY, clock))
+    sink = GatewaySink(outbox, Sources(clock.mono_ns), UTC, lambda _: None)
+    wall_ms: list[float] = []
+    cpu_s = 0.0
+    for n in range(_COMMITS):
+        pressures = tuple(Value(code, Decimal(80 + (n + code) % 60), "mm[Hg]") for code in (150021, 150022, 150023))
+        reading = Reading(pressures, clock.wall_us(), datetime(2026, 1, 1) + timedelta(minutes=n), 1, 0, raw=bytes(19))  # noqa: DTZ001
+        given = ReadingSet("F0:F1:F2:F3:F4:01", "cuff", (reading,))
+        before, cpu = time.perf_counter(), time.thread_time()
+        sink.readings(given)
+        wall_ms.append((time.perf_counter() - before) * 1e3)
+        cpu_s += time.thread_time() - cpu
+    outbox.close()
+    centiles = statistics.quantiles(wall_ms, n=100)
+    return {
+        "commit_ms_p50": round(centiles[49], 2),
+        "commit_ms_p99": round(centiles[98], 2),
+        "notification_cpu_ms": round(1e3 * cpu_s / _COMMITS, 3),
+    }
 
 
 def _idle(pid: int) -> dict[str, Any]:

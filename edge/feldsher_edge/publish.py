@@ -42,6 +42,8 @@ _HISTORY_BYTES = 65_536
 """Most bytes of history under way at once (one message always may): on 64 kbit/s an alarm waits 8 s behind them."""
 _TOO_LARGE = "Packet too large"
 _NOT_AUTHORIZED = "Not authorized"
+_SESSION_TAKEN_OVER = 0x8E
+"""DISCONNECT's reason (MQTT 5 §3.14.2.1)."""
 
 Make = Callable[[wire.Envelope], wire.UpMessage]
 
@@ -76,6 +78,7 @@ class Figures:
     refused: int = 0
     repeated: int = 0
     malformed: int = 0
+    taken_over: int = 0
     last_error: str | None = None
     last_receipt: float | None = None
     in_flight: int = 0
@@ -130,6 +133,9 @@ class Publisher:
                 await self._connection()
             except (aiomqtt.MqttError, OSError) as error:
                 self.figures.last_error = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+                if _taken_over(error):
+                    self.figures.taken_over += 1
+                    _log.error("another program is connected with this gateway's identity: a copied disk?")
                 _log.warning("connection to the broker failed", error=self.figures.last_error)
             self._strike()
             lived_s = loop.time() - since if self.figures.connected else 0.0
@@ -345,6 +351,12 @@ class Publisher:
         else:
             self.figures.quarantined += 1
             _log.error("message quarantined by the cloud", id=str(id_))
+
+
+def _taken_over(error: BaseException) -> bool:
+    """Return whether the broker ended a connection because another client came with the same identity."""
+    reason = getattr(error.__cause__, "rc", None)
+    return isinstance(reason, ReasonCode) and reason.value == _SESSION_TAKEN_OVER
 
 
 def _wake_from_any_thread(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

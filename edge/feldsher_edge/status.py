@@ -57,6 +57,7 @@ class Connection(msgspec.Struct, frozen=True):
     malformed: int
     last_error: str | None
     last_receipt_age_s: float | None
+    taken_over: int = 0
 
 
 class CertificateLine(msgspec.Struct, frozen=True):
@@ -147,6 +148,7 @@ def _connection(gateway: Gateway) -> Connection:
         malformed=figures.malformed,
         last_error=figures.last_error,
         last_receipt_age_s=None if figures.last_receipt is None else round(now - figures.last_receipt, 3),
+        taken_over=figures.taken_over,
     )
 
 

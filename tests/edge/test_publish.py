@@ -249,6 +249,24 @@ async def test_a_broker_that_is_killed_and_comes_back_loses_nothing(
     outbox.close()
 
 
+async def test_two_gateways_with_one_identity_are_named_and_do_not_fight(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud
+) -> None:
+    """A copied SD card: the broker lets the newer connection in; each says why it lost its own, ever more rarely."""
+    there = cloud()
+    one, other = open_outbox(tmp_path / "one", gateway), open_outbox(tmp_path / "other", gateway)
+    settings = Mqtt(window=8, backoff_base_s=0.05, backoff_cap_s=5, receipt_timeout_s=60)
+    async with publishing(one, reach(gateway), settings) as first:
+        await until(lambda: first.figures.connected)
+        async with publishing(other, reach(gateway), settings) as second:
+            await until(lambda: first.figures.taken_over >= 2 and second.figures.taken_over >= 2)
+            ids = {one.put(status("one")), other.put(status("other"))}
+            await until(lambda: ids <= set(there.stored), 60)
+            assert max(first.figures.connections, second.figures.connections) < 40
+    one.close()
+    other.close()
+
+
 async def test_what_the_broker_does_not_authorize_goes_to_the_dead_letters_and_returns(
     tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud, own_mosquitto: Mosquitto
 ) -> None:
