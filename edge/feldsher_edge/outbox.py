@@ -29,10 +29,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 _CLASS = {
-    "order": Priority.ALARM,
     "gap": Priority.ALARM,
     "clock": Priority.ALARM,
     "ecg": Priority.ECG,
+    "order": Priority.ECG,  # in its order with the recording: what is taken arrives before the word that it is
     "vitals": Priority.VITALS,
 }
 _ROW = "SELECT seq, id, kind, rank, size, up_s FROM message WHERE state = 0 AND "
@@ -169,12 +169,16 @@ class Outbox:
 
     def receipt(self, ids: Iterable[UUID], states: Iterable[wire.ReceiptState]) -> int:
         """Release messages by the cloud's receipt and return how many waited; unknown ids are ignored."""
+        known = list(zip(ids, states, strict=True))
+        return self.store.spare(lambda: self._release(known))
+
+    def _release(self, known: list[tuple[UUID, wire.ReceiptState]]) -> int:
         released = 0
         with self.store.transaction():
-            for id_, state in zip(ids, states, strict=True):
+            for id_, state in known:
                 released += self.store.run(
                     "UPDATE message SET state = 1, rank = class, receipt = ?, up_s = ? WHERE id = ? AND state = 0",
-                    (state, self._up_s(), id_.bytes),
+                    (state[0], self._up_s(), id_.bytes),
                 )
             self._room.trim_kept()
             self._write_gaps()
@@ -277,8 +281,9 @@ class Outbox:
         rank = int(_class(message) if priority is None else priority)
         made_us, size = envelope.wall_us, len(body)
         self.store.run(
-            "INSERT INTO message (seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO message"
+            " (seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings, receipt)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '-')",
             (envelope.seq, envelope.id.bytes, kind, rank, rank, state, made_us, self._up_s(), size, body,
              device, readings),
         )  # fmt: skip
@@ -300,8 +305,8 @@ class Outbox:
             self._insert(_gap(loss), WAITING, Priority.ALARM)
 
     def _revive(self, where: str, parameters: tuple[object, ...]) -> int:
-        names = "seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings"
-        values = "seq, id, kind, class, class, 0, made_us, ?, length(body), body, device, readings"
+        names = "seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings, receipt"
+        values = "seq, id, kind, class, class, 0, made_us, ?, length(body), body, device, readings, '-'"
         sql = f"INSERT INTO message ({names}) SELECT {values} FROM dead WHERE {where}"  # noqa: S608 - our own text
         self.store.run(sql, (self._up_s(), *parameters))
         return self.store.run(f"DELETE FROM dead WHERE {where}", parameters)  # noqa: S608 - our own text

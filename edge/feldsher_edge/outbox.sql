@@ -4,7 +4,8 @@
 -- rank: order of sending; the priority class (0 alarms, 1 ECG, 2 vital signs, 3 continuous), plus 10 where it is sent
 -- again on request. up_s: seconds this gateway had been running, over all its starts, when the row was made or
 -- receipted: ages are counted in it, because the wall clock may jump by years. readings: measured values' readings in
--- it, for the record of losses. thin: 1 where readings of it were thinned out.
+-- it, for the record of losses. thin: 1 where readings of it were thinned out. receipt: first letter of the receipt's
+-- state, '-' without one: always one byte, so that SQLite changes it in place and does not write the body again.
 CREATE TABLE IF NOT EXISTS message (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id BLOB NOT NULL UNIQUE,

@@ -25,7 +25,7 @@ AGAIN = 10
 """Added to the rank of what is sent again on request: new data goes first."""
 _THIN_AT_ONCE = 1024
 _WORTH_THINNING = 16
-_SHED_AT_ONCE = 64
+_SHED_AT_ONCE = 16
 _DAY_S = 86_400
 _AGE_EVERY_S = 60
 
@@ -33,7 +33,8 @@ _AGE_EVERY_S = 60
 class Priority(IntEnum):
     """The class of a message: order of sending, and who gives way to whom.
 
-    Alarms: critical ECGs, order states, the record of losses and of clocks. Continuous: monitoring and telemetry.
+    Alarms: critical ECGs, the record of losses and of clocks. ECG: with the states of orders. Continuous: monitoring
+    and telemetry.
     """
 
     ALARM = 0
@@ -101,14 +102,17 @@ class Room:
         Receipted rows go first; then continuous readings are thinned, then their oldest messages go.
         """
         try:
-            with self._store.transaction():
-                freed = self._store.run("DELETE FROM message WHERE state = 1")
-                if freed:
-                    _log.error("disk full: receipted messages can no longer be sent again", rows=freed)
-                    return True
-                return self._thin("disk full") or self._drop_some("disk full")
+            return self._store.spare(self._shed)
         except StoreError:
             return False
+
+    def _shed(self) -> bool:
+        with self._store.transaction():
+            freed = self._store.run("DELETE FROM message WHERE state = 1")
+            if freed:
+                _log.error("disk full: receipted messages can no longer be sent again", rows=freed)
+                return True
+            return self._thin("disk full") or self._drop_some("disk full")
 
     def _drop_some(self, why: str) -> bool:
         dropped = [self._drop_oldest(Priority.CONTINUOUS, why) for _ in range(_SHED_AT_ONCE)]
@@ -128,7 +132,7 @@ class Room:
     def _forgo_again(self, priority: Priority) -> bool:
         """Give up sending one receipted message again; False where none waits for that."""
         row = self._store.one(
-            "SELECT seq FROM message WHERE state = 0 AND rank = ? AND receipt IS NOT NULL ORDER BY up_s, seq LIMIT 1",
+            "SELECT seq FROM message WHERE state = 0 AND rank = ? ORDER BY up_s, seq LIMIT 1",
             (priority + AGAIN,),
         )
         if row is None:

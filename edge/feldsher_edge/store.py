@@ -19,14 +19,20 @@ from typing import Any, TypeVar
 
 import structlog
 
+from feldsher_edge.reserve import Reserve
+
 _log = structlog.get_logger("store")
 _VERSION = 2
+_LOG_PAGES = 256
+"""The log goes into the file after so many pages (1 MB); so much it may grow on a full disk, and the file as well."""
+RESERVE_BYTES = 2_000_000
+_MOST_PAGES = 1_073_741_823
 _T = TypeVar("_T")
 _TABLES = ("message", "ledger", "dead", "orders", "fact")
 _CLASSES_OF_1 = """
-UPDATE message SET class = CASE WHEN kind = 'ecg' THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
+UPDATE message SET class = CASE WHEN kind IN ('ecg', 'order') THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
 UPDATE message SET rank = rank / 10 * 10 + class;
-UPDATE dead SET class = CASE WHEN kind = 'ecg' THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
+UPDATE dead SET class = CASE WHEN kind IN ('ecg', 'order') THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
 DELETE FROM tally;
 INSERT INTO tally SELECT class, state, COUNT(*), SUM(size) FROM message GROUP BY class, state;
 """
@@ -82,10 +88,14 @@ class Store:
         self.aside: Path | None = None
         self._lock = threading.RLock()
         self._depth = 0
+        self._bounded = False
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file_lock = _lock_file(path.with_name(path.name + ".lock"))
+        self._reserve = Reserve(path.with_name(path.name + ".reserve"), RESERVE_BYTES)
+        self._reserve.release()  # a start on a full disk needs room for its work as well
         try:
             self._connection = self._open_checked()
+            self._reserve.fill()
         except BaseException:
             os.close(self._file_lock)
             raise
@@ -132,6 +142,33 @@ class Store:
     def _roll_back(self) -> None:
         if self._connection.in_transaction:
             self.run("ROLLBACK")
+
+    def spare(self, work: Callable[[], _T]) -> _T:
+        """Do what frees room, and where the disk is full do it with the space that was put by for that.
+
+        StoreError where even that is not enough, or the fault is another.
+        """
+        try:
+            return work()
+        except StoreError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        with self._lock:
+            self._reserve.release()
+            try:
+                self.rows("PRAGMA wal_checkpoint(RESTART)")  # the log begins anew in the space that it has
+                return work()
+            finally:
+                self._bound_growth(whole=self._reserve.fill() == RESERVE_BYTES)
+
+    def _bound_growth(self, *, whole: bool) -> None:
+        """Let the file not grow while the reserve is not whole: it would eat the reserve bit by bit."""
+        if whole and self._bounded:
+            self.rows(f"PRAGMA max_page_count = {_MOST_PAGES}")
+        elif not whole:
+            pages = self.one("PRAGMA page_count")
+            self.rows(f"PRAGMA max_page_count = {pages[0] if pages else _MOST_PAGES}")
+        self._bounded = not whole
 
     def run(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
         """Execute one statement and return how many rows it changed; StoreError where the disk cannot take it now."""
@@ -181,6 +218,7 @@ def _open(path: Path) -> sqlite3.Connection:
     path.chmod(0o600)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > _VERSION:
         connection.close()

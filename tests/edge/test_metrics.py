@@ -56,7 +56,8 @@ async def test_figures_are_served_on_loopback(tmp_path: Path, clock: VirtualCloc
     port = free_port()
     with served(gateway, port):
         found = await asyncio.to_thread(fetch, port)
-    assert found['feldsher_outbox_rows{priority="alarm"}'] == 2  # the order's state and the record of the drop
+    assert found['feldsher_outbox_rows{priority="alarm"}'] == 1  # the record of the drop
+    assert found['feldsher_outbox_rows{priority="ecg"}'] == 1  # the order's state
     assert found['feldsher_outbox_rows{priority="continuous"}'] == 2
     assert found["feldsher_dropped_total"] == 2
     assert found["feldsher_connected"] == 0

@@ -146,7 +146,7 @@ class OutboxMachine(RuleBasedStateMachine):
         self.number += 1
         if state == "held":
             held = self.outbox.hold(order_state(str(self.number)))
-            id_, priority = held.id, Priority.ALARM
+            id_, priority = held.id, Priority.ECG
         else:
             id_ = self.outbox.put(status(str(self.number)), priority)
         row = self.outbox.store.one("SELECT seq, kind, made_us FROM message WHERE id = ?", (id_.bytes,))
@@ -177,7 +177,7 @@ class OutboxMachine(RuleBasedStateMachine):
 
     @rule()
     def hold(self) -> None:
-        self.add("held", Priority.ALARM)
+        self.add("held", Priority.ECG)
 
     @rule()
     def release(self) -> None:
@@ -318,11 +318,11 @@ def test_what_waited_through_a_restart_of_the_machine_is_history(tmp_path: Path,
 
 
 def test_a_critical_ecg_is_released_as_an_alarm(outbox: Outbox) -> None:
-    held = outbox.hold(status())
-    outbox.put(order_state())
+    held = outbox.hold(order_state())
+    first = outbox.put(order_state())
     outbox.release(held.seq, priority=Priority.ALARM)
-    assert [row.rank for row in outbox.waiting(9)] == [0, 0]
-    assert outbox.counts().waiting == (2, 0, 0, 0)
+    assert [(row.id, row.rank) for row in outbox.waiting(9)] == [(held.id, 0), (first, 1)]
+    assert outbox.counts().waiting == (1, 1, 0, 0)
 
 
 def test_bytes_bound_a_class(tmp_path: Path, clock: VirtualClock) -> None:

@@ -263,14 +263,14 @@ def write_version_1(path: Path) -> None:
 def test_a_file_of_the_first_version_is_brought_forward(tmp_path: Path) -> None:
     write_version_1(tmp_path / "o")
     outbox = open_outbox(tmp_path / "o")
-    assert [(r.kind, r.rank) for r in outbox.waiting(9)] == [("order", 0), ("ecg", 1), ("device", 3), ("vitals", 12)]
-    assert outbox.counts().waiting == (1, 1, 1, 1)
+    assert [(r.kind, r.rank) for r in outbox.waiting(9)] == [("ecg", 1), ("order", 1), ("device", 3), ("vitals", 12)]
+    assert outbox.counts().waiting == (0, 2, 1, 1)
     assert (outbox.counts().kept, outbox.counts().dead) == (1, 1)
     assert outbox.store.rows("SELECT what, count, device FROM ledger") == [("vitals", 3, "")]
     assert outbox.store.one("SELECT class FROM dead") == (1,)
     outbox.close()
     again = open_outbox(tmp_path / "o")  # once: the second start finds a file of today
-    assert again.counts().waiting == (1, 1, 1, 1)
+    assert again.counts().waiting == (0, 2, 1, 1)
     again.close()
 
 
