@@ -61,7 +61,8 @@ class Outbox(_Table, frozen=True):
     """Bounds of the outbox per priority class, and of `kept`, the receipted rows that can be sent again.
 
     `alarms`: critical ECGs, the record of losses; `ecg`: with the states of orders; `continuous`: monitoring, thinned
-    before it is dropped, and telemetry. `history_after_s`: what could not be sent for so long is history, sent after what is new.
+    before it is dropped, and telemetry. `history_after_s`: what could not be sent for so long is history, which follows
+    what is new.
     """
 
     alarms: Bound = Bound(rows=200_000, bytes=1_000_000_000, days=3650)
