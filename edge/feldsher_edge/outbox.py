@@ -299,7 +299,7 @@ class Outbox:
 
     def _write_gaps(self) -> None:
         """Turn the ledger into Gap messages, unless some still wait: so a long outage makes few of them."""
-        if self.store.one("SELECT 1 FROM message WHERE state = 0 AND kind = 'gap' LIMIT 1"):
+        if self.store.one("SELECT 1 FROM message WHERE state = 0 AND rank IN (0, 10) AND kind = 'gap' LIMIT 1"):
             return
         for loss in self._ledger.take():
             self._insert(_gap(loss), WAITING, Priority.ALARM)

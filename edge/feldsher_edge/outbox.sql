@@ -22,9 +22,11 @@ CREATE TABLE IF NOT EXISTS message (
     readings INTEGER NOT NULL DEFAULT 0,
     thin INTEGER NOT NULL DEFAULT 0
 );
--- every call finds its rows through one of these two, however many wait or are kept
+-- every call finds its rows through one of these, however many wait or are kept
 CREATE INDEX IF NOT EXISTS message_queue ON message (state, rank, up_s);
 CREATE INDEX IF NOT EXISTS message_made ON message (state, made_us);
+CREATE INDEX IF NOT EXISTS message_unthinned ON message (up_s)
+    WHERE state = 0 AND rank = 3 AND kind = 'vitals' AND thin = 0;
 
 -- Rows and bytes per class and state, kept by the triggers below: bounds are checked at every put.
 CREATE TABLE IF NOT EXISTS tally (

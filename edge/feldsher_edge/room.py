@@ -26,6 +26,10 @@ AGAIN = 10
 _THIN_AT_ONCE = 1024
 _WORTH_THINNING = 16
 _SHED_AT_ONCE = 16
+_UNTHINNED = """
+SELECT seq, body FROM message INDEXED BY message_unthinned
+WHERE state = 0 AND rank = 3 AND kind = 'vitals' AND thin = 0 ORDER BY up_s, seq LIMIT ?
+"""
 _DAY_S = 86_400
 _AGE_EVERY_S = 60
 
@@ -171,11 +175,7 @@ class Room:
 
     def _thin(self, why: str) -> bool:
         """Thin the oldest continuous readings that are not thinned yet; False where too few are left to gain by it."""
-        rows = self._store.rows(
-            "SELECT seq, body FROM message WHERE state = 0 AND rank = ? AND kind = 'vitals' AND thin = 0"
-            " ORDER BY up_s, seq LIMIT ?",
-            (int(Priority.CONTINUOUS), _THIN_AT_ONCE),
-        )
+        rows = self._store.rows(_UNTHINNED, (_THIN_AT_ONCE,))
         if len(rows) < _WORTH_THINNING:
             return False
         messages = [wire.decode_up(body) for _, body in rows]

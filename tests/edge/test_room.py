@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from random import Random
 
+import pytest
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Bound
 from feldsher_edge.config import Outbox as Bounds
@@ -95,26 +96,41 @@ def test_what_cannot_be_thinned_further_is_dropped_and_every_reading_is_accounte
     outbox.close()
 
 
-def test_an_hour_without_a_link_slows_nothing_down(tmp_path: Path) -> None:
-    """Every statement of a put and of a receipt finds its rows through an index, however many wait or are kept."""
+def steps(outbox: Outbox, work: Callable[[], object]) -> int:
+    """Return how many steps of SQLite's machine some work takes, in tens."""
+    taken: list[int] = []
+    connection = outbox.store._connection  # pyright: ignore[reportPrivateUsage]
+    connection.set_progress_handler(lambda: taken.append(1), 10)
+    work()
+    connection.set_progress_handler(None, 0)
+    return len(taken)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_an_outbox_that_holds_much_is_no_slower(tmp_path: Path, full: bool) -> None:
+    """After a month without a link a reading must be committed as quickly as ever, also where the class is full."""
     clock = VirtualClock()
-    outbox = open_outbox(tmp_path / "o", clock, Bounds())
-    asked: list[str] = []
-    outbox.store.trace(asked.append)
-    id_ = outbox.put(monitoring(clock, 0), Priority.CONTINUOUS)
-    outbox.put(monitoring(clock, 0), Priority.VITALS)
-    outbox.waiting(50)
-    outbox.receipt([id_], ["stored"])
-    outbox.counts()
-    outbox.store.trace(None)
-    plans = [row for sql in asked if sql.startswith(("SELECT", "DELETE", "UPDATE"))
-             for row in outbox.store.rows(f"EXPLAIN QUERY PLAN {sql}")]  # fmt: skip
-    scans = {row[3] for row in plans if row[3].startswith("SCAN")}
-    assert len(plans) > 20
-    assert scans <= {
-        "SCAN tally",
-        "SCAN ledger",
-        "SCAN sqlite_sequence",
-        "SCAN dead USING COVERING INDEX sqlite_autoindex_dead_1",
-    }
+    outbox = open_outbox(tmp_path / "o", clock, Bounds(continuous=bound(3000 if full else 10**6)))
+
+    def one_of_each() -> None:
+        clock.advance(1)
+        id_ = outbox.put(monitoring(clock, 0, 1), Priority.CONTINUOUS)
+        outbox.put(monitoring(clock, 0, 1), Priority.VITALS)
+        outbox.put(monitoring(clock, 0, 1), Priority.ECG)
+        outbox.waiting(50)
+        outbox.receipt([id_], ["stored"])
+        outbox.counts()
+
+    def fill(count: int) -> None:
+        with outbox.store.transaction():
+            for n in range(count):
+                clock.advance(40)  # a reading in every other minute at most: thinning them gains nothing
+                outbox.put(monitoring(clock, n, 1), Priority.CONTINUOUS)
+                outbox.receipt([outbox.put(monitoring(clock, n, 1), Priority.VITALS)], ["stored"])
+
+    fill(200)
+    few = steps(outbox, one_of_each)
+    fill(3300)
+    many = min(steps(outbox, one_of_each) for _ in range(3))
+    assert many < 2 * few
     outbox.close()
