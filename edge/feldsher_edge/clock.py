@@ -157,6 +157,17 @@ class Envelopes:
             clock=self.clock.quality(),
         )
 
+    def age_s(self, env: Envelope) -> float:
+        """Return the least age that a message certainly has, in seconds.
+
+        By monotonic time within one start of the machine, else by wall times that can be trusted, else 0.
+        """
+        if env.boot == self.clock.boot():
+            return (self.clock.mono_ns() - env.mono_ns) / 1e9
+        if "unsynced" in (env.clock, self.clock.quality()):
+            return 0.0
+        return max(0.0, (self.clock.wall_us() - env.wall_us) / 1e6)
+
     def new_id(self, wall_us: int) -> UUID:
         """Return an id that no message has, for one made at `wall_us`."""
         return uuid7(max(wall_us, 0) // 1000, self._random(10))

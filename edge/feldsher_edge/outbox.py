@@ -42,7 +42,7 @@ _ROW = "SELECT seq, id, kind, rank, size, up_s FROM message WHERE state = 0 AND 
 class Row:
     """A message that waits: what the publisher needs to choose it.
 
-    `rank`: its class, plus 10 where sent again; `historical`: it has waited for long.
+    `rank`: its class, plus 10 where sent again; `historical`: it waited for long, or through a start of the machine.
     """
 
     seq: int
@@ -161,11 +161,16 @@ class Outbox:
         return rows
 
     def body(self, seq: int, *, historical: bool = False) -> bytes | None:
-        """Return the bytes of a waiting message, None where it was receipted or dropped; `historical` marks them so."""
+        """Return the bytes of a waiting message, None where it was receipted or dropped meanwhile.
+
+        `historical`: it may be old, and is marked so if that is certain: an alarm is never played down by mistake.
+        """
         row = self.store.one("SELECT body FROM message WHERE seq = ? AND state = 0", (seq,))
         if row is None or not historical:
             return None if row is None else bytes(row[0])
-        return wire.encode(msgspec.structs.replace(wire.decode_up(row[0]), historical=True))
+        message = wire.decode_up(row[0])
+        old = self.envelopes.age_s(message.env) > self._history_after_s
+        return wire.encode(msgspec.structs.replace(message, historical=True)) if old else bytes(row[0])
 
     def receipt(self, ids: Iterable[UUID], states: Iterable[wire.ReceiptState]) -> int:
         """Release messages by the cloud's receipt and return how many waited; unknown ids are ignored."""

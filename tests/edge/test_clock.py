@@ -65,6 +65,23 @@ def test_an_envelope_says_who_and_when() -> None:
     assert envelope.id.int >> 80 == clock.wall_us() // 1000
 
 
+def test_the_age_of_a_message_is_never_overstated() -> None:
+    clock = VirtualClock()
+    envelopes = Envelopes("gw-1", clock)
+    env = envelopes.make(1)
+    clock.advance(100)
+    clock.set_wall(clock.wall_us() + 31_536_000_000_000)
+    assert envelopes.age_s(env) == 100  # within one boot a step of the wall clock ages nothing
+    clock.reboot()
+    clock.trust = "unsynced"
+    assert envelopes.age_s(env) == 0  # off for nobody knows how long
+    clock.trust = "synced"
+    clock.set_wall(env.wall_us + 5_000_000)
+    assert envelopes.age_s(env) == 5
+    clock.set_wall(0)
+    assert envelopes.age_s(env) == 0
+
+
 def test_a_clock_before_1970_still_makes_envelopes() -> None:
     assert Envelopes("gw-1", VirtualClock(wall_us=-5_000_000)).make(1).wall_us == -5_000_000
 

@@ -317,6 +317,23 @@ def test_what_waited_through_a_restart_of_the_machine_is_history(tmp_path: Path,
     third.close()
 
 
+def test_an_alarm_is_not_played_down_because_the_machine_was_started_anew(tmp_path: Path, clock: VirtualClock) -> None:
+    outbox = open_outbox(tmp_path / "o", clock)
+    outbox.put(status(), Priority.ALARM)
+    outbox.close()
+    clock.reboot()
+    clock.trust = "unsynced"
+    again = open_outbox(tmp_path / "o", clock, rng=Random(2))  # noqa: S311 - repeatable on purpose
+    marks: list[bool] = []
+    for seconds, trust in ((1, "unsynced"), (1, "synced"), (86_400, "synced")):
+        clock.advance(seconds)
+        clock.trust = trust  # type: ignore[assignment]
+        (row,) = again.waiting(9)
+        marks.append(wire.decode_up(again.body(row.seq, historical=row.historical) or b"").historical)
+    assert marks == [False, False, True]
+    again.close()
+
+
 def test_a_critical_ecg_is_released_as_an_alarm(outbox: Outbox) -> None:
     held = outbox.hold(order_state())
     first = outbox.put(order_state())
