@@ -115,13 +115,17 @@ class Update(_Table, frozen=True):
 
 
 class Config(_Table, frozen=True):
-    """The whole configuration. `metrics_port`: Prometheus on 127.0.0.1 where given."""
+    """The whole configuration.
+
+    `metrics_port`: Prometheus on 127.0.0.1 where given; `metrics_file`: its text file (`….prom`) for node_exporter.
+    """
 
     gateway: str | None = None
     state: Path = Path("/var/lib/feldsher")
     timezone: str = "UTC"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     metrics_port: Port | None = None
+    metrics_file: Path | None = None
     mqtt: Mqtt = Mqtt()
     outbox: Outbox = Outbox()
     orders: Orders = Orders()

@@ -113,7 +113,9 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
         management = _management(gateway, configured, path, time)
         gateway.commands.others = management
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():
-            parts = (gateway.run(), status.serve(gateway, config.state), gateway.renewal.run(), management.run())
+            parts = [gateway.run(), status.serve(gateway, config.state), gateway.renewal.run(), management.run()]
+            if config.metrics_file is not None:
+                parts.append(metrics.keep_written(gateway, config.metrics_file))
             return await _until_ended(asyncio.create_task(_all(*parts)), management, gateway)
 
 

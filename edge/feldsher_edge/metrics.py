@@ -1,16 +1,22 @@
-"""The gateway's figures for Prometheus, on this machine's loopback only; no patient, no values."""
+"""The gateway's figures for Prometheus: on this machine's loopback, or in a file; no patient, no values."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, start_http_server
+import structlog
+from prometheus_client import CollectorRegistry, start_http_server, write_to_textfile
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from feldsher_edge.gateway import Gateway
 from feldsher_edge.room import Priority
+
+_log = structlog.get_logger("metrics")
+_EVERY_S = 15.0
 
 
 class GatewayCollector(Collector):
@@ -48,6 +54,8 @@ class GatewayCollector(Collector):
         yield CounterMetricFamily("feldsher_connections", "Connections made to the broker", value=figures.connections)
         yield GaugeMetricFamily("feldsher_in_flight", "Messages sent and not yet receipted", value=figures.in_flight)
         yield CounterMetricFamily("feldsher_repeated", "Messages sent again without a receipt", value=figures.repeated)
+        taken_over = "Connections that another program with this gateway's identity ended"
+        yield CounterMetricFamily("feldsher_taken_over", taken_over, value=figures.taken_over)
         receipts = CounterMetricFamily("feldsher_receipts", "Receipts by state", labels=["state"])
         for state in ("stored", "duplicate", "quarantined"):
             receipts.add_metric([state], getattr(figures, state))
@@ -66,3 +74,15 @@ def served(gateway: Gateway, port: int) -> Generator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+async def keep_written(gateway: Gateway, path: Path, every_s: float = _EVERY_S) -> None:
+    """Write the figures into a file again and again, each time whole: for node_exporter's textfile collector."""
+    registry = CollectorRegistry()
+    registry.register(GatewayCollector(gateway))
+    while True:
+        try:
+            await asyncio.to_thread(write_to_textfile, str(path), registry)
+        except OSError as error:
+            _log.error("figures not written", path=str(path), error=str(error))
+        await asyncio.sleep(every_s)

@@ -15,6 +15,7 @@ state = "/var/lib/feldsher"
 timezone = "Europe/Moscow"
 log_level = "debug"
 metrics_port = 9101
+metrics_file = "/var/lib/node_exporter/feldsher.prom"
 
 [mqtt]
 host = "broker.example"
@@ -44,6 +45,7 @@ address = "AA:BB:CC:DD:EE:FF"
 def test_a_whole_configuration_is_read() -> None:
     config = parse(WHOLE)
     assert (config.gateway, config.metrics_port, config.zone()) == ("clinic-7", 9101, ZoneInfo("Europe/Moscow"))
+    assert config.metrics_file == Path("/var/lib/node_exporter/feldsher.prom")
     assert (config.mqtt.port, config.mqtt.ca, config.mqtt.window) == (8883, Path("/etc/feldsher/ca.pem"), 16)
     assert (config.outbox.continuous.rows, config.orders.lapse_s) == (1000, 300)
     assert (config.kit[0].device, config.cuff[0].address) == ("kit-1", "AA:BB:CC:DD:EE:FF")

@@ -15,7 +15,7 @@ from feldsher_edge.config import Outbox as Bounds
 from feldsher_edge.devices import Status
 from feldsher_edge.gateway import Gateway
 from feldsher_edge.link import Broker
-from feldsher_edge.metrics import served
+from feldsher_edge.metrics import keep_written, served
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.simulate.clock import VirtualClock
 from feldsher_edge.status import report
@@ -62,6 +62,23 @@ async def test_figures_are_served_on_loopback(tmp_path: Path, clock: VirtualCloc
     assert found["feldsher_dropped_total"] == 2
     assert found["feldsher_connected"] == 0
     assert found['feldsher_source_age_seconds{device="cuff-1"}'] == 12
+    gateway.outbox.close()
+
+
+async def test_figures_are_written_into_a_file_again_after_a_failure(tmp_path: Path, clock: VirtualClock) -> None:
+    gateway = await make(tmp_path, clock)
+    path = tmp_path / "not yet" / "feldsher.prom"
+    task = asyncio.create_task(keep_written(gateway, path, every_s=0.01))
+    await asyncio.sleep(0.05)
+    path.parent.mkdir()
+    while not path.exists():  # noqa: ASYNC110 - a file has no event
+        await asyncio.sleep(0.01)
+    text = path.read_text()
+    assert "feldsher_dropped_total 2.0" in text
+    assert 'feldsher_outbox_rows{priority="alarm"} 1.0' in text
+    assert "feldsher_taken_over_total 0.0" in text
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
     gateway.outbox.close()
 
 

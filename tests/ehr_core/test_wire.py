@@ -122,3 +122,16 @@ def test_a_message_on_anothers_topic_is_refused(topic: str) -> None:
     birth = wire.decode_up(wire.encode(MESSAGES["birth"]))
     with pytest.raises(wire.WireError, match="topic"):
         wire.check_topic(topic, birth)
+
+
+def test_fields_that_came_later_travel_and_are_not_sent_where_they_say_nothing() -> None:
+    plain, vitals = MESSAGES["gap"], MESSAGES["vitals"]
+    assert isinstance(plain, wire.Gap)
+    assert isinstance(vitals, wire.VitalsBatch)
+    env = plain.env
+    gap = wire.Gap(env=env, what="vitals", why="full", count=2, first_us=1, last_us=2, device="AA:BB", readings=20)
+    clock = wire.ClockOffset(env=env, offset_us=5, source="step, now synced", base_us=7, trusted=False)
+    for message in (gap, clock, msgspec.structs.replace(vitals, historical=True)):
+        assert wire.decode_up(wire.encode(message)) == message
+    assert b"historical" not in wire.encode(vitals)
+    assert b"readings" not in wire.encode(plain)
