@@ -91,7 +91,7 @@ def show_status(
     if json:
         typer.echo(msgspec.json.encode(report).decode())
     else:
-        Console(highlight=False).print(_table(report))
+        Console(highlight=False).print(table(report))
 
 
 @app.command()
@@ -116,8 +116,9 @@ def _fail(text: str, code: int = 2) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _table(report: status.Report) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
+def table(report: status.Report) -> Table:
+    """Return a status as the technician sees it."""
+    made = Table(show_header=False, box=None, pad_edge=False)
     link = report.connection
     rows = [
         ("gateway", f"{report.gateway}, {report.software}, start {report.starts}"),
@@ -132,9 +133,14 @@ def _table(report: status.Report) -> Table:
     rows += [(d.device, f"{d.kind}, {d.state or 'not seen yet'}, seen {_ago(d.age_s)}") for d in report.devices]
     rows += [(f"order for {o.device}", o.state) for o in report.orders]
     rows += [("late", task) for task in report.late_tasks]
+    if report.dropped or report.thinned:
+        lost = f"{report.dropped} messages dropped, {report.thinned} readings thinned out for want of room; on record"
+        rows.append(("LOST", lost))
+    if link.taken_over:
+        rows.append(("CONFLICT", f"{link.taken_over} times another program came with this identity: a copied disk?"))
     for name, text in rows:
-        table.add_row(name, text)
-    return table
+        made.add_row(name, text)
+    return made
 
 
 def _certificate(line: status.CertificateLine) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feldsher_edge import status
+from feldsher_edge import cli, status
 from feldsher_edge.config import ConfigError, parse
 from feldsher_edge.daemon import broker, gateway_name
 from feldsher_edge.identity import Identity, Place
 from feldsher_edge.link import Broker
 from feldsher_edge.simulate.cloud import VirtualCloud
 from feldsher_ehr_core import wire
+from rich.console import Console
 
 Reach = Callable[..., Broker]
 StartCloud = Callable[..., VirtualCloud]
@@ -156,6 +158,18 @@ def test_the_daemon_loads_neither_numba_nor_the_clouds_libraries() -> None:
         {"numba", "llvmlite", "fastapi", "psycopg", "pydantic", "sqlalchemy", "feldsher_cloud_api"}
     )
     assert "feldsher_signal" in loaded  # the codec, not the engine
+
+
+def test_the_table_says_what_was_lost_and_who_else_uses_the_identity() -> None:
+    link = status.Connection("b:1", True, 1, 0, 0, 0, 0, 0, 0, 0, None, None, taken_over=3)
+    plain = status.Report(
+        "gw-1", "feldsher-edge 1", 1, "synced", link, (0, 0, 0), 0, None, 0, 0, 0, "ready", (), (), (), dropped=7,
+        thinned=900,
+    )  # fmt: skip
+    out = io.StringIO()
+    Console(file=out, width=200).print(cli.table(plain))
+    assert "7 messages dropped, 900 readings thinned out" in out.getvalue()
+    assert "3 times another program came with this identity" in out.getvalue()
 
 
 def test_no_answer_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
