@@ -70,8 +70,6 @@ def measure(at: Installation, say: Callable[[str], None]) -> dict[str, Any]:
         stack.callback(devices.kill)
         cloud = stack.enter_context(_cloud(at, mosquitto))
         gateway = _gateway(at, folder, mosquitto, dbus)
-        say("budget: warming the interpreter")
-        subprocess.run([sys.executable, "-m", "feldsher_edge.interpreter_child", "--warm"], check=True)
         gateway.start()
         stack.callback(gateway.stop)
         gateway.wait_ready(lambda: _ready(folder / "state"), timeout_s=120)

@@ -109,16 +109,18 @@ def test_every_committed_reading_arrives_once_or_is_in_the_ledger(
 def test_a_journal_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
     first = Journal(tmp_path / "j")
     assert first.next("a") == 0
-    first.commit("a", range(2), "T 1.5 0.5", "C a 0 id-0 100 1.0", "C a 1 id-1 200 1.0")
+    first.commit("a", range(2), "T 1.5 0.5", "C a 0 id-0 100 1.0 1.5", "C a 1 id-1 200 1.0 1.5")
     first.begin("ecg-0", 4)
     first.close()
     again = Journal(tmp_path / "j")
     assert (again.next("a"), again.next("ecg-0"), again.next("b")) == (2, 5, 0)
-    again.commit("a", range(1, 3), "C a 1 id-1 200 9.0", "C a 2 id-2 300 9.0", "E 4 0aff")
+    again.commit("a", range(1, 3), "C a 1 id-1 200 9.0 9.5", "C a 2 id-2 300 9.0 9.5", "E 4 0aff")
     again.close()
     found = journal.read(tmp_path / "j")
     assert found.readings == {
-        "id-0": ("a", [(100, 1.0)]), "id-1": ("a", [(200, 1.0), (200, 9.0)]), "id-2": ("a", [(300, 9.0)]),
+        "id-0": ("a", [(100, 1.0, 1.5)]),
+        "id-1": ("a", [(200, 1.0, 1.5), (200, 9.0, 9.5)]),
+        "id-2": ("a", [(300, 9.0, 9.5)]),
     }  # fmt: skip
     assert (found.recordings, found.wall_ms, found.cpu_ms) == ([b"\x0a\xff"], [1.5], [0.5])
     assert found.of_device({"id-0", "id-2"}) == {"a": 2}

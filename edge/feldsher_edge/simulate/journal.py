@@ -1,6 +1,6 @@
 """The journal of a trial: what the gateway has committed, on a disk of its own, whatever is killed.
 
-A line each: `C device number reading-id true-µs delivered-s`, `I device number` (a recording that begins), `E number
+A line each: `C device number reading-id true-µs from-s until-s`, `I device number` (a recording that begins), `E number
 sha256`, `T ms cpu-ms` (a commit).
 """
 
@@ -48,13 +48,14 @@ class Journal:
 
 @dataclass(slots=True)
 class Committed:
-    """What a journal says. `readings`: per reading id its device and (true time in µs, virtual second of delivery).
+    """What a journal says.
 
-    `recordings`: SHA-256 of their samples; `wall_ms`, `cpu_ms`: of each commit.
+    `readings`: per reading id its device and, for each delivery, the true time (µs) and the virtual seconds in which it
+    lay; `recordings`: SHA-256 of their samples; `wall_ms`, `cpu_ms`: of each commit.
     """
 
-    readings: dict[str, tuple[str, list[tuple[int, float]]]] = field(
-        default_factory=dict[str, tuple[str, list[tuple[int, float]]]]
+    readings: dict[str, tuple[str, list[tuple[int, float, float]]]] = field(
+        default_factory=dict[str, tuple[str, list[tuple[int, float, float]]]]
     )
     recordings: list[bytes] = field(default_factory=list[bytes])
     wall_ms: list[float] = field(default_factory=list[float])
@@ -73,7 +74,9 @@ def read(path: Path) -> Committed:
     found = Committed()
     for words in map(str.split, path.read_text().splitlines()):
         if words[0] == "C":
-            found.readings.setdefault(words[3], (words[1], []))[1].append((int(words[4]), float(words[5])))
+            found.readings.setdefault(words[3], (words[1], []))[1].append(
+                (int(words[4]), float(words[5]), float(words[6]))
+            )
         elif words[0] == "E":
             found.recordings.append(bytes.fromhex(words[2]))
         elif words[0] == "T":

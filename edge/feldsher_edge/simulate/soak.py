@@ -113,10 +113,11 @@ class Source:
             return
 
     def _lines(self, numbers: range, readings: tuple[Reading, ...], elapsed_s: float) -> Iterator[str]:
+        until_s = self._clock.elapsed_s()
         for n, reading in zip(numbers, readings, strict=True):
             taken_s = self._taken_s(n) if reading.sent_at else elapsed_s
             true_us = self._clock.true_us(taken_s)
-            yield f"C {self.device} {n} {identify(self.device, reading)} {true_us} {elapsed_s:.1f}"
+            yield f"C {self.device} {n} {identify(self.device, reading)} {true_us} {elapsed_s:.1f} {until_s:.1f}"
 
     def _taken_s(self, n: int) -> float:
         return self._phase_s + (n + 1) * self._period_s
