@@ -46,7 +46,9 @@ _DRAIN_S = 120.0
 _EDGE_S = 60.0
 """Virtual seconds about a change of the clock in which a reading and its message may stand on both sides of it."""
 _TOLERANCE_US = 5_000_000
-"""Between a corrected time and the truth: devices tell whole seconds, and a scheduler's pause is scaled as well."""
+"""Between a corrected time and the truth: devices tell whole seconds."""
+_PAUSE_S = 0.02
+"""Real seconds that a scheduler may put between two readings of a clock; in the trial they are scaled as well."""
 
 CONFIGURATION = """\
 gateway = "{name}"
@@ -252,4 +254,5 @@ def _off(brought: list[tuple[int, float, float]], stored: datetime, plan: Plan) 
     if any(begin_s - _EDGE_S < edge < end_s + _EDGE_S for _, begin_s, end_s in brought for edge in edges):
         return False
     at_us = (stored - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1e6
-    return min(abs(at_us - true_us) for true_us, _, _ in brought) > _TOLERANCE_US
+    tolerance_us = _TOLERANCE_US + _PAUSE_S * plan.scale * 1e6
+    return min(abs(at_us - true_us) for true_us, _, _ in brought) > tolerance_us

@@ -145,13 +145,13 @@ class Envelopes:
 
     def make(self, seq: int) -> Envelope:
         """Return a new envelope with the sequence number `seq`, which the outbox gives out."""
-        wall_us = self.clock.wall_us()
+        wall_us, mono_ns = self.clock.wall_us(), self.clock.mono_ns()  # of one moment: the cloud compares them
         return Envelope(
             id=self.new_id(wall_us),
             gateway=self.gateway,
             boot=self.clock.boot(),
             seq=seq,
-            mono_ns=self.clock.mono_ns(),
+            mono_ns=mono_ns,
             wall_us=wall_us,
             offset_min=self.clock.offset_min(),
             clock=self.clock.quality(),
