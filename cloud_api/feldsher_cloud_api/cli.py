@@ -147,7 +147,7 @@ def gateway_add(name: str, description: Annotated[str, typer.Option(help="Where 
 @gateway_app.command("list")
 def gateway_list() -> None:
     """Print all gateways with their state, one JSON object per line."""
-    names = ("id", "name", "state", "state_at", "claimed_at", "certificate_expires", "revoked_at")
+    names = ("id", "name", "state", "state_at", "claimed_at", "certificate_expires", "revoked_at", "report")
     with _owner(_settings()) as connection:
         for row in provision.gateways(connection):
             _print(dict(zip(names, row, strict=True)))

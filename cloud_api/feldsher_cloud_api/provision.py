@@ -86,7 +86,7 @@ def revoke_gateway(
 
 
 def gateways(connection: db.Connection) -> list[tuple[Any, ...]]:
-    """Return (id, name, state, state_at, claimed_at, certificate_expires, revoked_at) of every gateway."""
+    """Return (id, name, state, state_at, claimed_at, certificate_expires, revoked_at, report) of every gateway."""
     return list(_queries.gateways(connection))
 
 

@@ -45,6 +45,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "order": order.project,
         "gateway": gateway.project,
         "device": gateway.device,
+        "reported": gateway.reported,
         "gap": _kept,
         "clock": vitals.again,
     }

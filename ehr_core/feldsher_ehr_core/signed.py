@@ -1,7 +1,7 @@
 """What is signed between gateway and cloud: the exact bytes, so that a signature for one purpose serves no other.
 
 Signatures are ECDSA P-256 with SHA-256, r and s of 32 bytes each, big-endian: a kit's MicroPython needs no DER.
-The rooms on both sides hold keys and do the arithmetic; here are only bytes (docs/decisions/0010 and 0011).
+The rooms on both sides hold keys and do the arithmetic; here are only bytes (docs/decisions/0010).
 """
 
 from __future__ import annotations

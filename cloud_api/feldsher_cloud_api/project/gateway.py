@@ -23,3 +23,10 @@ def device(connection: db.Connection, event: Event, now: datetime) -> None:
     """Note that a device was seen, lost or reported a fault."""
     identity = common.device(connection, event.gateway, str(event.body["device"]), now, kind="unknown")
     _queries.device_state(connection, device=identity, state=str(event.body["state"]), at=event.at)
+
+
+def reported(connection: db.Connection, event: Event, now: datetime) -> None:
+    """Note how a gateway says that it stands to what the cloud wants of it; an older word changes nothing."""
+    _queries.know_gateway(connection, gateway=event.gateway)
+    report = db.dumps({"report": event.body | {"at": event.at.isoformat()}}).decode()
+    _queries.gateway_report(connection, gateway=event.gateway, report=report, at=event.at.isoformat())

@@ -58,3 +58,8 @@ WHERE id = :gateway AND revoked_at IS NULL AND (state_at IS NULL OR state_at <= 
 -- name: device_state!
 -- The newest word about a device.
 UPDATE cloud.device SET state = :state, state_at = :at WHERE id = :device AND (state_at IS NULL OR state_at <= :at);
+
+-- name: gateway_report!
+-- The newest report of a gateway on its configuration, software and certificate.
+UPDATE cloud.gateway SET detail = detail || :report::jsonb
+WHERE id = :gateway AND coalesce((detail #>> '{report,at}')::timestamptz, '-infinity') <= :at::timestamptz;

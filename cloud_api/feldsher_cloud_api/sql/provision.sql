@@ -28,4 +28,5 @@ ON CONFLICT (gateway, device) DO UPDATE SET local_name = excluded.local_name;
 
 -- name: gateways
 -- All gateways with their state.
-SELECT id, name, state, state_at, claimed_at, certificate_expires, revoked_at FROM cloud.gateway ORDER BY id;
+SELECT id, name, state, state_at, claimed_at, certificate_expires, revoked_at, detail -> 'report' FROM cloud.gateway
+ORDER BY id;
