@@ -96,7 +96,9 @@ def _beat_arrays(t: Traced) -> tuple[Any, ...]:
     """Return what fibrillation is judged by: R peaks, onsets, early, ventricular, P likeness, P seen, atria."""
     letters = np.frombuffer("".join(t.kinds).encode(), np.uint8)
     on, p_peak = t.marks[:, -1, delineate.QRS_ON], t.marks[:, -1, delineate.P_PEAK]
-    return t.r, on, letters != ord("N"), letters == ord("V"), t.p_like, p_peak >= 0, t.atria
+    # A beat of unknown class (Q) is where it is for no less reason than a normal one.
+    ectopic = (letters != ord("N")) & (letters != ord("Q"))
+    return t.r, on, ectopic, letters == ord("V"), t.p_like, p_peak >= 0, t.atria
 
 
 def warm() -> int:

@@ -67,7 +67,7 @@ class Trees(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ModelFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """The data file: log-odds = base + linear part + trees; `calibration`: a, b of Platt's rule."""
 
-    kind: Literal["logistic", "trees"]
+    kind: Literal["logistic", "trees", "both"]
     features: tuple[str, ...]
     base: float
     calibration: tuple[float, float]
@@ -207,7 +207,7 @@ def _faults(file: ModelFile) -> list[str]:
     k = len(file.features)
     if not k or len(set(file.features)) != k:
         out.append("features: none, or one named twice")
-    if (file.linear is None) == (file.kind == "logistic") or (file.trees is None) == (file.kind == "trees"):
+    if (file.linear is not None, file.trees is not None) != (file.kind != "trees", file.kind != "logistic"):
         out.append(f"kind: {file.kind} does not agree with the parts given")
     if file.linear is not None:
         columns = (file.linear.weight, file.linear.mean, file.linear.scale, file.linear.missing)

@@ -22,6 +22,10 @@ SWING_S = 0.16
 """Sinus arrhythmia: normal intervals vary (5th–95th percentile) by more: AHA/ACC/HRS 2007 part II (Mason)."""
 FAST_AF = 150.0
 """Very fast atrial fibrillation is alarmed: house rule."""
+DISORDER = 0.025
+"""Sinus tachycardia keeps step: where intervals of a fast rhythm change by more from beat to beat (median) and
+fibrillation is as likely as STAYS, what repeats before the QRS may be a T wave. On ptbxl and ludb
+sinus tachycardia changes by up to 0.014: house rule."""
 LEAST_NOT_SINUS = 40.0
 """A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 _SINUS = ("SR", "SBRAD", "STACH", "RUND")
@@ -174,6 +178,8 @@ def _spread(f: Findings) -> float:
 def _sinus(f: Findings, e: Evidence, af: Chance, af_share: float) -> list[Verdict]:
     not_af = 1 - fibrillation.score(float(af.beat.mean()))
     sinus = both(grade(e.p_like, SINUS_LIKE, 0.10), not_af, grade(e.p_share, 0.5, 0.1))
+    if e.rate > rates(f.subject).fast and e.irregular > DISORDER and af.most >= fibrillation.STAYS:
+        sinus *= 0.5
     stated = sinus >= 0.5 and af_share < 0.5
     because = (f"P wave before {100 * e.p_share:.0f} % of the normal beats", f"rate {e.rate:.0f}/min")
     spread = _spread(f)

@@ -45,7 +45,8 @@ def _file(kind: str, seed: int) -> ModelFile:
     whole = [tuple(int(v) for v in columns[c]) for c in (0, 2, 3)]
     missing = tuple(bool(v) for v in columns[4])
     trees = Trees(tuple(roots), whole[0], columns[1], whole[1], whole[2], missing, columns[5])
-    parts = {"linear": linear} if kind == "logistic" else {"trees": trees}
+    parts = {"linear": linear, "trees": trees}
+    parts = {"logistic": {"linear": linear}, "trees": {"trees": trees}}.get(kind, parts)
     rest = {"kind": kind, "features": NAMES, "base": rng.gauss(0, 1), "calibration": (1.3, -0.2), "provenance": MADE}
     return msgspec.convert(msgspec.to_builtins(rest | parts), ModelFile)
 
@@ -55,7 +56,7 @@ def _warm() -> None:
     jit.warm()
 
 
-@given(st.sampled_from(["logistic", "trees"]), st.integers(0, 200))
+@given(st.sampled_from(["logistic", "trees", "both"]), st.integers(0, 200))
 @settings(max_examples=60)
 def test_kernel_is_the_oracle(kind: str, seed: int) -> None:
     file = _file(kind, seed)
@@ -69,7 +70,7 @@ def test_kernel_is_the_oracle(kind: str, seed: int) -> None:
     assert alone.tobytes() == one.probability(x).tobytes()
 
 
-@given(st.sampled_from(["logistic", "trees"]), st.integers(0, 200))
+@given(st.sampled_from(["logistic", "trees", "both"]), st.integers(0, 200))
 @settings(max_examples=40)
 def test_reasons_add_up_and_lead_with_the_strongest(kind: str, seed: int) -> None:
     file = _file(kind, seed)
