@@ -25,7 +25,7 @@ FAST_AF = 150.0
 DISORDER = 0.025
 """Sinus tachycardia keeps step: where intervals of a fast rhythm change by more from beat to beat (median) and
 fibrillation is as likely as STAYS, what repeats before the QRS may be a T wave. On ptbxl and ludb
-sinus tachycardia changes by up to 0.014: house rule."""
+sinus tachycardia changes by up to 0.014, the one fast fibrillation whose T waves repeat by 0.030: house rule."""
 LEAST_NOT_SINUS = 40.0
 """A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 _SINUS = ("SR", "SBRAD", "STACH", "RUND")

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from feldsher_signal import rhythm, synth
+from feldsher_signal.fibrillation import FEATURES, Chance
 from feldsher_signal.interpret import interpret
 from patients import codes, findings, interpreted, verdict
 
@@ -47,6 +48,19 @@ def test_trigeminy() -> None:
 def test_sinus_rates(rr: int, code: str) -> None:
     found = rhythm.judge(findings(rr=(rr,) * 20))
     assert {v.code for v in found if v.stated} == {code}
+
+
+def test_a_disorderly_fast_rhythm_is_no_sinus_tachycardia() -> None:
+    def stated(rr: tuple[int, ...], most: float) -> set[str]:
+        f = findings(rr=rr)
+        af = Chance(np.full(f.r.size, most), most, np.zeros((1, len(FEATURES))))
+        return {v.code for v in rhythm.judge(replace(f, chance=af)) if v.stated}
+
+    uneven = (190, 205, 196, 182, 201, 188, 207, 185) * 3
+    assert "STACH" not in stated(uneven, 0.3)
+    assert "RUND" in stated(uneven, 0.3)
+    assert "STACH" in stated(uneven, 0.05)
+    assert "STACH" in stated((195,) * 24, 0.3)
 
 
 def test_run_of_ventricular_beats() -> None:
