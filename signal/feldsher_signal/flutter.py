@@ -10,8 +10,8 @@ CHANGING = 0.08
 LEAST_TWO, LEAST, LEAST_UV = 0.40, 0.55, 50.0
 """Likeness needed at conduction 2:1 and else, and RMS: house limits. On ptbxl and ludb the five with flutter waves have
 0.48 to 0.85 with 63 to 130 µV; of all others with 50 µV and more none is over 0.25. P and T waves that stand at equal
-distances are as alike in one record (0.57) and in synthetic sinus tachycardia, but smaller (up to 36 µV). Chosen on these
-very records: set from the others midway, the limit of 2:1 finds three of its four; LEAST rests on one positive."""
+distances are as alike in one record (0.57) and in synthetic sinus tachycardia, but smaller (up to 36 µV). Chosen on the
+same records: set midway from the others, the limit of 2:1 finds three of its four; LEAST rests on one positive."""
 STEP_OFF = 0.08
 """How far from a whole number the ratio of a regular rhythm may be, as a part of it."""
 SHORTEST_S = 0.34
