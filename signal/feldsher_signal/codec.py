@@ -49,10 +49,14 @@ def decode(coded: bytes, leads: int, n: int, codec: str = ZDB32) -> NDArray[np.i
         raise CodecError(f"samples: {error}") from error
     if len(plain) != size:
         raise CodecError(f"samples: {len(plain)} bytes where {leads} leads of {n} samples need {size}")
-    planes = np.frombuffer(plain, dtype=np.uint8).reshape(4, leads * n)
-    zigzag = np.ascontiguousarray(planes.T).view("<u4").reshape(leads, n).astype(np.uint32)
-    delta = (zigzag >> np.uint32(1)) ^ (np.uint32(0) - (zigzag & np.uint32(1)))
-    return np.cumsum(delta, axis=1, dtype=np.uint32).view(np.int32)
+    together = np.empty((leads * n, 4), np.uint8)
+    for k, plane in enumerate(np.frombuffer(plain, dtype=np.uint8).reshape(4, leads * n)):
+        together[:, k] = plane  # plane by plane: half the time of a transposition
+    zigzag = together.view("<u4").reshape(leads, n).astype(np.uint32, copy=False)
+    delta = zigzag & np.uint32(1)
+    np.negative(delta, out=delta)
+    delta ^= zigzag >> np.uint32(1)
+    return np.cumsum(delta, axis=1, dtype=np.uint32, out=delta).view(np.int32)
 
 
 def sha256(samples: NDArray[np.int32]) -> bytes:
