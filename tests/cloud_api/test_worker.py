@@ -54,7 +54,7 @@ def test_observations_ids_are_of_the_reading_alone(clinic: Clinic) -> None:
     clinic.receive(clinic.vitals(clinic.time.now - timedelta(minutes=5), BP))
     clinic.work()
     with clinic.owner() as connection:
-        (reading,) = connection.execute("SELECT reading_id FROM public.reading").fetchall()[0]
+        (reading,) = connection.execute("SELECT reading_id FROM public.vital_reading").fetchall()[0]
         provenance = connection.execute("SELECT id FROM fhir.provenance").fetchall()
     found = {code: UUID(made["id"]) for code, made in _observations(clinic).items()}
     assert found == {"85354-9": uuid5(reading, "panel"), "8867-4": uuid5(reading, "pulse")}
