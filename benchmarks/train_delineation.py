@@ -15,7 +15,7 @@ import learn
 import msgspec
 import numpy as np
 from accuracy import qtdb_marks, wave_marks
-from feldsher_signal import contour, delineate, jit, quality, refine, stream
+from feldsher_signal import contour, delineate, jit, model, quality, refine, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import Linear, ModelFile, Provenance
 from feldsher_signal.record import Recording
@@ -133,11 +133,25 @@ def _fit(edge: str, rows: Rows) -> ModelFile:
     return ModelFile("logistic", refine.TRAITS, base, (1.0, 0.0), made, linear)
 
 
+def _begin() -> None:
+    """Write models that correct nothing where those there are were made for other traits: recordings are read first."""
+    nothing = tuple(0.0 for _ in refine.TRAITS)
+    linear = Linear(nothing, nothing, tuple(1.0 for _ in refine.TRAITS), nothing)
+    made = Provenance("benchmarks/train_delineation.py", {}, 0, 0, SEED, "", {}, "Corrects nothing.")
+    for name in (f"edge-{edge}" for edge in refine.EDGES):
+        try:
+            model.load(name, refine.TRAITS)
+        except ValueError:
+            learn.write(name, ModelFile("logistic", refine.TRAITS, 0.0, (1.0, 0.0), made, linear))
+    model.load.cache_clear()
+
+
 def main() -> None:
     """Train and write the models, and print their figures."""
     if not (DATA / "ludb").is_dir() or not (DATA / "qtdb").is_dir():
         sys.exit(f"{DATA}: ludb and qtdb are wanted there")
     jit.warm()
+    _begin()
     rows = _collect()
     for edge in refine.EDGES:
         file = _fit(edge, rows[0 if edge.startswith("p") else 6])

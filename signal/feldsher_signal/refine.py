@@ -1,8 +1,9 @@
 """Edges of P and T in a lead drawn to where experts put them: a linear correction learned from their marks.
 
 What an edge found by slopes misses depends on the wave's width, size and sign, on where the leads together have the
-wave, and on its distance from the QRS. `models/edge-*.json` hold the coefficients, benchmarks/train_delineation.py
-made them (ludb, qtdb); corrections are bounded, and a beat's depends on its own marks and intervals alone.
+wave, on its distance from the QRS, and on where the beats around have it. `models/edge-*.json` hold the coefficients,
+benchmarks/train_delineation.py made them (ludb, qtdb); corrections are bounded, and a beat's depends on its own marks
+and intervals and on the uncorrected marks of AROUND beats on each side.
 """
 
 from __future__ import annotations
@@ -19,13 +20,17 @@ from feldsher_signal.jit import inner, kernel
 
 TRAITS = (
     *("own_on", "own_off", "all_on", "all_peak", "all_off"),
-    *("log_height", "sign", "rr_before", "rr_after", "qrs_on", "qrs_off"),
+    *("log_height", "sign", "rr_before", "rr_after", "qrs_on", "qrs_off", "usual_on", "usual_off"),
 )
-"""ms from the lead's own peak, but for log µV, the sign, and the intervals in ms."""
-EDGES = ("p_on", "p_off", "t_on")
-"""The edges that a correction was found for; the end of T gains nothing from one."""
+"""ms from the lead's own peak, but for log µV, the sign, the intervals in ms, and how much later than this beat's the
+edges of the beats around are on average, from R."""
+EDGES = ("p_on", "p_off", "t_on", "t_off")
+"""The edges that are corrected, in the order of the coefficients."""
+AROUND, APART_MS = 4, 50.0
+"""Beats on each side that a beat's edges are compared with, and how much one of them may say."""
 MOST_MS, SMOOTH_S = 40.0, 0.006
 LEAST_RR_MS, MOST_RR_MS = 300.0, 1600.0
+ABSENT_REL = np.iinfo(np.int32).min
 _P, _T, _QRS_ON, _QRS_OFF = 0, 6, 3, 5
 
 
@@ -56,6 +61,38 @@ def _trait(
     out[9], out[10] = (own[_QRS_ON] - peak) * ms, (own[_QRS_OFF] - peak) * ms
 
 
+@inner
+def _usual(rel: NDArray[np.int32], k: int, lead: int, edge: int, most: int) -> float:
+    """Return how many samples later than beat k's an edge is on average in it and AROUND beats on each side.
+
+    `rel` (beats, leads, 4): edges from R, ABSENT_REL where there is none; `most`: what one beat may differ by.
+    """
+    own, total, count = rel[k, lead, edge], 0, 0
+    for j in range(max(k - AROUND, 0), min(k + AROUND + 1, rel.shape[0])):
+        if rel[j, lead, edge] != ABSENT_REL:
+            total += min(max(rel[j, lead, edge] - own, -most), most)
+            count += 1
+    return total / max(count, 1)
+
+
+@inner
+def _from_r(marks: NDArray[np.int64], r: NDArray[np.int64], rel: NDArray[np.int32]) -> None:
+    """Write where the edges of P and T lie from R in each beat and lead, ABSENT_REL where there are none."""
+    for k in range(rel.shape[0]):
+        for lead in range(rel.shape[1]):
+            for e in range(4):
+                at = marks[k, lead, (_P, _P + 2, _T, _T + 2)[e]]
+                rel[k, lead, e] = at - r[k] if at >= 0 else ABSENT_REL
+
+
+@inner
+def _compare(rel: NDArray[np.int32], k: int, lead: int, first: int, fs: float, out: Row) -> None:
+    """Write the last two TRAITS: how the two edges from number `first` on lie in the beats around."""
+    most = int(APART_MS * fs / 1000.0)
+    for j in range(2):
+        out[11 + j] = _usual(rel, k, lead, first + j, most) * 1000.0 / fs
+
+
 @kernel("void(f8[:,::1], i8[::1], i8, i8, f8, i8[:,:,::1], i8, f8[:,:,::1])", fast=True)
 def traits(
     c: NDArray[np.float64],
@@ -71,7 +108,9 @@ def traits(
 
     `c`, `r`, `earlier`, `later`, `marks` as in delineate.mark.
     """
-    beats, leads = marks.shape[0], c.shape[0]
+    beats, leads, first = marks.shape[0], c.shape[0], 2 if wave == _T else 0
+    rel = np.empty((beats, leads, 4), np.int32)
+    _from_r(marks, r, rel)
     for k in range(beats):
         before = r[k] - (r[k - 1] if k > 0 else earlier)
         after = (r[k + 1] if k + 1 < beats else later) - r[k]
@@ -79,6 +118,7 @@ def traits(
             out[k, lead] = np.nan
             if marks[k, lead, wave + 1] >= 0:
                 _trait(c[lead], marks[k, lead], marks[k, leads], wave, before, after, fs, out[k, lead])
+                _compare(rel, k, lead, first, fs, out[k, lead])
 
 
 @inner
@@ -104,8 +144,9 @@ def correct(
 
     Edges stay on their side of the peak, P before the QRS, T after it; the global marks stay as they are.
     """
-    beats, leads = marks.shape[0], c.shape[0]
-    trait = np.empty(by.shape[1] - 1)
+    beats, leads, n = marks.shape[0], c.shape[0], c.shape[1] - 1
+    trait, rel = np.empty(by.shape[1] - 1), np.empty((beats, leads, 4), np.int32)
+    _from_r(marks, r, rel)
     for k in range(beats):
         before = r[k] - (r[k - 1] if k > 0 else earlier)
         after = (r[k + 1] if k + 1 < beats else later) - r[k]
@@ -114,12 +155,16 @@ def correct(
             own = marks[k, lead]
             if own[_P + 1] >= 0:
                 _trait(c[lead], own, every, _P, before, after, fs, trait)
+                _compare(rel, k, lead, 0, fs, trait)
                 on, off = _correction(by[0], trait, fs), _correction(by[1], trait, fs)
                 own[_P] = min(max(own[_P] + on, 0), own[_P + 1])
                 own[_P + 2] = max(min(own[_P + 2] + off, own[_QRS_ON]), own[_P + 1])
             if own[_T + 1] >= 0:
                 _trait(c[lead], own, every, _T, before, after, fs, trait)
-                own[_T] = min(max(own[_T] + _correction(by[2], trait, fs), own[_QRS_OFF]), own[_T + 1])
+                _compare(rel, k, lead, 2, fs, trait)
+                on, off = _correction(by[2], trait, fs), _correction(by[3], trait, fs)
+                own[_T] = min(max(own[_T] + on, own[_QRS_OFF]), own[_T + 1])
+                own[_T + 2] = min(max(own[_T + 2] + off, own[_T + 1]), n - 1)
 
 
 @functools.cache

@@ -4,10 +4,10 @@ A recording is worked on in whole seconds. What a beat becomes depends on nothin
 
 - the opening: the first LEARN_S of detector.py and the first USABLE_S seconds, which say which leads are usable;
 - the past: thresholds, the weights of the leads, whether a lead was usable over the last USABLE_S seconds;
-- a little future: the next beats' QRS and T waves (pwave.AROUND + 1 of them) for its waves, and presence.CONTEXT
-  beats more for whether its P wave is there, or a pause of EPISODE_S.
+- a little future: the next beats' QRS and T waves (_LOOK of them) for its waves, and presence.CONTEXT beats more for
+  whether its P wave is there, or a pause of EPISODE_S.
 
-So a beat is given out final after 21 others (17 s at 75 a minute), and no later than about EPISODE_S after
+So a beat is given out final after 25 others (20 s at 75 a minute), and no later than about EPISODE_S after
 its rhythm has stopped; memory is bounded by the same. Samples are rounded to 1/16 µV, so that sums of them are exact
 and a piece of a recording is summed to the same bits as the whole. Classes of beats, the median beat, the rhythm, the
 stretches refused (clarity.py) and the statements are of a finished window (interpret.py).
@@ -35,8 +35,8 @@ PREFERRED = ("II", "MLII", "I", "V5", "V2")
 """Leads whose R peak is reported, best first, among those of like quality."""
 GRID = np.float32(16.0)
 _ROOM_S, _CHUNK_S = 1.0, 300
-_LOOK = pwave.AROUND + 1
-"""Beats on each side that a beat's marks depend on."""
+_LOOK = pwave.AROUND + 1 + refine.AROUND
+"""Beats on each side that a beat's marks depend on: P waves on those around, edges on the edges around."""
 _KEPT = presence.CONTEXT + 2 * STEADY_BEATS + _LOOK
 
 
