@@ -4,7 +4,7 @@ import asyncio
 import time
 
 import machine
-from release import BOARD, KEY, SEQUENCE, VERSION
+import release
 
 from kit.battery import Battery
 from kit.bonds import Bonds
@@ -37,7 +37,7 @@ class App:
         self.dog = Watchdog(hardware.dog, hardware.memory)
         store = Store(hardware.settings)
         store.config.boots += 1
-        update = Update(store, KEY, BOARD, SEQUENCE)
+        update = Update(store, release.KEY, release.BOARD, release.SEQUENCE)
         store.save()
         sampler = Sampler(hardware.afe, hardware.pulses)
         self.leads = Leads(hardware.afe)
@@ -50,7 +50,7 @@ class App:
         if store.config.bluetooth:
             serial = store.config.serial
             name = "feldsher kit" + (" " + serial[-6:] if serial else "")
-            self.radio = Radio(hardware.ble, Bonds(hardware.nvs), name, serial, VERSION)
+            self.radio = Radio(hardware.ble, Bonds(hardware.nvs), name, serial, release.VERSION)
             self._ports.append(Port(self.radio))
         hardware.drdy.irq(sampler.drdy, machine.Pin.IRQ_FALLING)
         self._born_ms = time.ticks_ms()

@@ -5,7 +5,7 @@ import time
 
 import frame
 import machine
-from release import SEQUENCE, VERSION
+import release
 
 from kit.afe import RATES, Afe, AfeError
 from kit.battery import Battery
@@ -129,7 +129,7 @@ class Kit:
             config.boots,
             machine.reset_cause(),
             self.update.state(),
-            SEQUENCE,
+            release.SEQUENCE,
             self._torn + self.sampler.torn if self.recording else self._torn,
             self.leads.faults,
             self._dog.late_before,
@@ -140,7 +140,7 @@ class Kit:
 
     def _identity(self) -> frame.Identity:
         serial = self.store.config.serial
-        return frame.Identity(serial, VERSION, self._settings.rate, self._settings.gain, VREF_UV)
+        return frame.Identity(serial, release.VERSION, self._settings.rate, self._settings.gain, VREF_UV)
 
     def _ack(self, kind: int, result: int) -> frame.Ack:
         if frame.CMD_UPDATE_BEGIN <= kind <= frame.CMD_UPDATE_END:

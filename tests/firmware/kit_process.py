@@ -111,6 +111,7 @@ class KitProcess:
         self._command = [micropython, "-X", f"heapsize={HEAP}", str(FIRMWARE / "tests" / "start.py")]
         self._command += [str(folder), cable.kit_path, str(pace), *([str(samples)] if samples else [])]
         self._process: asyncio.subprocess.Process | None = None
+        self._power_cut = False
 
     async def run(self) -> None:
         """Run it until it ends other than by a restart."""
@@ -125,7 +126,11 @@ class KitProcess:
                 self.said.append(line.decode().rstrip())
                 self.starts += line.startswith(b"running ")
             code = await process.wait()
-            if code != RESTARTS:
+            if self._power_cut:
+                self._power_cut = False
+                for name in ("rtc", "cause"):
+                    (self.folder / name).unlink(missing_ok=True)
+            elif code != RESTARTS:
                 self.exit_code = code
                 return
 
@@ -138,6 +143,7 @@ class KitProcess:
     def cut_power(self) -> None:
         """Take its power: it starts anew, with nothing but its flash."""
         assert self._process is not None
+        self._power_cut = True
         self._process.kill()
 
     async def end(self) -> None:

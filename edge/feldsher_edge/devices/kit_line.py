@@ -19,6 +19,21 @@ BAUD = 460_800
 
 _ANSWERS = {frame.CMD_ID: frame.EV_ID, frame.CMD_LEAD_OFF: frame.EV_STATUS, frame.CMD_HEALTH: frame.EV_HEALTH}
 
+_REASONS = {
+    frame.RESULT_BUSY: "it is recording",
+    frame.RESULT_BAD_PAYLOAD: "it cannot do that",
+    frame.RESULT_UNKNOWN: "it does not know that command",
+    frame.RESULT_FAULT: "its amplifier does not answer",
+    frame.RESULT_WAIT: "it is still at work",
+    frame.RESULT_SIGNATURE: "the update is not signed by its release key",
+    frame.RESULT_NOT_FOR_THIS: "the update is for another device",
+    frame.RESULT_ROLLBACK: "the update is not newer than what it has",
+    frame.RESULT_MALFORMED: "the update is malformed or too large",
+    frame.RESULT_DAMAGED: "the update's image is damaged",
+    frame.RESULT_ORDER: "no update is under way",
+    frame.RESULT_REFUSED: "it must not do that now",
+}
+
 
 class KitLine:
     """One opened line. `event` gets every frame that answers no command: DATA and unasked STATUS."""
@@ -55,24 +70,13 @@ class KitLine:
                 answer.cancel()
         raise DeviceError(f"{self._port.path}: no answer to command 0x{kind:02x}, sent {TRIES} times")
 
-    async def acknowledged(self, kind: int, payload: bytes = b"") -> frame.Ack:
-        """Send a command that is acknowledged; DeviceError where it is refused."""
+    async def acknowledged(
+        self, kind: int, payload: bytes = b"", accept: tuple[int, ...] = (frame.RESULT_OK,)
+    ) -> frame.Ack:
+        """Send a command that is acknowledged; DeviceError where its result is none of `accept`."""
         ack = frame.parse_ack(await self.command(kind, payload))
-        if ack.result != frame.RESULT_OK:
-            reason = {
-                frame.RESULT_BUSY: "it is recording",
-                frame.RESULT_BAD_PAYLOAD: "it cannot do that",
-                frame.RESULT_UNKNOWN: "it does not know that command",
-                frame.RESULT_FAULT: "its amplifier does not answer",
-                frame.RESULT_WAIT: "it is still at work: ask again",
-                frame.RESULT_SIGNATURE: "the update is not signed by its release key",
-                frame.RESULT_NOT_FOR_THIS: "the update is for another device",
-                frame.RESULT_ROLLBACK: "the update is not newer than what it has",
-                frame.RESULT_MALFORMED: "the update is malformed or too large",
-                frame.RESULT_DAMAGED: "the update's image is damaged",
-                frame.RESULT_ORDER: "another piece of the update is wanted",
-                frame.RESULT_REFUSED: "it must not do that now",
-            }.get(ack.result, f"result {ack.result}")
+        if ack.result not in accept:
+            reason = _REASONS.get(ack.result, f"result {ack.result}")
             raise DeviceError(f"{self._port.path}: command 0x{kind:02x} refused: {reason}")
         return ack
 

@@ -59,6 +59,17 @@ def become(image: bytes) -> None:
         release.VERSION, release.SEQUENCE = words[3], int(words[5])
     if b"CRASHES" in image:
         machine.reset()
+    if b"HAS NO AMPLIFIER" in image:
+        FrontEnd.CHIP = 0
+
+
+def release_key(path: str) -> bytes:
+    """Return the key whose updates the kit takes; none where there is no such file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 class Table:
@@ -121,6 +132,7 @@ def start(arguments: list[str]) -> None:
     first = bytearray(flash.BLOCK)
     flash.read(slot, 0, first)
     become(bytes(first))
+    release.KEY = release_key(folder + "/key")
     model = FrontEnd(Played(arguments[3]) if len(arguments) > 3 else Source(), int(pace))
     bench.wire(model, board.SELECT, board.START, board.RESET)
     bench.haste = HASTE

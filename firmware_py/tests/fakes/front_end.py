@@ -22,11 +22,12 @@ class FrontEnd:
     """The chip. `off`: electrodes off (bits RA, LA, LL, RL, V1 to V6); `dead`: it answers nothing; `drdy`: called with
     each falling edge. `pace`: its seconds per second."""
 
+    CHIP = 0x92
+
     def __init__(self, source: Source, pace: int = 1) -> None:
         self.source = source
         self.off = 0
         self.dead = False
-        self.chip = 0x92
         self.pulses = 0
         self.reads = 0
         self.log: list[bytes] = []
@@ -41,7 +42,7 @@ class FrontEnd:
 
     def _reset_registers(self) -> None:
         self.registers = bytearray(REGISTERS)
-        self.registers[0] = self.chip
+        self.registers[0] = self.CHIP
         self.registers[1] = 0x06
         self.registers[3] = 0x40
         self.registers[0x14] = 0x0F
