@@ -1,6 +1,7 @@
 """The machine-code CRC against the slow one of frame.py."""
 
-# pyright: basic, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportMissingModuleSource=false
+# pyright: basic, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportMissingModuleSource=false, reportOptionalSubscript=false
 # The stubs know the chip's modules, not those that stand for them here.
 
 import frame

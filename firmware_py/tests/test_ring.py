@@ -1,6 +1,7 @@
 """The ring: order, what happens when it is full, and that nothing is allocated."""
 
-# pyright: basic, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false, reportMissingModuleSource=false
+# pyright: basic, reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportMissingModuleSource=false, reportOptionalSubscript=false
 # The stubs know the chip's modules, not those that stand for them here.
 
 import micropython

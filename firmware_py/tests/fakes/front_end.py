@@ -102,7 +102,8 @@ class FrontEnd:
             into[: len(self._answer)] = self._answer
             self._answer = b""
         elif self.continuous:
-            into[:27] = self._sample
+            for at in range(min(27, len(into))):  # a slice would allocate, and be taken for the firmware's
+                into[at] = self._sample[at]
             self.reads += 1
 
     def due(self, now_us: int, most: int) -> int:
