@@ -23,8 +23,9 @@ def medians(rows: NDArray[Any]) -> NDArray[np.float64]:
 def around(values: NDArray[Any], reach: int) -> NDArray[Any]:
     """Return for each value (n,) a row of it and `reach` on each side, mirrored beyond the ends."""
     n = values.shape[0]
-    at: NDArray[np.intp] = (np.arange(n)[:, None] + np.arange(-reach, reach + 1)) % (2 * n)
-    return values[np.minimum(at, 2 * n - 1 - at)]
+    at = np.arange(n, dtype=np.int64)[:, None] + np.arange(-reach, reach + 1, dtype=np.int64)
+    folded: NDArray[np.int64] = np.remainder(at, 2 * n)
+    return values[np.minimum(folded, 2 * n - 1 - folded)]
 
 
 def percentile(values: NDArray[Any], percent: float) -> float:

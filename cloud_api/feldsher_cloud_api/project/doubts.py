@@ -63,8 +63,12 @@ _OXIMETER: Doubts = (
     (0x4000 << 11, "the sensor malfunctioned"),
     (0x8000 << 11, "the sensor was disconnected"),
 )
-_BY_CODE: dict[int, Doubts] = dict.fromkeys((one.mdc for one in GLUCOSE), _METER)
-_BY_CODE |= {SYSTOLIC.mdc: _CUFF, SATURATION.mdc: _OXIMETER, GLUCOSE_INTERSTITIAL.mdc: _SENSOR}
+_BY_CODE: dict[int, Doubts] = {
+    **{one.mdc: _METER for one in GLUCOSE},
+    SYSTOLIC.mdc: _CUFF,
+    SATURATION.mdc: _OXIMETER,
+    GLUCOSE_INTERSTITIAL.mdc: _SENSOR,
+}
 
 
 def of(codes: Iterable[int], status: int | None) -> list[str]:
