@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from feldsher_ehr_core.ecg import LeadMatrix
+
 from feldsher_signal import measure
 from feldsher_signal.findings import Certainty, Findings, Verdict, both, either, grade, judged, mv
 
@@ -26,6 +28,8 @@ LEFT_AXIS, RIGHT_AXIS = -30.0, 90.0
 """Left axis deviation −30° to −90°, right +90° to 180° (adults): AHA/ACCF/HRS 2009 part III."""
 LAFB_AXIS = -45.0
 LPFB_AXIS = 90.0
+ENDS_MS = 6.0
+"""A wave that peaks no longer before the end of the QRS does not come back from it (house rule)."""
 SLUR_MS = 35.0
 """A QRS that stays slow so long in most leads begins with a delta wave (house rule; ludb, PTB-XL: 99 % are below)."""
 
@@ -80,9 +84,12 @@ def _bundles(f: Findings) -> list[Verdict]:
     qrs = f.measured.qrs
     if qrs is None:
         return []
-    right, why_right = _right_pattern(f)
+    right, why_right = _right_pattern(f, qrs)
     left, why_left = _left_pattern(f)
     complete, incomplete = widths(f)
+    if min(right, left) >= 0.5 and qrs >= complete:
+        # One at a time: what is excited last lies to the right, and V1 points up, or to the left, and V1 points down.
+        right, left = (right, 0.4) if f.matrix["V1"].qrs_area > 0 else (0.4, left)
     wide, under = grade(qrs, complete, 5.0), grade(qrs, complete + 2, -4.0)
     text, narrow = f"QRS {qrs:.0f} ms", qrs < complete
     strict: Certainty = "definite" if qrs >= STRAUSS_MS[f.subject.sex] else "probable"
@@ -106,16 +113,21 @@ def _partly(code: str, score: float, because: tuple[str, ...], at_most: Certaint
     return found if narrow else replace(found, stated=False)
 
 
-def _right_pattern(f: Findings) -> tuple[float, tuple[str, ...]]:
-    """Return how well V1/V2 show rsR′ (or a broad late R) with a broad S in I and V6."""
+def _late(m: LeadMatrix, qrs: float) -> float:
+    """Return the lead's R′ in µV; 0 where it is highest as the QRS ends: that is a raised ST segment's beginning."""
+    return m.r2 if m.rpt_ms <= qrs - ENDS_MS else 0.0
+
+
+def _right_pattern(f: Findings, qrs: float) -> tuple[float, tuple[str, ...]]:
+    """Return how well V1/V2 show rsR′ (or a broad late R) with a broad S in I and V6, of a QRS of so many ms."""
     v1, one, v6 = f.matrix["V1"], f.matrix["I"], f.matrix["V6"]
     v2 = f.matrix.get("V2", v1)
-    late = [grade(m.r2 - max(m.r, 0.0) * 0.5, 60.0, 30.0) for m in (v1, v2)]
+    late = [grade(_late(m, qrs) - max(m.r, 0.0) * 0.5, 60.0, 30.0) for m in (v1, v2)]
     broad = both(grade(v1.r, 300.0, 60.0), grade(v1.peak_ms, 50.0, 6.0), grade(v1.r + v1.s, 0.0, 80.0))
     slurred = either([grade(one.s_ms, 36.0, 5.0), grade(v6.s_ms, 36.0, 5.0)])
     score = both(either([late[0], late[1] * 0.7, broad]), slurred)
     # R′ over r is a block's own; what V6 lacks in S it then only makes less sure.
-    taller = either(grade(m.r2 - m.r, 40.0, 20.0) if m.r2 > 0 else 0.0 for m in (v1, v2))
+    taller = either(grade(_late(m, qrs) - m.r, 40.0, 20.0) if _late(m, qrs) > 0 else 0.0 for m in (v1, v2))
     score = either([score, both(taller, 0.6)])
     return score, (
         f"V1: r {mv(v1.r)}, R′ {mv(v1.r2)}, R peak at {v1.rpt_ms:.0f} ms",

@@ -73,13 +73,15 @@ KEPT = frozenset((*FIRST, *LAST, "VFIB", "WCT", "ASYST", "PAUSE", "PACE", "APACE
 """What is still said when complexes are disordered."""
 _LIMB = ("LAD", "RAD", "XAD", "AXIND", "LAFB", "LPFB", "IMI", "ILMI", "IPMI", "LMI", "QWAVE", *_PHASE, "S1Q3T3")
 _CHEST = ("ASMI", "AMI", "ALMI", "PMI", "QWAVE", *_PHASE, "PRWP", "IRBBB")
-_SHARED = (*_RAISED, *_STT, *_OCCLUSION, "RVH", "BVH")
+_SHARED = (*_RAISED, *_STT, "DEWINTER", "STPOST", "RVH", "BVH")
 HIDES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("REVARM", "REVLEG", "REVFLAT", "DEXTRO"), (*_LIMB, *_SHARED, "LVOLT", "LAO/LAE", "RAO/RAE")),
     "REVLEFT": ("LAD", "IMI", "ILMI", "IPMI", "LAFB"),
     "REVCHEST": (*_CHEST, *_SHARED),
 }
-"""Not stated when limb or chest electrodes seem to be in each other's place."""
+"""Not stated when limb or chest electrodes seem to be in each other's place; a suspected infarction is (IF_RIGHT)."""
+IF_RIGHT = "only if the electrodes are where they belong"
+"""Said of STEMI beside a suspected exchange, which is itself only possible and must not hide it."""
 BLOCKED = ("CLBBB", "PACE")
 """Beside which alone Sgarbossa's criteria are stated."""
 
@@ -106,9 +108,12 @@ def hidden(found: list[Verdict]) -> dict[str, bool]:
 def settle(found: list[Verdict]) -> list[Verdict]:
     """Return the verdicts, those that others explain taken back, and their score lowered where it no longer holds."""
     gone = hidden(found)
+    doubted = any(v.stated and v.code in HIDES for v in found)
     out: list[Verdict] = []
     for v in found:
-        if v.code in gone:
+        if v.code == "STEMI" and v.stated and doubted and v.code not in gone:
+            out.append(replace(v, because=(*v.because, IF_RIGHT), certainty="possible"))
+        elif v.code in gone:
             kept = v.score if gone[v.code] else 0.4 * v.score
             out.append(replace(v, stated=False, critical=False, score=kept))
         else:

@@ -24,7 +24,7 @@ from feldsher_signal import (
 )
 from feldsher_signal.conflicts import settle
 from feldsher_signal.findings import Findings, Verdict, both, either, grade
-from feldsher_signal.paediatric import is_child
+from feldsher_signal.paediatric import is_child, rates
 from feldsher_signal.registry import FIRST, LAST, REGISTRY, SUPERCLASSES
 
 RULES = (
@@ -45,8 +45,6 @@ RULES = (
 """Each judges the findings by itself; conflicts are settled afterwards."""
 BENIGN = frozenset((*(c for c, e in REGISTRY.items() if e.severity in ("normal", "note")), *LAST))
 """Statements beside which an ECG is still normal."""
-ATHLETE = 50.0
-"""A sinus rate of 50 and more is read as normal: normal limits of resting rate, Mason 2007 and Spodick 1992 (50–90)."""
 NORMAL_S = 5.0
 """No shorter recording is called normal: the usual one is of 10 s (house rule)."""
 
@@ -76,7 +74,7 @@ def _ischaemia(found: list[Verdict]) -> list[Verdict]:
 
 
 def _normal(f: Findings, found: list[Verdict]) -> Verdict:
-    """Return NORM: twelve usable leads, sinus rhythm at 50–100, nothing else; scored by what the others leave."""
+    """Return NORM: twelve usable leads, sinus rhythm not slow, not fast, nothing else; scored by what others leave."""
     others = [v for v in found if v.code not in BENIGN]
     left = 1.0
     for v in others:
@@ -84,13 +82,13 @@ def _normal(f: Findings, found: list[Verdict]) -> Verdict:
             left *= 1 - 0.85 * min(max(v.score - 0.05, 0.0), 1.0)
         else:
             left *= 1 - 0.3 * v.score
-    calm = f.limits is None and f.measured.rate is not None and f.measured.rate >= ATHLETE
-    sinus = any(v.code == "SR" or (v.code == "SBRAD" and calm) for v in found if v.stated)
-    stated = f.twelve and sinus and not any(v.stated and v.code != "SBRAD" for v in others)
+    sinus = any(v.code == "SR" and v.stated for v in found)
+    stated = f.twelve and sinus and not any(v.stated for v in others)
     # A child's rate, intervals, axis and voltage are judged by tables where they hold; an adult's need age and sex.
     judged = f.limits is not None or (f.aged and not is_child(f.subject))
     stated = stated and judged and f.samples >= NORMAL_S * f.fs
-    because = (f"sinus rhythm of {ATHLETE:.0f}–100/min, no rule of another statement met",)
+    limit = rates(f.subject)
+    because = (f"sinus rhythm of {limit.slow:.0f}–{limit.fast:.0f}/min, no rule of another statement met",)
     return Verdict("NORM", left if f.r.shape[0] >= 3 else 0.0, stated, because, "probable")
 
 

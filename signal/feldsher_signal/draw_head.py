@@ -6,6 +6,7 @@ from feldsher_ehr_core.ecg import Interpretation, Measurements, Statement
 
 from feldsher_signal.draw_font import face, shortened, wrapped
 from feldsher_signal.draw_sheet import INK, RED, SOFT, Box, Item, Text
+from feldsher_signal.registry import LAST
 
 UNCONFIRMED = "UNCONFIRMED — needs physician over-read"
 _LINE = 4.0
@@ -83,8 +84,15 @@ def _statements(interpretation: Interpretation, width: float) -> list[_Line]:
         out += _statement(statement, width)
     out += _wrapped(interpretation.conclusion, _SIZE, width, False, INK)
     if len(out) > _MOST_LINES:
-        out = [*out[: _MOST_LINES - 1], ("… more statements on the screen", _SMALL, False, SOFT)]
+        last = _unjudged(interpretation, width)
+        out = [*out[: _MOST_LINES - 1 - len(last)], ("… more statements on the screen", _SMALL, False, SOFT), *last]
     return out
+
+
+def _unjudged(interpretation: Interpretation, width: float) -> list[_Line]:
+    """Return what was not judged, a line each: it stays on the page whatever else has no room there."""
+    said = [s for s in interpretation.statements if s.code in LAST]
+    return [(shortened(f"{s.text}: {', '.join(s.because)}", _SMALL, width, bold=True), _SMALL, True, INK) for s in said]
 
 
 def _statement(statement: Statement, width: float) -> list[_Line]:

@@ -186,7 +186,8 @@ def _measure(
     silent = tuple((s.start, s.end) for s in dark if s.issues != ("unclear",))
     silent += standstill.moving(x, fs, t.r, [(s.start, s.end) for s in dark if s.issues == ("unclear",)])
     silent += standstill.doubtful(x, fs, t.r, usable)
-    measured = measure.measurements(every[0, -1], found, measure.mean_rate(t.r, fs, silent), fs)
+    rate, qt_rate = measure.mean_rate(t.r, fs, silent), measure.rate_before(t.r, chosen, fs, silent)
+    measured = measure.measurements(every[0, -1], found, rate, fs, qt_rate)
     alike = float(t.usual.mean()) if t.usual.size else 1.0
     p_seen = t.marks[:, -1, delineate.P_PEAK] >= 0
     return Findings(
@@ -221,11 +222,15 @@ def _waves(t: Traced, leads: tuple[str, ...], usable: list[bool]) -> tuple[Wave,
     """Return the marks in words: for each beat `global` and every usable lead."""
     names = (*leads, "global")
     chosen = [len(leads), *(k for k in range(len(leads)) if usable[k])]
-    points = t.marks[:, chosen].astype(object)
-    points[points < 0] = None
-    shown: list[list[int]] = np.argwhere(t.marks[:, chosen, delineate.QRS_ON] >= 0).tolist()
-    rows, title = points.tolist(), [names[k] for k in chosen]
-    return tuple([Wave(beat, title[k], *rows[beat][k]) for beat, k in shown])
+    out: list[Wave] = []
+    for beat, rows in enumerate(t.marks.tolist()):
+        for k in chosen:
+            points: list[int] = rows[k]
+            if min(points) >= 0:
+                out.append(Wave(beat, names[k], *points))
+            elif points[delineate.QRS_ON] >= 0:
+                out.append(Wave(beat, names[k], *[None if point < 0 else point for point in points]))
+    return tuple(out)
 
 
 def _write(recording: Recording, said: Quality, t: Traced, f: Findings) -> Interpretation:

@@ -9,6 +9,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import LeadMatrix, Measurements
 from numpy.typing import NDArray
 
+from feldsher_signal import order
 from feldsher_signal.delineate import P_OFF, P_ON, QRS_OFF, QRS_ON, T_OFF
 
 AXIS_LEAST_UV = 100.0
@@ -77,10 +78,14 @@ def _span(every: NDArray[np.int64], a: int, b: int, ms: float) -> float | None:
 
 
 def measurements(
-    every: NDArray[np.int64], matrix: dict[str, LeadMatrix], rate: float | None, fs: float
+    every: NDArray[np.int64], matrix: dict[str, LeadMatrix], rate: float | None, fs: float, qt_rate: float | None = None
 ) -> Measurements:
-    """Return the global measurements from the median beat's global marks, its matrix and the mean rate."""
+    """Return the global measurements from the median beat's global marks, its matrix and the mean rate.
+
+    `qt_rate`: the rate that its QT belongs to (`rate_before`), where it is another.
+    """
     ms = 1000.0 / fs
+    qt_rate = rate if qt_rate is None else qt_rate
     qt = _span(every, QRS_ON, T_OFF, ms)
     axes = {
         f"axis_{name}": _round(axis(*frontal(matrix, name), AXIS_LEAST_UV / (3 if name != "qrs" else 1)))
@@ -92,7 +97,7 @@ def measurements(
         p_dur=_span(every, P_ON, P_OFF, ms),
         qrs=_span(every, QRS_ON, QRS_OFF, ms),
         qt=qt,
-        **(qtc(qt, rate) if qt is not None and rate is not None else {}),
+        **(qtc(qt, qt_rate) if qt is not None and qt_rate is not None else {}),
         **axes,
     )
 
@@ -113,3 +118,16 @@ def mean_rate(beats: NDArray[np.int64], fs: float, silent: Sequence[tuple[int, i
     """Return beats per minute over what could be judged of the recording; None without an interval."""
     rr = np.diff(beats)[heard(beats, silent)]
     return 60.0 * fs * rr.shape[0] / float(rr.sum()) if rr.size else None
+
+
+def rate_before(
+    beats: NDArray[np.int64], chosen: NDArray[np.int64], fs: float, silent: Sequence[tuple[int, int]] = ()
+) -> float | None:
+    """Return the rate of the median interval before the `chosen` beats (indices); None without one that was judged.
+
+    QT follows the interval before it: pauses and early beats elsewhere change the mean rate, not the QT of these beats
+    (AHA/ACCF/HRS 2009 part IV advises against correcting it where intervals vary; the usual one is what is left).
+    """
+    before = chosen[chosen > 0] - 1
+    rr = np.diff(beats)[before[heard(beats, silent)[before]]]
+    return 60.0 * fs / order.median(rr) if rr.size else None

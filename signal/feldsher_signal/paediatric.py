@@ -128,8 +128,9 @@ class Rates(NamedTuple):
     most: float
 
 
-GROWN_RATES = Rates(60.0, 100.0, 35.0, 150.0)
-"""Adults: AHA/ACC/HRS 2007 part II (Mason), statements 20–22; the alarms are house rules."""
+GROWN_RATES = Rates(50.0, 100.0, 35.0, 150.0)
+"""Adults: slow under 50 (ACC/AHA/HRS 2018 bradycardia guideline; 50–60 is healthy: Spodick 1992), fast over 100
+(AHA/ACC/HRS 2007 part II, Mason); the alarms are house rules."""
 NEWBORN_RATES = Rates(0.0, 1000.0, 60.0, 220.0)
 """Under 11 days no table holds: nothing is slow or fast, and what alarms is a house rule."""
 LEAST_PART, MOST_ABOVE = 0.6, 30.0

@@ -2,6 +2,7 @@
 
 AHA/ACCF/HRS 2009 part IV (Rautaharju et al., Circulation 2009;119:e241): QTc long from 450 ms in men and 460 ms in
 women; Bazett is advised against at rates far from 60, so Fridericia is taken (children: Bazett, as their tables do).
+QT is corrected for the usual interval before the beats it is measured in (measure.rate_before), not for the mean rate.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def judge(f: Findings) -> list[Verdict]:
     if qtc is None or f.subject.age == 0:
         return []
     wide = qrs is not None and qrs >= WIDE_MS
-    because = (f"QTc {qtc:.0f} ms (Fridericia), QT {f.measured.qt or 0:.0f} ms at {f.measured.rate or 0:.0f}/min",)
+    because = (
+        f"QTc {qtc:.0f} ms (Fridericia), QT {f.measured.qt or 0:.0f} ms, mean rate {f.measured.rate or 0:.0f}/min",
+    )
     if sex in LONG_QT_MS:
         limit, score = LONG_QT_MS[sex], grade(qtc, LONG_QT_MS[sex], 10.0)
         why = (*because, f"limit {limit:.0f} ms ({sex})")

@@ -22,7 +22,7 @@ REGISTRY: dict[str, Entry] = {
     "NOTREAD": Entry("Not interpretable", "own", "no usable lead, or fewer than three beats", _HOUSE),
     **ELECTRODES,
     "SR": Entry("Sinus rhythm", "SCP", "P waves that repeat before ≥ 50 % of normal beats, 60–100/min", _PART2),
-    "SBRAD": Entry("Sinus bradycardia", "SCP", "as SR, under 60/min; alarmed under 35/min", _PART2),
+    "SBRAD": Entry("Sinus bradycardia", "SCP", "as SR, under 50/min (ACC/AHA/HRS 2018); alarmed under 35/min", _PART2),
     "STACH": Entry("Sinus tachycardia", "SCP", "as SR, over 100/min; alarmed over 150/min", _PART2),
     "SARRH": Entry("Sinus arrhythmia", "SCP", "as SR, normal intervals vary (5th–95th percentile) > 160 ms", _PART2),
     "AFIB": Entry(
@@ -153,8 +153,8 @@ REGISTRY: dict[str, Entry] = {
     "NORM": Entry(
         "Normal ECG",
         "SCP",
-        "sinus rhythm 50–100/min (under 60 it is named SBRAD: a definition, no finding), twelve usable leads, "
-        "5 s, age and sex given, no other statement but notes, and a learned score of 0.5",
+        "sinus rhythm 50–100/min, twelve usable leads, 5 s, "
+        "age and sex given, no other statement but notes, and a learned score of 0.5",
         f"{_PART2}; Spodick 1992",
         "NORM",
     ),

@@ -6,6 +6,7 @@ depression of 0.1 mV in V1–V3, or elevation of 0.1 mV that is a quarter and mo
 
 from __future__ import annotations
 
+from feldsher_signal.conduction import ENDS_MS
 from feldsher_signal.findings import Findings, Verdict, both, either, grade, mv
 
 ST_UV, PART = 100.0, 0.25
@@ -22,7 +23,8 @@ def judge(f: Findings) -> list[Verdict]:
     because: list[str] = []
     for lead in LEADS:
         m = f.matrix.get(lead)
-        if m is None:
+        # A QRS whose last wave peaks where it "ends" ends later: what stands there is no J point.
+        if m is None or m.rpt_ms > qrs - ENDS_MS:
             continue
         deep, upright = -min(m.q, m.s, m.s2, 0.0), m.qrs_area > 0
         if upright:

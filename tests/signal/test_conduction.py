@@ -56,6 +56,20 @@ def test_incomplete_blocks_are_narrower() -> None:
         assert certainty in (None, found[0].certainty)
 
 
+def test_one_bundle_branch_block_at_a_time_and_v1_says_which() -> None:
+    late = {x: changed(x, q=0.0, s=-100.0, s_ms=60.0, peak_ms=75.0, qrs_area=60.0) for x in ("I", "V5", "V6")}
+
+    def stated(area: float, rpt_ms: float) -> set[str]:
+        v1 = changed("V1", r=150.0, s=-1500.0, r2=700.0, rpt_ms=rpt_ms, qrs_area=area)
+        found = conduction.judge(findings({"V1": v1, **late}, measured(qrs=140)))
+        return {v.code for v in found if v.stated and v.code.endswith("BBB")}
+
+    assert stated(-20.0, 100.0) == {"CLBBB"}
+    assert stated(20.0, 100.0) == {"CRBBB"}
+    # An "R′" that is highest as the QRS ends is the ST segment that left bundle branch block raises in V1.
+    assert stated(20.0, 138.0) == {"CLBBB"}
+
+
 @pytest.mark.parametrize(("qrs", "certainty"), [(125.0, "probable"), (142.0, "definite")])
 def test_strict_left_bundle_branch_block(qrs: float, certainty: str) -> None:
     left = {

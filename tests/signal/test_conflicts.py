@@ -34,6 +34,17 @@ def test_what_is_left(found: tuple[str, ...], left: list[str]) -> None:
     assert stated(*found) == left
 
 
+@pytest.mark.parametrize("exchange", ["REVARM", "REVLEG", "REVFLAT", "DEXTRO", "REVCHEST"])
+def test_a_possible_exchange_of_electrodes_does_not_hide_an_infarction(exchange: str) -> None:
+    alarm = Verdict("STEMI", 0.95, True, ("J 0.30 mV in V3",), "probable", True)
+    found = {v.code: v for v in conflicts.settle([Verdict(exchange, 0.6, True), alarm])}
+    assert found["STEMI"].stated
+    assert found["STEMI"].critical
+    assert found["STEMI"].certainty == "possible"
+    assert found["STEMI"].because == ("J 0.30 mV in V3", conflicts.IF_RIGHT)
+    assert conflicts.settle([alarm]) == [alarm]
+
+
 def test_what_is_itself_taken_away_hides_nothing() -> None:
     # Left bundle branch block takes hypertrophy away, which then takes no infarction alarm with it.
     assert "QWAVE" not in stated("CLBBB", "LVH", "QWAVE")

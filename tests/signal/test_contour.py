@@ -69,3 +69,10 @@ def test_projection_stands_a_wave_upright() -> None:
     assert int(np.argmax(projected)) == 100
     assert projected[100] == pytest.approx(math.hypot(80, 120), rel=0.01)
     assert 0 < size < 120
+
+
+@given(st.integers(0, 9), st.integers(0, 20), st.integers(0, 2**32 - 1))
+def test_prefix_sums_of_any_number_of_leads(leads: int, n: int, seed: int) -> None:
+    x = np.random.default_rng(seed).normal(0, 1000, (leads, n)).astype(np.float32)
+    expected = np.concatenate([np.zeros((leads, 1)), np.cumsum(x, axis=1, dtype=np.float64)], axis=1)
+    np.testing.assert_array_equal(contour.prefix_sums(x), expected)

@@ -47,6 +47,13 @@ def test_words_neither_overlap_nor_leave_the_paper(
         assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2], (one, other)
 
 
+def test_what_was_not_judged_stays_when_statements_have_no_room() -> None:
+    last = Statement("AGESEX", "Not judged for want of age or sex", "definite", ("sex not given", "limit of QTc"))
+    lines = [each.words for each in _words(draw_head.head("T", _found((*LONG, last)), None, 7, 7, 265)[0])]
+    assert any("more statements" in words for words in lines)
+    assert "Not judged for want of age or sex: sex not given, limit of QTc" in lines
+
+
 def test_who_confirmed_takes_the_stamps_place() -> None:
     stamped, signed = draw_head.stamp(None, 0, 0, 66), draw_head.stamp("Dr. A, 2026-11-23", 0, 0, 66)
     assert [each.words for each in _words(stamped)] == ["UNCONFIRMED", "needs physician over-read"]

@@ -83,3 +83,13 @@ def test_rate_of_what_could_be_judged() -> None:
     assert measure.heard(beats, ((1100, 4000),)).tolist() == [True, True, False, True]
     assert measure.heard(beats, ((0, 100), (5600, 6000))).all()
     assert measure.mean_rate(beats, 500.0, ((0, 6000),)) is None
+
+
+def test_the_rate_of_qt_is_that_of_the_interval_before_its_beats() -> None:
+    # 60 a minute, a pause of 3 s, one early beat that is not chosen.
+    beats, chosen = np.array([0, 500, 1000, 1500, 3000, 3200, 3700, 4200]), np.array([1, 2, 3, 4, 7])
+    assert measure.rate_before(beats, chosen, 500.0) == 60.0
+    assert (measure.mean_rate(beats, 500.0) or 0.0) == pytest.approx(50.0)
+    assert measure.rate_before(beats, np.array([0]), 500.0) is None
+    # An interval in which nothing could be judged says nothing of the rate.
+    assert measure.rate_before(beats, np.array([4]), 500.0, [(2000, 2100)]) is None

@@ -44,7 +44,7 @@ def test_trigeminy() -> None:
     assert verdict(found, "TRIGU").stated
 
 
-@pytest.mark.parametrize(("rr", "code"), [(600, "SBRAD"), (400, "SR"), (250, "STACH")])
+@pytest.mark.parametrize(("rr", "code"), [(620, "SBRAD"), (590, "SR"), (400, "SR"), (250, "STACH")])
 def test_sinus_rates(rr: int, code: str) -> None:
     found = rhythm.judge(findings(rr=(rr,) * 20))
     assert {v.code for v in found if v.stated} == {code}

@@ -8,7 +8,7 @@ from feldsher_ehr_core.ecg import LeadMatrix
 from feldsher_signal import sgarbossa
 from feldsher_signal.conflicts import settle
 from feldsher_signal.findings import Verdict
-from patients import changed, findings, verdict
+from patients import changed, codes, findings, interpreted, verdict
 
 
 def judged(leads: dict[str, LeadMatrix], qrs: float = 150.0) -> list[Verdict]:
@@ -29,6 +29,14 @@ def judged(leads: dict[str, LeadMatrix], qrs: float = 150.0) -> list[Verdict]:
 )
 def test_criteria(lead: str, values: dict[str, float], stated: bool) -> None:
     assert verdict(judged({lead: changed(lead, **values)}), "SGARB").stated == stated
+
+
+def test_where_the_qrs_was_not_followed_to_its_end_nothing_is_its_j_point() -> None:
+    # The last wave is highest where the QRS "ends": it goes on.
+    cut = {x: changed(x, qrs_area=40.0, j=800.0, rpt_ms=150.0) for x in ("V1", "V2")}
+    assert not verdict(judged(cut), "SGARB").stated
+    # In a synthetic heart with both chambers driven the end is missed in most leads.
+    assert "SGARB" not in codes(interpreted("paced_dual")[2])
 
 
 def test_two_leads_alarm() -> None:
