@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices.cuff import BleCuff
+from feldsher_edge.devices.ble_device import BleDevice, Which
 from feldsher_edge.devices.kit import KitCardiograph
+from feldsher_edge.devices.profiles import CUFF
 from feldsher_edge.simulate import bleak_bumble
 from feldsher_edge.simulate.air import Air, host
 from feldsher_edge.simulate.cardiograph import VirtualCardiograph
@@ -96,7 +97,7 @@ async def cuff(request: pytest.FixtureRequest) -> AsyncGenerator[CuffBench]:
         await it.virtual.power_on()
     else:
         radio, it = Radio(RNG), CuffBench(Kept(), None)
-    driver = BleCuff("cuff", SystemClock(), radio, UTC, RNG, address=address)
+    driver = BleDevice("cuff", CUFF, SystemClock(), radio, UTC, RNG, which=Which(address))
     running = asyncio.create_task(driver.run(it.kept))
     yield it
     running.cancel()

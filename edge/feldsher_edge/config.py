@@ -93,13 +93,19 @@ class Kit(_Table, frozen=True):
     port: str
 
 
-class Cuff(_Table, frozen=True):
-    """A Bluetooth cuff, found by `address`, else by the beginning of its `name`, else any that offers the service."""
+class BluetoothDevice(_Table, frozen=True):
+    """A Bluetooth device, found by `address`, else by the beginning of its `name`, else any that offers the service.
+
+    `user`, `consent`: for devices that give readings only to a known user: the user's number on the device, and the
+    code (0 to 9999) that the device shows for this user.
+    """
 
     device: Name
     address: str | None = None
     name: str | None = None
     adapter: str | None = None
+    user: Annotated[int, msgspec.Meta(ge=0, le=254)] | None = None
+    consent: Annotated[int, msgspec.Meta(ge=0, le=9999)] | None = None
 
 
 class Update(_Table, frozen=True):
@@ -132,7 +138,18 @@ class Config(_Table, frozen=True):
     interpreter: Interpreter = Interpreter()
     update: Update = Update()
     kit: tuple[Kit, ...] = ()
-    cuff: tuple[Cuff, ...] = ()
+    cuff: tuple[BluetoothDevice, ...] = ()
+    thermometer: tuple[BluetoothDevice, ...] = ()
+    oximeter: tuple[BluetoothDevice, ...] = ()
+    scale: tuple[BluetoothDevice, ...] = ()
+    glucometer: tuple[BluetoothDevice, ...] = ()
+    glucose_sensor: tuple[BluetoothDevice, ...] = ()
+    belt: tuple[BluetoothDevice, ...] = ()
+
+    def bluetooth(self) -> list[tuple[str, BluetoothDevice]]:
+        """Return the Bluetooth health devices with the name of their table."""
+        tables = ("cuff", "thermometer", "oximeter", "scale", "glucometer", "glucose_sensor", "belt")
+        return [(table, it) for table in tables for it in getattr(self, table)]
 
     def zone(self) -> tzinfo:
         """Return the time zone of the clinic or home."""
@@ -185,10 +202,13 @@ def _check(config: Config, source: str) -> None:
             raise ConfigError(f"{source}: {error} - at `$.gateway`") from error
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
-    names = [d.device for d in (*config.kit, *config.cuff)]
+    names = [d.device for d in config.kit] + [d.device for _, d in config.bluetooth()]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit` or `$.cuff`")
+            raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit`, `$.cuff` or another device")
+    for table, it in config.bluetooth():
+        if (it.user is None) != (it.consent is None):
+            raise ConfigError(f"{source}: {it.device!r} needs `user` and `consent` together - at `$.{table}`")
 
 
 def load(path: Path) -> Config:

@@ -23,6 +23,7 @@ from feldsher_edge.gateway import SOFTWARE, Gateway
 from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
 from feldsher_edge.management import Ending, Management
+from feldsher_edge.marks import StoredMarks
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.renewal import Renewal
 from feldsher_edge.slots import Slots
@@ -106,7 +107,7 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
             outbox,
             broker(config, load_identity(config.state), time.now),
             cardiographs(config, clock, rng),
-            cuffs(config, clock, rng),
+            cuffs(config, clock, rng, StoredMarks(outbox.store)),
             rng,
         )
         gateway.renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 
 from feldsher_edge.ble.session import Radio
+from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.clock import Clock
-from feldsher_edge.config import Config
+from feldsher_edge.config import BluetoothDevice, Config
 from feldsher_edge.devices import Cardiograph, Cuff
-from feldsher_edge.devices.cuff import BleCuff
+from feldsher_edge.devices.ble_device import BleDevice, Which
 from feldsher_edge.devices.kit import KitCardiograph
+from feldsher_edge.devices.profiles import PROFILES
+from feldsher_edge.devices.records import Marks
 
 
 def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardiograph]:
@@ -17,19 +20,28 @@ def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardi
     return [KitCardiograph(it.device, it.port, clock, rng) for it in config.kit]
 
 
-def cuffs(config: Config, clock: Clock, rng: random.Random) -> list[Cuff]:
-    """Return the cuffs of a configuration; those of one Bluetooth adapter share its radio."""
-    radios = {it.adapter: Radio(rng, adapter=it.adapter) for it in config.cuff}
+def cuffs(config: Config, clock: Clock, rng: random.Random, marks: Marks) -> list[Cuff]:
+    """Return the Bluetooth health devices of a configuration; those of one adapter share its radio.
+
+    `marks`: where it is kept up to which record glucose meters have been read.
+    """
+    wanted = config.bluetooth()
+    radios = {it.adapter: Radio(rng, adapter=it.adapter) for _, it in wanted}
     return [
-        BleCuff(
+        BleDevice(
             it.device,
+            PROFILES[kind],
             clock,
             radios[it.adapter],
             config.zone(),
             rng,
-            address=it.address,
-            name=it.name or "",
+            which=Which(it.address, it.name or "", _consent(it)),
+            marks=marks,
             clock_is_true=lambda: clock.quality() == "synced",
         )
-        for it in config.cuff
+        for kind, it in wanted
     ]
+
+
+def _consent(it: BluetoothDevice) -> Consent | None:
+    return None if it.user is None or it.consent is None else Consent(it.user, it.consent)

@@ -80,6 +80,7 @@ def _glucose(mdc: int, mass: str, moles: str, of: str, name: str) -> Vital:
 # serum or plasma 2345-7, 14749-6; interstitial fluid 99504-3, 105272-9 (loinc.org).
 GLUCOSE_CAPILLARY = _glucose(160184, "41653-7", "14743-9", "capillary blood", "CAPILLARY_WHOLEBLOOD")
 GLUCOSE_INTERSTITIAL = _glucose(160212, "99504-3", "105272-9", "interstitial fluid", "ISF")
+GLUCOSE_UNDETERMINED = _glucose(160364, "2339-0", "15074-8", "blood", "UNDETERMINED_WHOLEBLOOD")
 GLUCOSE = (
     GLUCOSE_CAPILLARY,
     _glucose(160188, "2345-7", "14749-6", "capillary plasma", "CAPILLARY_PLASMA"),
@@ -87,17 +88,20 @@ GLUCOSE = (
     _glucose(160196, "2345-7", "14749-6", "venous plasma", "VENOUS_PLASMA"),
     _glucose(160200, "2339-0", "15074-8", "arterial blood", "ARTERIAL_WHOLEBLOOD"),
     _glucose(160204, "2345-7", "14749-6", "arterial plasma", "ARTERIAL_PLASMA"),
-    _glucose(160364, "2339-0", "15074-8", "blood", "UNDETERMINED_WHOLEBLOOD"),
+    GLUCOSE_UNDETERMINED,
     _glucose(160368, "2345-7", "14749-6", "plasma", "UNDETERMINED_PLASMA"),
     GLUCOSE_INTERSTITIAL,
     _glucose(160208, "", "", "control solution", "CONTROL"),
 )
 """In the order in which the Glucose Service numbers the fluids, from 1 on."""
 CARBOHYDRATE = Vital(8417764, "", "Carbohydrate intake", "g", 0, 1000, "MDC_CTXT_GLU_CARB")
+EXERCISE = Vital(8417760, "", "Exercise intensity", "%", 0, 100, "MDC_CTXT_GLU_EXERCISE")
+MEDICATION = Vital(8417796, "", "Diabetes medication", "mg", 0, 100_000, "MDC_CTXT_MEDICATION")
+HBA1C = Vital(160220, "4548-4", "Haemoglobin A1c", "%", 0, 30, "MDC_CONC_HBA1C")
 
 _ALL = (
     SYSTOLIC, DIASTOLIC, MEAN, PULSE, HEART_RATE, OXIMETER_PULSE, RR_INTERVAL, SATURATION, PERFUSION, TEMPERATURE,
-    *BODY, *GLUCOSE, CARBOHYDRATE,
+    *BODY, *GLUCOSE, CARBOHYDRATE, EXERCISE, MEDICATION, HBA1C,
 )  # fmt: skip
 VITALS: dict[int, Vital] = {v.mdc: v for v in _ALL}
 BLOOD_PRESSURE_PANEL = "85354-9"
@@ -126,7 +130,29 @@ MEAL = Coded(
         5: (8417908, "MDC_CTXT_GLU_MEAL_BEDTIME", "Bedtime"),
     },
 )
-CODED: dict[int, Coded] = {MEAL.mdc: MEAL}
+HEALTH = Coded(
+    8417820,
+    "MDC_CTXT_GLU_HEALTH",
+    "Health",
+    {
+        1: (8417824, "MDC_CTXT_GLU_HEALTH_MINOR", "Minor health issues"),
+        2: (8417828, "MDC_CTXT_GLU_HEALTH_MAJOR", "Major health issues"),
+        3: (8417832, "MDC_CTXT_GLU_HEALTH_MENSES", "During menses"),
+        4: (8417836, "MDC_CTXT_GLU_HEALTH_STRESS", "Under stress"),
+        5: (8417840, "MDC_CTXT_GLU_HEALTH_NONE", "No health issues"),
+    },
+)
+TESTER = Coded(
+    8417884,
+    "MDC_CTXT_GLU_TESTER",
+    "Tester",
+    {
+        1: (8417888, "MDC_CTXT_GLU_TESTER_SELF", "Self"),
+        2: (8417892, "MDC_CTXT_GLU_TESTER_HCP", "Health care professional"),
+        3: (8417896, "MDC_CTXT_GLU_TESTER_LAB", "Laboratory"),
+    },
+)
+CODED: dict[int, Coded] = {one.mdc: one for one in (MEAL, HEALTH, TESTER)}
 
 PASCALS_PER_MMHG = Decimal("133.322387415")
 """The conventional millimetre of mercury, 13 595.1 kg/m³ × 9.806 65 m/s² × 1 mm (ISO 80000-4; NIST SP 811, B.8)."""

@@ -11,11 +11,13 @@ from decimal import Decimal
 import pytest
 from bleak import BleakClient, BleakScanner
 from bleak.exc import BleakError
+from bleak.uuids import normalize_uuid_16
 from dbus_fast import Message, MessageType
 from dbus_fast.aio import MessageBus
 from feldsher_edge.ble.agent import keep_registered
 from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices.cuff import MEASUREMENT, SERVICE, BleCuff
+from feldsher_edge.devices.ble_device import BleDevice
+from feldsher_edge.devices.profiles import CUFF
 from feldsher_edge.simulate import bluez
 from feldsher_edge.simulate.air import Air, host
 from feldsher_edge.simulate.bluez import VirtualBluez
@@ -24,6 +26,7 @@ from feldsher_edge.simulate.cuff import VirtualCuff
 from feldsher_edge.simulate.sink import Kept
 from feldsher_tools.dbus import DBus
 
+SERVICE, MEASUREMENT = normalize_uuid_16(0x1810), normalize_uuid_16(0x2A35)
 RNG = random.Random(1)  # noqa: S311 - jitter
 
 
@@ -68,7 +71,7 @@ async def running(work: Coroutine[object, object, None]) -> AsyncGenerator[None]
 async def test_the_driver_receives_session_after_session(daemon: tuple[VirtualBluez, VirtualCuff]):
     bluetoothd, cuff = daemon
     kept = Kept()
-    driver = BleCuff("cuff-1", Now(), Radio(RNG), UTC, RNG, pause_s=(0.0, 0.1))
+    driver = BleDevice("cuff-1", CUFF, Now(), Radio(RNG), UTC, RNG, pause_s=(0.0, 0.1))
     async with running(driver.run(kept)):
         await until(lambda: bluetoothd.agent)
         for systolic in (120, 130, 140):
@@ -122,7 +125,7 @@ async def test_the_driver_outlives_the_daemon(dbus: DBus, monkeypatch: pytest.Mo
     monkeypatch.setattr("feldsher_edge.ble.agent._RETRY_S", 0.1)
     monkeypatch.setattr("feldsher_edge.ble.session._RETRY_S", 0.1)
     kept = Kept()
-    driver = BleCuff("cuff-1", Now(), Radio(RNG, silence_s=0.5), UTC, RNG, pause_s=(0.0, 0.1))
+    driver = BleDevice("cuff-1", CUFF, Now(), Radio(RNG, silence_s=0.5), UTC, RNG, pause_s=(0.0, 0.1))
     async with running(driver.run(kept)):
         for systolic in (120, 130):
             air = Air()

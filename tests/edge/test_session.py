@@ -8,13 +8,14 @@ import pytest
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
+from bleak.uuids import normalize_uuid_16
 from bumble.device import Advertisement
 from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices.cuff import SERVICE
 from feldsher_edge.simulate import bleak_bumble
 from feldsher_edge.simulate.air import HOST_ADDRESS, Air, host
 from feldsher_edge.simulate.cuff import ADDRESS, VirtualCuff
 
+SERVICE = (normalize_uuid_16(0x1810),)
 EDGE = Path(__file__).parents[2] / "edge" / "feldsher_edge"
 OPENERS = {"BleakClient", "BleakClientWithServiceCache", "establish_connection"}
 RNG = random.Random(1)  # noqa: S311 - jitter

@@ -53,7 +53,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Waiter:
-    service: str
+    services: tuple[str, ...]
     wanted: Callable[[BLEDevice, AdvertisementData], bool]
     found: asyncio.Future[BLEDevice]
 
@@ -106,9 +106,11 @@ class Radio:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def find(self, service: str, wanted: Callable[[BLEDevice, AdvertisementData], bool]) -> BLEDevice:
-        """Return the first device heard that advertises `service` (128-bit UUID) and is `wanted`; waits for ever."""
-        waiter = _Waiter(service, wanted, asyncio.get_running_loop().create_future())
+    async def find(
+        self, services: tuple[str, ...], wanted: Callable[[BLEDevice, AdvertisementData], bool]
+    ) -> BLEDevice:
+        """Return the first device heard that advertises one of `services` (128-bit UUIDs) and is `wanted`."""
+        waiter = _Waiter(services, wanted, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         self._changed.set()
         try:
@@ -174,7 +176,7 @@ class Radio:
                 await asyncio.sleep(self._rng.uniform(0, _RETRY_S))
 
     async def _listen(self) -> None:
-        services = sorted({waiter.service for waiter in self._waiters})
+        services = sorted({service for waiter in self._waiters for service in waiter.services})
         options = self._options(self._backend and self._backend.scanner)
         async with BleakScanner(self._advertised, service_uuids=services, **options):
             while not self._changed.is_set():
@@ -192,7 +194,8 @@ class Radio:
     def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         self._heard += 1
         for waiter in self._waiters:
-            matches = waiter.service in advertisement.service_uuids and waiter.wanted(device, advertisement)
+            offers = not set(waiter.services).isdisjoint(advertisement.service_uuids)
+            matches = offers and waiter.wanted(device, advertisement)
             if matches and not waiter.found.done():
                 waiter.found.set_result(device)
                 return

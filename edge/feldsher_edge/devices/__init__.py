@@ -99,7 +99,7 @@ class ReadingSet:
 
     `device`: its address or system id; `device_now` (naive, as read) and `gateway_now_us` are the two clocks read at
     the same moment, None where the device shows no clock. `continuous`: running monitoring, about one reading a second;
-    where room is short, it is thinned to one a minute.
+    where room is short, it is thinned to one a minute; for the time series alone.
     """
 
     device: str

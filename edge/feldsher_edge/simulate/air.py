@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 
 from bumble import hci
 from bumble.controller import Controller
@@ -82,6 +83,7 @@ class Peripheral:
         self.connections = 0
         self.connection: Connection | None = None
         self._advertised = advertised
+        self._tasks: set[asyncio.Task[None]] = set()
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
 
     def offer(self, services: list[Service]) -> None:
@@ -100,6 +102,12 @@ class Peripheral:
         """Let itself be found until someone connects."""
         if self.connection is None and not self.device.is_advertising:
             await self.device.start_advertising()
+
+    def start(self, work: Coroutine[object, object, None]) -> None:
+        """Begin something that goes on by itself."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def forget_bonds(self) -> None:
         """Lose every bond, as a device does whose battery was changed."""

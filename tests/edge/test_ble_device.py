@@ -9,14 +9,16 @@ from uuid import UUID
 
 import pytest
 from bumble.device import Advertisement, Device
-from feldsher_edge.ble import blood_pressure
 from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices import Reading, ReadingSet
-from feldsher_edge.devices.cuff import FAILURES_BEFORE_FORGETTING, BleCuff, reading_of
+from feldsher_edge.devices import Reading, ReadingSet, decode
+from feldsher_edge.devices.ble_device import FAILURES_BEFORE_FORGETTING, BleDevice, Which
+from feldsher_edge.devices.intake import reading_of
+from feldsher_edge.devices.profiles import CUFF
 from feldsher_edge.simulate import bleak_bumble
 from feldsher_edge.simulate.air import Air, host
-from feldsher_edge.simulate.cuff import ADDRESS, Faults, VirtualCuff
+from feldsher_edge.simulate.cuff import ADDRESS, VirtualCuff
 from feldsher_edge.simulate.sink import Kept
+from feldsher_edge.simulate.storing import Faults
 from feldsher_ehr_core.ids import reading_id
 
 START = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
@@ -75,13 +77,14 @@ async def bench(
     it = Bench(air, adapter, cuff, clock)
     rng = random.Random(1)  # noqa: S311 - jitter
     radio = Radio(rng, backend=bleak_bumble.backend(adapter))
-    driver = BleCuff(
+    driver = BleDevice(
         "cuff-1",
+        CUFF,
         clock,
         radio,
         UTC,
         rng,
-        address=address,
+        which=Which(address),
         clock_is_true=lambda: clock_is_true,
         linger_s=linger_s,
         pause_s=(0.0, 0.01),
@@ -272,10 +275,10 @@ async def test_what_the_disk_refuses_is_committed_later():
 )
 def test_a_time_that_is_no_moment_still_makes_one_reading(raw: str, sequence: int):
     data = bytes.fromhex(raw)
-    reading = reading_of(blood_pressure.parse(data), data, 7_000_000, 7)
+    reading = reading_of(decode.pressure(data)[0], data, 7_000_000, 7)
     assert (reading.sent_at, reading.sequence, reading.received_us) == (None, sequence, 7_000_000)
 
 
 def test_an_unknown_user_is_no_user():
     data = bytes.fromhex("08780050006400ff")
-    assert reading_of(blood_pressure.parse(data), data, 0, 0).user is None
+    assert reading_of(decode.pressure(data)[0], data, 0, 0).user is None
