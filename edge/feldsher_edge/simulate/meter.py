@@ -52,10 +52,6 @@ class RecordKeeper(Peripheral):
         """Return what else its service has."""
         return []
 
-    def disconnected(self) -> None:
-        """Let itself be found again."""
-        self.start(self.advertise())
-
     def _asked(self, connection: Connection, value: bytes) -> None:
         request = racp.parse(bytes(value))
         if isinstance(request, Request):
