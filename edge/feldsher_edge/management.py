@@ -224,7 +224,7 @@ class Management:
             fields |= {"update": slots.sequence, "slot": slots.current(), "update_wanted": last.sequence}
             fields |= {"update_state": last.state, "update_detail": last.detail}
         fields |= answer or {}
-        await self.outbox.call(self.outbox.put, lambda env: wire.Reported(env=env, **fields))  # pyright: ignore[reportArgumentType]
+        await self.outbox.call(self.outbox.put, lambda env: wire.Reported(env=env, **fields))  # pyright: ignore[reportArgumentType] - by name
 
     async def _mine(self) -> Identity:
         mine = await asyncio.to_thread(load_identity, self.configured.state)

@@ -29,9 +29,9 @@ def become(config: Path) -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the daemon of a configuration file; return 2 where it cannot run, 64 where the gateway was wiped."""
     from feldsher_edge import daemon, log  # noqa: PLC0415 - after the environment is what it should be
-    from feldsher_edge.config import ConfigError, load  # noqa: PLC0415
-    from feldsher_edge.identity import ProvisionError  # noqa: PLC0415
-    from feldsher_edge.store import StoreError  # noqa: PLC0415
+    from feldsher_edge.config import ConfigError, load  # noqa: PLC0415 - likewise
+    from feldsher_edge.identity import ProvisionError  # noqa: PLC0415 - likewise
+    from feldsher_edge.store import StoreError  # noqa: PLC0415 - likewise
 
     (path,) = map(Path, sys.argv[1:] if argv is None else argv)
     try:

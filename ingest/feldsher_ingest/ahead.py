@@ -59,6 +59,11 @@ class Ahead:
             self._thread.join(timeout_s)
 
     @property
+    def dead(self) -> bool:
+        """Whether the thread has died of an error: nothing would ever come again, and the worker must be replaced."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._ended
+
+    @property
     def spent(self) -> bool:
         """Whether nothing more will come: the inbox is closed and everything in it was handed over."""
         return not self._thread.is_alive() and not self._made

@@ -78,8 +78,8 @@ class Worker:
 
     @property
     def live(self) -> bool:
-        """Whether the loop turns."""
-        return time.monotonic() - self._turned < STALLED_S
+        """Whether the loop turns, and the thread that feeds it."""
+        return time.monotonic() - self._turned < STALLED_S and not self._ahead.dead
 
     @property
     def ready(self) -> bool:

@@ -78,3 +78,24 @@ def test_what_makes_us_stumble_is_left_to_the_store(monkeypatch: pytest.MonkeyPa
     assert ready is not None
     assert ready.prepared is None
     assert len(ready.items) == 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_died_is_told_from_one_that_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    inbox, _ = filled(1)
+    ended = Ahead(inbox, 5, 1 << 20)
+    assert not ended.dead  # not started yet
+    ended.start()
+    ended.stop(5.0)
+    assert not ended.dead
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(inbox, "take", fail)
+    died = Ahead(inbox, 5, 1 << 20)
+    died.start()
+    deadline = time.monotonic() + 10
+    while not died.dead and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert died.dead
