@@ -183,3 +183,11 @@ def nobody(pool: db.Pool) -> Generator[db.Connection]:
     """Open a transaction before anybody is known: it sees no row of the record."""
     with db.asking(pool, user=None, role="") as connection:
         yield connection
+
+
+@contextmanager
+def gateway(pool: db.Pool, name: str) -> Generator[db.Connection]:
+    """Open the transaction of a gateway that has proved its name: it sees what it was asked and offered, no more."""
+    with db.asking(pool, user=None, role="gateway") as connection:
+        connection.execute("SELECT set_config('app.gateway', %s, true)", (name,))
+        yield connection

@@ -35,7 +35,8 @@ _CLEARED = (
     " fhir.servicerequest_history, fhir.observation_history, fhir.diagnosticreport_history, fhir.binary_history,"
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
-    " public.ecg_recording, public.event, public.clock_offset"
+    " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
+    " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key"
 )
 _numbers = itertools.count(1)
 
