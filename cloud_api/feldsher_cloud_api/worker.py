@@ -18,7 +18,7 @@ import structlog
 
 from feldsher_cloud_api import audit, commands, db
 from feldsher_cloud_api.config import Settings
-from feldsher_cloud_api.project import ecg, gateway, order, vitals
+from feldsher_cloud_api.project import clocks, ecg, gateway, order, vitals
 from feldsher_cloud_api.project.common import Event
 
 BATCH = 10
@@ -47,7 +47,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "device": gateway.device,
         "reported": gateway.reported,
         "gap": _kept,
-        "clock": vitals.again,
+        "clock": clocks.project,
     }
 
 

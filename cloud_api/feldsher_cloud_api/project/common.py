@@ -19,6 +19,8 @@ LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
 OBSERVATION_CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
+TIME_AS_SENT = "urn:feldsher:time-as-sent"
+"""Extension: the time by the clock that measured, where it is known to have been wrong; the resource's is corrected."""
 NOBODY, CLOCK = "the device was assigned to nobody at the time of measurement", "clock not trusted"
 """Why a measurement waits for staff."""
 _DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")

@@ -124,7 +124,7 @@ def _report(
         "category": [concept("http://terminology.hl7.org/CodeSystem/v2-0074", "EC", "Electrocardiac")],
         "code": concept(common.LOINC, ECG_STUDY, "EKG study"),
         **{k: v for k, v in links.items() if k != "device"},
-        "effectivePeriod": {"start": dates.render(stored.started_at), "end": dates.render(stored.ended_at)},
+        "effectivePeriod": period(stored),
         "issued": dates.render(now),
         "conclusion": conclusion(stored),
         "presentedForm": [{"contentType": "image/svg+xml", "url": f"Binary/{picture}", "title": "ECG, unconfirmed"}],
@@ -133,7 +133,7 @@ def _report(
         report["result"] = [{"reference": f"Observation/{r['id']}"} for r in results]
     if found is not None and found.statements:
         report["conclusionCode"] = [concept(STATEMENTS, s.code, s.text) for s in found.statements]
-    extensions = [{"url": LIMITS, "valueString": text} for text in limits(stored)]
+    extensions = [{"url": LIMITS, "valueString": text} for text in limits(stored)] + as_sent(stored)
     if found is not None:
         critical = any(s.critical for s in found.statements)
         extensions.append({"url": ENGINE, "valueString": found.engine})
@@ -141,6 +141,19 @@ def _report(
     if extensions:
         report["extension"] = extensions
     return report
+
+
+def period(stored: StoredRecording) -> dict[str, str]:
+    """Return from when to when a recording was taken, by the best known time."""
+    ended = stored.ended_at + (stored.taken_at - stored.started_at)
+    return {"start": dates.render(stored.taken_at), "end": dates.render(ended)}
+
+
+def as_sent(stored: StoredRecording) -> list[dict[str, Any]]:
+    """Return the extension that keeps the start as sent, where it was corrected."""
+    if stored.taken_at == stored.started_at:
+        return []
+    return [{"url": common.TIME_AS_SENT, "valueDateTime": dates.render(stored.started_at)}]
 
 
 def limits(stored: StoredRecording) -> list[str]:
@@ -205,15 +218,17 @@ def _quantity(value: float, unit: str) -> dict[str, Any]:
 
 
 def _observation(stored: StoredRecording, links: dict[str, Any], code: str, display: str) -> dict[str, Any]:
-    return {
+    made: dict[str, Any] = {
         "resourceType": "Observation",
         "id": str(common.derived_id(stored.started_at, str(stored.id), code)),
         "status": "preliminary",
         "category": [concept(common.OBSERVATION_CATEGORY, "procedure", "Procedure")],
         "code": concept(common.LOINC, code, display),
         **links,
-        "effectiveDateTime": dates.render(stored.started_at),
+        "effectiveDateTime": dates.render(stored.taken_at),
     }
+    sent = as_sent(stored)
+    return made | {"extension": sent} if sent else made
 
 
 def _picture(

@@ -31,14 +31,11 @@ from feldsher_ingest import read
 from feldsher_ingest.read import StoredVital
 
 from feldsher_cloud_api import db
-from feldsher_cloud_api.care import unassigned
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common, doubts
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
 
 _COMPONENTS = (SYSTOLIC, DIASTOLIC, MEAN)
-CORRECTED_TIME = "urn:feldsher:corrected-time"
-"""Extension: the best known time, where the device's clock is known to have been wrong."""
 MDC = "urn:iso:std:iso:11073:10101"
 _VITAL_SIGN = concept(common.OBSERVATION_CATEGORY, "vital-signs", "Vital Signs")
 _LAB = concept(common.OBSERVATION_CATEGORY, "laboratory", "Laboratory")
@@ -51,7 +48,6 @@ _KINDS = (
     + [(mdc, "glucometer") for mdc in _LABORATORY]
 )
 """What kind of device measures what."""
-_queries = db.queries("project")
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
@@ -82,7 +78,7 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
     patient, reason = common.whose(
         connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
     )
-    made = _resources(values, device, patient)
+    made = resources(values, device, patient)
     for resource in made:
         fresh = store.insert(connection, resource, patient=patient, now=now)
         if not fresh:
@@ -104,7 +100,8 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
         )
 
 
-def _resources(values: list[StoredVital], device: UUID, patient: UUID | None) -> list[dict[str, Any]]:
+def resources(values: list[StoredVital], device: UUID, patient: UUID | None) -> list[dict[str, Any]]:
+    """Return the Observations of one reading: the same ids whenever they are made."""
     panel = _panel(values)
     made = ([] if panel is None else [panel]) + _singles(values)
     for resource in made:
@@ -112,31 +109,6 @@ def _resources(values: list[StoredVital], device: UUID, patient: UUID | None) ->
         if patient is not None:
             resource |= {"subject": {"reference": f"Patient/{patient}"}}
     return made
-
-
-def again(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Project again, after a gateway's clock was corrected, what waits for staff because of that clock."""
-    devices: dict[UUID, UUID] = dict(
-        _queries.waiting(connection, gateway=event.gateway, kind="vitals", reason=common.CLOCK)
-    )
-    values = read.readings(connection, list(devices))
-    for reading, group in groupby(values, lambda v: v.reading_id):
-        _corrected(connection, list(group), devices[reading], event, now)
-
-
-def _corrected(connection: db.Connection, values: list[StoredVital], device: UUID, event: Event, now: datetime) -> None:
-    first = values[0]
-    patient, reason = common.whose(
-        connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
-    )
-    made = _resources(values, device, patient)
-    for resource in made:
-        store.update(connection, resource, patient=patient, now=now)
-    if patient is not None:
-        unassigned.give(connection, [f"Observation/{r['id']}" for r in made], patient, now)
-    _queries.settle(
-        connection, id=first.reading_id, at=first.taken_at, reason=reason, resolved=now if patient is not None else None
-    )
 
 
 def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +128,7 @@ def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[st
         resource["note"] = [{"text": "; ".join(notes)}]
     extensions: list[dict[str, Any]] = []
     if first.taken_at != first.time:
-        extensions.append({"url": CORRECTED_TIME, "valueDateTime": dates.render(first.taken_at)})
+        extensions.append({"url": common.TIME_AS_SENT, "valueDateTime": _local(first, first.time)})
     if first.user_no is not None:
         extensions.append({"url": "urn:feldsher:device-user", "valueInteger": first.user_no})
     if extensions:
@@ -165,12 +137,15 @@ def _base(values: list[StoredVital], part: str, code: dict[str, Any]) -> dict[st
 
 
 def effective(vital: StoredVital) -> str:
-    """Return the key time of a value as FHIR dateTime, in the offset of the device's local time where it sent one."""
-    at = vital.time
+    """Return the best known time of a value as FHIR dateTime, in the offset of the device's local time if sent."""
+    return _local(vital, vital.taken_at)
+
+
+def _local(vital: StoredVital, at: datetime) -> str:
     if vital.sent_at is not None:
         local = datetime.fromisoformat(vital.sent_at)
         # The device's time was read in the gateway's offset: the difference is that offset, in whole minutes.
-        minutes = round((local - at.replace(tzinfo=None)).total_seconds() / 60)
+        minutes = round((local - vital.time.replace(tzinfo=None)).total_seconds() / 60)
         if abs(minutes) <= 14 * 60:
             at = at.astimezone(timezone(timedelta(minutes=minutes)))
     return dates.render(at)

@@ -5,9 +5,13 @@ SELECT o.id::text, coalesce(c.at, o.content ->> 'effectiveDateTime'),
        app.component(o.content, '8480-6'), app.component(o.content, '8462-4'), app.component(o.content, '8478-0'),
        (p.content #>> '{valueQuantity,value}')::numeric,
        o.content #>> '{device,reference}', o.content #>> '{note,0,text}',
-       CASE WHEN c.at IS NOT NULL THEN o.content ->> 'effectiveDateTime' END, s.sent
+       CASE WHEN c.at IS NOT NULL THEN o.content ->> 'effectiveDateTime' ELSE w.at END, s.sent
 FROM fhir.observation o
 CROSS JOIN LATERAL (
+    SELECT jsonb_path_query_first(
+        o.content, '$.extension[*] ? (@.url == "urn:feldsher:time-as-sent").valueDateTime') #>> '{}' AS at
+) w
+CROSS JOIN LATERAL (  -- as versions before migration 0007 said it: the effective time as sent, the corrected one beside it
     SELECT jsonb_path_query_first(
         o.content, '$.extension[*] ? (@.url == "urn:feldsher:corrected-time").valueDateTime') #>> '{}' AS at
 ) c

@@ -14,7 +14,8 @@ from feldsher_cloud_api import access
 from feldsher_cloud_api.care import vitals as care_vitals
 from feldsher_cloud_api.fhir import dates
 from feldsher_cloud_api.fhir.store import Stored
-from feldsher_cloud_api.project.vitals import AS_SENT, CORRECTED_TIME
+from feldsher_cloud_api.project.common import TIME_AS_SENT
+from feldsher_cloud_api.project.vitals import AS_SENT
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
@@ -77,18 +78,28 @@ def _reading(stored: Stored, patient: Person, pulses: dict[str, dict[str, Any]],
             reason = str(component["dataAbsentReason"]["coding"][0]["code"])
             notes.append(words.say("patient.absent", reason=words.code("absent", reason)))
     pulse = pulses.get(_reading_id(content) or "", {}).get("valueQuantity")
-    effective, corrected = content["effectiveDateTime"], next(iter(_extensions(content, CORRECTED_TIME)), None)
+    at, told = _times(content)
     return Reading(
         stored.id,
         patient,
-        dates.parse(corrected or effective)[0],
+        dates.parse(at)[0],
         values.get(SYSTOLIC.loinc),
         values.get(DIASTOLIC.loinc),
         Decimal(pulse["value"]) if pulse else None,
         "; ".join(dict.fromkeys(notes)),
-        _time(effective if corrected else None),
+        _time(told),
         f"{'/'.join(str(q['value']) for q in sent)} {sent[0]['unit']}" if sent else "",
     )
+
+
+def _times(content: dict[str, Any]) -> tuple[str, str | None]:
+    """Return the best known time of an Observation and, where that was corrected, the time as sent."""
+    effective = content["effectiveDateTime"]
+    # Until the effective time itself was corrected, the corrected one stood beside it; stored versions do not change.
+    before = next(iter(_extensions(content, "urn:feldsher:corrected-time")), None)
+    if before is not None:
+        return before, effective
+    return effective, next(iter(_extensions(content, TIME_AS_SENT)), None)
 
 
 def _extensions(element: dict[str, Any], url: str) -> list[Any]:

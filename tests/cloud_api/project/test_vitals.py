@@ -67,7 +67,7 @@ def test_correction_of_the_clock_finds_the_patient(shared: tuple[Clinic, str]) -
     with clinic.owner() as connection:
         rows = connection.execute("SELECT content FROM fhir.observation").fetchall()
     assert {row[0]["subject"]["reference"] for row in rows} == {f"Patient/{clinic.patients[1]}"}
-    assert {row[0]["extension"][0]["url"] for row in rows} == {"urn:feldsher:corrected-time"}
+    assert {row[0]["extension"][0]["url"] for row in rows} == {"urn:feldsher:time-as-sent"}
 
 
 def test_correction_to_a_time_of_nobody_leaves_it_to_staff(shared: tuple[Clinic, str]) -> None:
