@@ -1,19 +1,18 @@
 """The configuration that the cloud wants: believed by its signature, tried, and kept only where the gateway stays well.
 
-The technician's file is the ground; what the cloud sends is laid over it, table by table, lists as wholes. Some fields
-are the technician's alone: who the gateway is, where its data lies, how it reaches its broker. A configuration is first
-on trial: it is kept when the health check says so, else the one before it is in force again. A version comes once.
+It is laid over the technician's file (feldsher_ehr_core.gateway_config) and first on trial: it is kept when the health
+check says so, else the one before it is in force again. A version comes once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import structlog
 from feldsher_ehr_core import signed, wire
+from feldsher_ehr_core.gateway_config import laid_over
 
 from feldsher_edge import config
 from feldsher_edge.config import Config, ConfigError, Table
@@ -23,17 +22,6 @@ from feldsher_edge.signing import verified
 _log = structlog.get_logger("configured")
 STARTS = 2
 """So often a configuration on trial may be started without the health check passing; then it is given up."""
-LOCAL = (
-    ("gateway",),
-    ("state",),
-    ("update",),
-    ("mqtt", "host"),
-    ("mqtt", "port"),
-    ("mqtt", "ca"),
-    ("mqtt", "certificate"),
-    ("mqtt", "key"),
-)
-"""Fields that only the file on the gateway sets."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -137,11 +125,7 @@ class Configured:
 
     def over(self, toml: str, source: str) -> Config:
         """Return the file's configuration with a TOML text laid over it; ConfigError names the field that is wrong."""
-        wanted = config.table(toml, source)
-        for path in LOCAL:
-            if _has(wanted, path):
-                raise ConfigError(f"{source}: only the file on the gateway sets it - at `$.{'.'.join(path)}`")
-        return config.convert(_merged(self.local, wanted), source)
+        return laid_over(self.local, toml, source)
 
     def _file(self, name: str) -> Path:
         return self.state / "config" / f"{name}.json"
@@ -162,25 +146,3 @@ class Configured:
     def _note(self, version: int, state: wire.ReportedState, detail: str | None) -> None:
         self._file("last").parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(self._file("last"), msgspec.json.encode(Last(version, state, detail)))
-
-
-def _table(value: object) -> Table | None:
-    return cast("Table", value) if isinstance(value, dict) else None
-
-
-def _has(values: Table, path: tuple[str, ...]) -> bool:
-    here: object = values
-    for name in path:
-        below = _table(here)
-        if below is None or name not in below:
-            return False
-        here = below[name]
-    return True
-
-
-def _merged(ground: Table, over: Table) -> Table:
-    out = dict(ground)
-    for name, value in over.items():
-        below, above = _table(out.get(name)), _table(value)
-        out[name] = value if below is None or above is None else _merged(below, above)
-    return out
