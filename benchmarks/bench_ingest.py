@@ -31,7 +31,7 @@ from feldsher_ehr_core import wire
 from feldsher_ingest import rows, sql
 from feldsher_ingest.ahead import Ahead
 from feldsher_ingest.check import Checked
-from feldsher_ingest.consume import Worker
+from feldsher_ingest.consume import Worker, collect_rarely
 from feldsher_ingest.inbox import Arrived, Inbox
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.numbers import Numbers
@@ -152,7 +152,7 @@ def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> 
         made = columns(batch)
         found = numbers.resolve(connection, made)
         connection.commit()
-        return rows.vitals(made, *found, made.corrected(lambda _: None))
+        return rows.vitals(made) | rows.numbered(*found, made.corrected(lambda _: None))
 
     prepared = [ready(messages[i : i + BATCH]) for i in range(0, len(messages), BATCH)]
 
@@ -283,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    collect_rarely()
     with ExitStack() as stack:
         url, running, directory = _services(stack)
         vitals = {n: bench_vitals(url, options.rows // (10 if n == 1 else 1), n) for n in (1, 5, 15)}

@@ -375,6 +375,8 @@ def _same_length(batch: VitalsBatch) -> None:
     for name in ("code", "value", "absent", "unit", "sent_at", "time_us", "received_us", "user", "status"):
         if len(getattr(batch, name)) != n:
             raise WireError(f"payload: {len(getattr(batch, name))} entries where `reading` has {n} - at `$.{name}`")
+    if None not in batch.value and batch.absent.count(None) == n:
+        return  # the usual case, at a tenth of the loop's cost
     for i, (value, absent) in enumerate(zip(batch.value, batch.absent, strict=True)):
         if (value is None) == (absent is None):
             raise WireError(f"payload: a value or the reason of its absence is needed - at `$.value[{i}]`")

@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
 
@@ -39,6 +40,8 @@ _DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\
 _DECIMALS = re.compile(f"(?:{_DECIMAL.pattern}(?:,{_DECIMAL.pattern})*)?", re.ASCII)
 """Many values at once: one look instead of one per value."""
 _HEAD_BYTES = 8_000_000
+_TIMES = 16_384
+"""Local times remembered, about 2 MB: each is asked for when a batch is checked, and again when it is made ready."""
 
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (a device's local time has no zone)
@@ -150,12 +153,20 @@ def local_us(field: str, text: str) -> int:
 
     ValueError names the field where the text is not ISO 8601 without offset.
     """
+    us = _local_us(text)
+    if us is None:
+        raise ValueError(f"{field}: {text[:40]!r} is not ISO 8601 local time without offset")
+    return us
+
+
+@lru_cache(_TIMES)
+def _local_us(text: str) -> int | None:
     try:
         if _LOCAL.fullmatch(text):
             return (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
     except ValueError:  # the 30th of February
         pass
-    raise ValueError(f"{field}: {text[:40]!r} is not ISO 8601 local time without offset")
+    return None
 
 
 def _check_time(field: str, us: int) -> None:
@@ -222,11 +233,7 @@ def _check_vitals(batch: wire.VitalsBatch) -> None:
         for i, value in enumerate(batch.value):
             if value is not None and not _DECIMAL.fullmatch(value):
                 raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
-    known: str | None = None
-    for i, sent in enumerate(batch.sent_at):
-        if sent is not None and sent != known:  # the values of a reading share its time
-            _check_time(f"$.sent_at[{i}]", local_us(f"$.sent_at[{i}]", sent))
-            known = sent
+    _check_sent(batch)
     for field in ("time_us", "received_us"):
         times: tuple[int, ...] = getattr(batch, field)
         if times:
@@ -237,3 +244,12 @@ def _check_vitals(batch: wire.VitalsBatch) -> None:
     if batch.raw and len(batch.raw) not in (len(batch.reading), len(set(batch.reading))):
         raise ValueError(f"raw: {len(batch.raw)} entries for {len(batch.reading)} values")
     device_now_us(batch)
+
+
+def _check_sent(batch: wire.VitalsBatch) -> None:
+    for sent in set(batch.sent_at):
+        if sent is not None:
+            us = _local_us(sent)
+            if us is None or not _EARLIEST_US <= us <= _LATEST_US:  # named only now: a name costs as much as the look
+                field = f"$.sent_at[{batch.sent_at.index(sent)}]"
+                _check_time(field, local_us(field, sent))

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from feldsher_ingest import deadletter, log, resend
-from feldsher_ingest.consume import Worker
+from feldsher_ingest.consume import Worker, collect_rarely
 from feldsher_ingest.link import Link
 from feldsher_ingest.metrics import Metrics, MetricsServer
 from feldsher_ingest.settings import TOOL, SettingsError, database_url, from_environment, parse_shards, parse_worker
@@ -67,6 +67,7 @@ def run(
     )
     metrics = Metrics()
     consumer = Worker(settings, metrics)
+    collect_rarely()
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame

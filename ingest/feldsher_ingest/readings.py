@@ -68,6 +68,13 @@ class Columns:
             out.append(None if behind is None or trusted is None else time + behind + trusted)
         return out
 
+    def by_message(self) -> dict[tuple[str, UUID], list[UUID]]:
+        """Return the readings of each message, by its gateway and id."""
+        out: dict[tuple[str, UUID], list[UUID]] = {}
+        for reading, e in zip(self.reading_id, self.envelope, strict=True):
+            out.setdefault((e.gateway, e.id), []).append(reading)
+        return out
+
     def without(self, places: set[int]) -> Columns:
         """Return the readings but those at some places."""
         kept = [i for i in range(len(self)) if i not in places]
@@ -141,7 +148,7 @@ def _add_values(out: Columns, batch: wire.VitalsBatch, a: int, b: int) -> None:
     same = status.count(status[0]) == b - a
     out.status.append(status[0] if same else None)
     out.statuses.append(None if same else _array(status))
-    out.value.append(_array(batch.value[a:b]))
+    out.value.append(f"{{{','.join([v or 'NULL' for v in batch.value[a:b]])}}}")
     out.absent.append(_array(absent) if any(absent) else None)
 
 

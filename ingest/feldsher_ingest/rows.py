@@ -10,6 +10,7 @@ import msgspec
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation
 
+from feldsher_ingest import arrays
 from feldsher_ingest.check import Rejected
 from feldsher_ingest.clocks import base_us
 from feldsher_ingest.readings import Columns
@@ -30,24 +31,41 @@ def ledger(messages: Sequence[wire.UpMessage]) -> Params:
     """Return the columns of `ledger`."""
     envelopes = [m.env for m in messages]
     return {
-        "gateway": [e.gateway for e in envelopes],
-        "id": [e.id for e in envelopes],
-        "made_ms": [made_ms(e.id) for e in envelopes],
-        "kind": [str(m.__struct_config__.tag) for m in messages],
-        "boot": [e.boot for e in envelopes],
-        "seq": [e.seq for e in envelopes],
-        "mono_ns": [e.mono_ns for e in envelopes],
-        "clock": [e.clock for e in envelopes],
-        "device": [getattr(m, "device", None) for m in messages],
-        "base_us": [base_us(e) for e in envelopes],
+        "gateway": arrays.text([e.gateway for e in envelopes]),
+        "id": arrays.uuid([e.id for e in envelopes]),
+        "made_ms": arrays.int8([made_ms(e.id) for e in envelopes]),
+        "kind": arrays.text([str(m.__struct_config__.tag) for m in messages]),
+        "boot": arrays.uuid([e.boot for e in envelopes]),
+        "seq": arrays.int8([e.seq for e in envelopes]),
+        "mono_ns": arrays.int8([e.mono_ns for e in envelopes]),
+        "clock": arrays.text([e.clock for e in envelopes]),
+        "device": arrays.text([getattr(m, "device", None) for m in messages]),
+        "base_us": arrays.int8([base_us(e) for e in envelopes]),
     }
 
 
-def vitals(columns: Columns, sources: list[int], shapes: list[int], corrected: list[int | None]) -> Params:
-    """Return the columns of `vitals`; `sources`, `shapes`: the store's numbers; `corrected`: best known times."""
-    same = ("reading_id", "message_id", "key_us", "time_us", "received_us", "behind_us", "status", "clocked", "value")
-    params: Params = {name: getattr(columns, name) for name in (*same, "absent", "statuses", "sent_at", "raw")}
-    return params | {"source": sources, "shape": shapes, "corrected_us": corrected}
+def vitals(columns: Columns) -> Params:
+    """Return the columns of `vitals` that are known without the database."""
+    return {
+        "reading_id": arrays.uuid(columns.reading_id),
+        "message_id": arrays.uuid(columns.message_id),
+        "key_us": arrays.int8(columns.key_us),
+        "time_us": arrays.int8(columns.time_us),
+        "received_us": arrays.int8(columns.received_us),
+        "behind_us": arrays.int8(columns.behind_us),
+        "status": arrays.int4(columns.status),
+        "clocked": arrays.boolean(columns.clocked),
+        "value": arrays.text(columns.value),
+        "absent": arrays.text(columns.absent),
+        "statuses": arrays.text(columns.statuses),
+        "sent_at": arrays.text(columns.sent_at),
+        "raw": arrays.bytea(columns.raw),
+    }
+
+
+def numbered(sources: Sequence[int], shapes: Sequence[int], corrected: Sequence[int | None]) -> Params:
+    """Return the other columns of `vitals`: the store's numbers, and the best known times."""
+    return {"source": arrays.int4(sources), "shape": arrays.int4(shapes), "corrected_us": arrays.int8(corrected)}
 
 
 def sequenced(columns: Columns) -> Params:

@@ -19,7 +19,7 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import readings, rows, sql
+from feldsher_ingest import arrays, readings, rows, sql
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
 from feldsher_ingest.numbers import Numbers
@@ -57,13 +57,16 @@ class Prepared:
     messages: list[wire.UpMessage]
     ledger: rows.Params
     readings: readings.Columns
+    columns: rows.Params
+    """The readings as far as the query takes them without knowing the database's numbers."""
 
 
 def prepare(items: Sequence[Item]) -> Prepared:
     """Return a batch ready to be written. Needs no connection, so that another thread can do it meanwhile."""
     messages = [i.message for i in items if isinstance(i, Checked)]
     vitals = [m for m in messages if isinstance(m, wire.VitalsBatch)]
-    return Prepared(items, messages, rows.ledger(messages), readings.columns(vitals))
+    found = readings.columns(vitals)
+    return Prepared(items, messages, rows.ledger(messages), found, rows.vitals(found))
 
 
 class Store:
@@ -253,12 +256,30 @@ class _Batch:
         telling = {(b.env.gateway, b.env.id) for b in batches if b.reading}
         columns = self._fresh_readings(telling)
         if len(columns):
-            sources, shapes = self._numbers.resolve(self._connection, columns)
-            params = rows.vitals(columns, sources, shapes, columns.corrected(self._clocks.shift))
-            for source, message_id, found in self._connection.execute(_QUERIES["vitals"], params):
-                key = (self._numbers.gateway(source), message_id)
-                self._readings[key] = self._readings.get(key, []) + found
+            numbers = self._numbers.resolve(self._connection, columns)
+            known = self._prepared.columns if columns is self._prepared.readings else rows.vitals(columns)
+            params = known | rows.numbered(*numbers, columns.corrected(self._clocks.shift))
+            self._readings = self._stored(columns, self._connection.execute(_QUERIES["vitals"], params).fetchall())
         return telling - self._readings.keys()
+
+    def _stored(self, columns: readings.Columns, counts: list[TupleRow]) -> dict[rows.Key, list[UUID]]:
+        """Return which readings each message brought, of how many the database took from each."""
+        sent = columns.by_message()
+        taken: dict[rows.Key, int] = defaultdict(int)
+        for source, message_id, count in counts:
+            taken[self._numbers.gateway(source), message_id] += count
+        partly = [key for key, count in taken.items() if count < len(sent[key])]
+        out = {key: sent[key] for key in taken}
+        if partly:
+            params: rows.Params = {
+                "reading_id": arrays.uuid([r for key in partly for r in sent[key]]),
+                "message_id": arrays.uuid([m for _, m in partly]),
+                "from_us": min(columns.key_us),
+                "to_us": max(columns.key_us),
+            }
+            found = set(self._connection.execute(_QUERIES["brought"], params).fetchall())
+            out |= {key: [r for r in sent[key] if (r, key[1]) in found] for key in partly}
+        return out
 
     def _fresh_readings(self, telling: set[rows.Key]) -> readings.Columns:
         """Return the readings of new messages, without those whose sequence number is known."""

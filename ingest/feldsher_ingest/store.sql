@@ -44,7 +44,7 @@ on conflict do nothing
 returning reading_id, message_id, gateway;
 
 -- name: vitals
--- Stores readings and renews the latest ones; returns those that were not there, with the message that brought each.
+-- Stores readings and renews the latest ones; returns how many of each message were not there.
 with x as materialized (
     select *
     from unnest(%(reading_id)b::uuid[], %(message_id)b::uuid[], %(key_us)b::int8[], %(time_us)b::int8[],
@@ -74,7 +74,13 @@ with x as materialized (
              excluded.absent)
         where excluded.time > latest_reading.time
 )
-select source, message_id, array_agg(reading_id) from fresh group by source, message_id;
+select source, message_id, count(*) from fresh group by source, message_id;
+
+-- name: brought
+-- Tells which of some readings, of some key times, came with which of some messages.
+select reading_id, message_id from vital_reading
+where reading_id = any(%(reading_id)b::uuid[]) and message_id = any(%(message_id)b::uuid[])
+  and key_time between to_timestamp(%(from_us)s::float8 / 1e6::float8) and to_timestamp(%(to_us)s::float8 / 1e6::float8);
 
 -- name: recording
 -- Stores one cardiogram; returns its id where it was not there.
