@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from feldsher_edge import daemon, provision, service, status
-from feldsher_edge.config import Config, ConfigError, load
+from feldsher_edge import cli_network, daemon, provision, service, status
+from feldsher_edge.cli_common import DEFAULT, ConfigFile, Json, Out
+from feldsher_edge.config import ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
-ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", envvar="FELDSHER_EDGE_CONFIG", help="The gateway's configuration (TOML).")
-]
-_DEFAULT = Path("/etc/feldsher/edge.toml")
+app.add_typer(cli_network.app, name="network")
 
 
 @app.callback()
@@ -33,65 +28,71 @@ def about() -> None:
 
 
 @app.command()
-def run(config: ConfigFile = _DEFAULT) -> None:
+def run(config: ConfigFile = DEFAULT) -> None:
     """Run the gateway until it is stopped (Ctrl-C, or systemctl stop).
 
     It also ends, to be started again, when an update was installed; and with code 64 when it was wiped.
     """
-    _load(config)
+    Out().load(config)
     service.become(config)
 
 
 @app.command()
-def check(config: ConfigFile = _DEFAULT) -> None:
+def check(config: ConfigFile = DEFAULT, json: Json = False) -> None:
     """Say whether this program can work with the gateway's configuration and identity; an update is tested with it."""
-    settings = _load(config)
+    out = Out(json=json)
+    settings = out.load(config)
     try:
         identity = provision.load_identity(settings.state)
         name = daemon.gateway_name(settings, identity)
-        until = (
-            "not renewed by this program" if identity is None else f"good until {identity.shown().not_valid_after_utc}"
-        )
+        until = None if identity is None else identity.shown().not_valid_after_utc
     except (ConfigError, provision.ProvisionError) as error:
-        _fail(str(error))
-    typer.echo(f"{name}: configuration and identity are in order; certificate {until}.")
+        out.fail(str(error))
+    told = "not renewed by this program" if until is None else f"good until {until}"
+    words = f"{name}: configuration and identity are in order; certificate {told}."
+    out.result({"gateway": name, "certificate_until": until}, words)
 
 
 @app.command()
 def claim(
     text: Annotated[str, typer.Argument(metavar="CLAIM", help="The line that `feldsher-cloud gateway add` printed.")],
-    config: ConfigFile = _DEFAULT,
+    config: ConfigFile = DEFAULT,
     force: Annotated[bool, typer.Option(help="Replace an identity that exists; the old one is kept aside.")] = False,
+    json: Json = False,
 ) -> None:
     """Give this gateway its identity, with the claim from the cloud.
 
     Makes its key here, where it stays, and has the cloud sign its certificate.
     """
+    out = Out(json=json)
+    settings = out.load(config)
     try:
-        identity = provision.claim_identity(text, _load(config).state, force=force)
+        identity = provision.claim_identity(text, settings.state, force=force)
     except (provision.ProvisionError, OSError) as error:
-        _fail(str(error))
+        out.fail(str(error))
     place = identity.place
-    typer.echo(f"This gateway is {place.gateway}; its broker is {place.mqtt_host}:{place.mqtt_port}.")
-    typer.echo("Start it: feldsher-edge run, or systemctl restart feldsher-edge")
+    out.result(
+        {"gateway": place.gateway, "broker": f"{place.mqtt_host}:{place.mqtt_port}"},
+        f"This gateway is {place.gateway}; its broker is {place.mqtt_host}:{place.mqtt_port}.",
+        "Start it: feldsher-edge run, or systemctl restart feldsher-edge",
+    )
 
 
 @app.command("status")
-def show_status(
-    config: ConfigFile = _DEFAULT, json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False
-) -> None:
+def show_status(config: ConfigFile = DEFAULT, json: Json = False) -> None:
     """Show how the running gateway is: connection, what waits, devices.
 
     Shows no patient and no measured value.
     """
+    out = Out(json=json)
     try:
-        report = status.ask(_load(config).state)
+        report = status.ask(out.load(config).state)
     except status.StatusError as error:
-        _fail(str(error), code=3)
+        out.fail(str(error), code=3)
     if json:
-        typer.echo(msgspec.json.encode(report).decode())
+        out.result(report)
     else:
-        Console(highlight=False).print(table(report))
+        out.console.print(table(report))
 
 
 @app.command()
@@ -102,18 +103,6 @@ def warm() -> None:
     """
     done = subprocess.run([sys.executable, "-m", "feldsher_edge.interpreter_child", "--warm"], check=False)
     raise typer.Exit(done.returncode)
-
-
-def _load(path: Path) -> Config:
-    try:
-        return load(path)
-    except ConfigError as error:
-        _fail(str(error))
-
-
-def _fail(text: str, code: int = 2) -> NoReturn:
-    typer.echo(f"feldsher-edge: {text}", err=True)
-    raise typer.Exit(code)
 
 
 def table(report: status.Report) -> Table:

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from feldsher_ehr_core.ids import gateway_id
 
-from feldsher_edge import diagnostics, metrics, status, tls, wiping
+from feldsher_edge import diagnostics, metrics, proxy, status, tls, wiping
 from feldsher_edge.clock import Envelopes, SystemClock
 from feldsher_edge.config import Config, ConfigError, convert, read
 from feldsher_edge.configured import Configured
@@ -60,7 +60,8 @@ def broker(config: Config, identity: Identity | None, now: tls.Now | None = None
         raise ConfigError(
             "the broker is not known: claim the gateway, or set host, port, ca, certificate, key - at `$.mqtt`"
         )
-    return Broker(host, port, partial(tls.context, ca, now, (certificate, key)), mqtt.keepalive_s)
+    path = mqtt.path if mqtt.transport == "websockets" else None
+    return Broker(host, port, partial(tls.context, ca, now, (certificate, key)), mqtt.keepalive_s, path)
 
 
 @contextlib.contextmanager
@@ -99,6 +100,7 @@ async def run(path: Path, rng: random.Random) -> Ending:
 
 
 async def _run_once(config: Config, configured: Configured, path: Path, rng: random.Random) -> Ending:
+    proxy.use(config.network.proxy)
     with opened(config) as outbox:
         clock = outbox.envelopes.clock
         time = TrueTime(clock, config.state)

@@ -10,7 +10,8 @@ from importlib.metadata import distributions
 
 import msgspec
 
-from feldsher_edge import status
+from feldsher_edge import proxy, status
+from feldsher_edge.config import Config
 from feldsher_edge.gateway import Gateway
 
 
@@ -19,7 +20,7 @@ async def bundle(gateway: Gateway) -> bytes:
     report = msgspec.structs.replace(await status.report(gateway), orders=())
     parts = {
         "status.json": report,
-        "configuration.json": gateway.config,
+        "configuration.json": _without_secrets(gateway.config),
         "software.json": {d.name: d.version for d in distributions()},
         "machine.json": _machine(gateway),
     }
@@ -28,6 +29,11 @@ async def bundle(gateway: Gateway) -> bytes:
         for name, value in parts.items():
             made.writestr(name, msgspec.json.format(msgspec.json.encode(value, enc_hook=str)))
     return out.getvalue()
+
+
+def _without_secrets(config: Config) -> Config:
+    network = msgspec.structs.replace(config.network, proxy=proxy.shown(config.network.proxy))
+    return msgspec.structs.replace(config, network=network)
 
 
 def _machine(gateway: Gateway) -> dict[str, object]:

@@ -17,6 +17,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from feldsher_edge import proxy
+
+_CONNECT_S = 15.0
 _SESSION_EXPIRY_S = 86_400
 """How long the broker keeps what the cloud sends down while the gateway is away."""
 
@@ -27,12 +30,16 @@ format invalid. Others (quota exceeded, unspecified) are tried again."""
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and how to speak to it. `tls` is called at every connection: certificates are renewed."""
+    """Where the broker is and how to speak to it. `tls` is called at every connection: certificates are renewed.
+
+    `path`: of MQTT over WebSocket, None for MQTT alone.
+    """
 
     host: str
     port: int
     tls: Callable[[], ssl.SSLContext]
     keepalive_s: int = 30
+    path: str | None = None
 
 
 def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
@@ -77,7 +84,11 @@ class Link(aiomqtt.Client):
             will=will,
             max_inflight_messages=window + 8,
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            transport="tcp" if broker.path is None else "websockets",
+            websocket_path=broker.path,
         )
+        # paho asks a library of its own for proxies (PySocks); ours knows the one kind that clinics have
+        self._client._create_socket_connection = lambda: proxy.connect(broker.host, broker.port, _CONNECT_S)  # pyright: ignore[reportPrivateUsage]
 
     def send(self, topic: str, payload: bytes, qos: int = 1) -> int:
         """Hand a message to the connection and return its number, which its PUBACK will bear; MqttError where cut."""

@@ -26,6 +26,8 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Room = Annotated[int, msgspec.Meta(ge=65_536)]
+_PORT = r"(6553[0-5]|655[0-2]\d|65[0-4]\d\d|6[0-4]\d{3}|[1-5]?\d{1,4})"
+_PROXY = rf"^http://([^/@\s]+@)?(\[[0-9a-fA-F:]+\]|[^/@:\s\[\]]+):{_PORT}/?$"
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,11 +39,14 @@ class Mqtt(_Table, frozen=True):
 
     `window`: most messages in flight, sent and not yet receipted. `receipt_timeout_s`: then a message is sent again,
     each further time after twice as long. `history_per_s`: most messages a second of what waited longer than
-    `outbox.history_after_s`. Times in seconds.
+    `outbox.history_after_s`. Times in seconds. `transport`: `websockets` where only web traffic passes (mostly on port
+    443), at `path` of the broker.
     """
 
     host: str | None = None
     port: Port | None = None
+    transport: Literal["tcp", "websockets"] = "tcp"
+    path: Annotated[str, msgspec.Meta(pattern="^/")] = "/mqtt"
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
@@ -52,6 +57,24 @@ class Mqtt(_Table, frozen=True):
     keepalive_s: Annotated[int, msgspec.Meta(ge=5, le=3600)] = 30
     heartbeat_s: Positive = 60.0
     history_per_s: Positive = 20.0
+
+
+class Network(_Table, frozen=True):
+    """The way out. `proxy`: the network's web proxy, `http://[user:password@]host:port`, for broker and cloud."""
+
+    proxy: Annotated[str, msgspec.Meta(pattern=_PROXY)] | None = None
+
+
+class Page(_Table, frozen=True):
+    """The gateway's own web page, off by default. `listen`: this machine only, or the clinic's network with a PIN.
+
+    `certificate` and `key`: where the page is to be read over HTTPS, the clinic's own files.
+    """
+
+    listen: Literal["off", "loopback", "lan"] = "off"
+    port: Port = 8088
+    certificate: Path | None = None
+    key: Path | None = None
 
 
 class Bound(_Table, frozen=True):
@@ -138,6 +161,8 @@ class Config(_Table, frozen=True):
     metrics_port: Port | None = None
     metrics_file: Path | None = None
     mqtt: Mqtt = Mqtt()
+    network: Network = Network()
+    page: Page = Page()
     outbox: Outbox = Outbox()
     orders: Orders = Orders()
     interpreter: Interpreter = Interpreter()
@@ -205,6 +230,8 @@ def _check(config: Config, source: str) -> None:
             gateway_id(config.gateway)
         except ValueError as error:
             raise ConfigError(f"{source}: {error} - at `$.gateway`") from error
+    if (config.page.certificate is None) != (config.page.key is None):
+        raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.page`")
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
     names = [d.device for d in config.kit] + [d.device for _, d in config.bluetooth()]
@@ -220,8 +247,12 @@ LOCAL = (
     ("gateway",),
     ("state",),
     ("update",),
+    ("network",),
+    ("page",),
     ("mqtt", "host"),
     ("mqtt", "port"),
+    ("mqtt", "transport"),
+    ("mqtt", "path"),
     ("mqtt", "ca"),
     ("mqtt", "certificate"),
     ("mqtt", "key"),

@@ -46,6 +46,7 @@ use_identity_as_username true
 # The client id is the certificate's name too, whatever a client calls itself: nobody takes over another's session.
 use_username_as_clientid true
 tls_version tlsv1.2
+{websockets}
 allow_anonymous false
 acl_file {directory}/acl
 
@@ -68,6 +69,19 @@ log_type notice
 log_type information
 """
 
+WEBSOCKETS = """\
+# MQTT over WebSocket, for networks that let only web traffic out: in production on port 443, same certificates.
+listener {port} {address}
+protocol websockets
+cafile {tls.ca}
+certfile {tls.certificate}
+keyfile {tls.key}
+{crl}
+require_certificate true
+use_identity_as_username true
+tls_version tlsv1.2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
@@ -79,12 +93,20 @@ class TlsFiles:
     crl: Path | None = None
 
 
-def configuration(port: int, address: str, directory: str, tls: TlsFiles, *, as_root: bool) -> str:
-    """Return the broker's configuration file; `directory` holds its ACL, log and persistent sessions."""
+def configuration(
+    port: int, address: str, directory: str, tls: TlsFiles, *, as_root: bool, websockets: int | None = None
+) -> str:
+    """Return the broker's configuration file; `directory` holds its ACL, log and persistent sessions.
+
+    `websockets`: the port of a second listener, for MQTT over WebSocket.
+    """
     crl = f"crlfile {tls.crl}" if tls.crl else ""
     # as root it would drop to a user that cannot read the keys; development only
     user = "user root" if as_root else ""
-    return CONFIGURATION.format(port=port, address=address, directory=directory, tls=tls, crl=crl, user=user)
+    second = "" if websockets is None else WEBSOCKETS.format(port=websockets, address=address, tls=tls, crl=crl)
+    return CONFIGURATION.format(
+        port=port, address=address, directory=directory, tls=tls, crl=crl, user=user, websockets=second
+    )
 
 
 def write_private(path: Path, text: str) -> None:
@@ -107,9 +129,10 @@ class Mosquitto:
         port: int | None = None,
         outlives: bool = False,
     ) -> None:
-        """Keep configuration, log and persistent sessions in `directory`."""
+        """Keep configuration, log and persistent sessions in `directory`; `web_port` is the WebSocket listener's."""
         self.directory, self.tls = directory, tls
         self.port = port or free_port()
+        self.web_port = free_port()
         self.process = Process(
             name=name,
             argv=[place.program("mosquitto"), "-c", str(directory / "mosquitto.conf")],
@@ -127,7 +150,14 @@ class Mosquitto:
 
     def configure(self) -> None:
         """Write configuration and ACL."""
-        text = configuration(self.port, "127.0.0.1", str(self.directory), self.tls, as_root=os.geteuid() == 0)
+        text = configuration(
+            self.port,
+            "127.0.0.1",
+            str(self.directory),
+            self.tls,
+            as_root=os.geteuid() == 0,
+            websockets=self.web_port,
+        )
         write_private(self.directory / "mosquitto.conf", text)
         write_private(self.directory / "acl", ACL)
 
