@@ -18,10 +18,12 @@ _BLOOD = ("HYPOK", "HYPOCA", "HYPERCA")
 _CHAMBERS = ("LVH", "VCLVH", "RVH", "BVH")
 _FORM = (*_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", *_RAISED, *_STT, *_OCCLUSION, "IVCD", *_BLOOD)
 """What only normally conducted beats can show: statements of form, from voltage, Q waves, ST and T."""
-_DRIVEN = ("RUND", "CLBBB", "CRBBB", "ILBBB", "IRBBB", "LAFB", "LPFB", "LNGQT")
+_DRIVEN = ("RUND", "JUNC", "VESC", "CLBBB", "CRBBB", "ILBBB", "IRBBB", "LAFB", "LPFB", "LNGQT")
 """What a driven ventricle shows whatever its own conduction is."""
 _SINUS = ("SR", "SBRAD", "STACH", "SARRH", "RUND")
-_FLUTTER = (*_SINUS, "AFIB", "SVTAC", "PAC", "PSVT", "1AVB", "2AVB", "SHPR", "DROP", "SAB", "LNGQT", "HYPOCA")
+_ORIGIN = ("ATR", "JUNC", "VESC")
+_P_WAVES = ("LAO/LAE", "RAO/RAE", "WPW")
+_FLUTTER = (*_SINUS, *_ORIGIN, "AFIB", "SVTAC", "PAC", "PSVT", "1AVB", "2AVB", "SHPR", "DROP", "SAB", "LNGQT", "HYPOCA")
 """What flutter waves are mistaken for: P waves, ends of T waves, beats of changing conduction for early or dropped."""
 SUPPRESSED: dict[str, tuple[str, ...]] = {
     "CLBBB": _FORM,
@@ -42,15 +44,21 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
     ),
     "IVCD": (*_OCCLUSION, "STD_", "EARLY", "PERI"),
     "PACE": (*_FORM, *_DRIVEN),
-    "APACE": ("RUND",),
+    "APACE": ("RUND", "ATR"),
     "LVH": (*_OCCLUSION, *_STT, "EARLY", "PERI", "PRWP"),
     "VCLVH": ("STPOST", "PRWP"),
     "RVH": ("STPOST", "PMI", "IPMI"),
     "BVH": ("LVH", "VCLVH", "RVH"),
-    "2AVB": ("1AVB", "AFIB", "RUND", "SARRH", "SVTAC"),
-    "3AVB": ("1AVB", "SHPR", "AFIB", "RUND", "SR", "SBRAD", "SARRH", "PVC", "IVR", "LAO/LAE", "RAO/RAE", "WPW"),
-    "AFIB": ("1AVB", "SHPR", "LAO/LAE", "RAO/RAE", "WPW"),
-    "AFLT": (*_FLUTTER, "LAO/LAE", "RAO/RAE", "WPW"),
+    "2AVB": ("1AVB", "AFIB", "RUND", "SARRH", "SBRAD", "SVTAC", "JUNC", "VESC"),
+    "SAB": ("SARRH",),
+    "DROP": ("SARRH",),
+    "SVTAC": ("RUND",),
+    "3AVB": ("1AVB", "SHPR", "AFIB", "RUND", "SR", "SBRAD", "SARRH", "PVC", "IVR", *_ORIGIN, *_P_WAVES),
+    "AFIB": ("1AVB", "SHPR", *_ORIGIN, *_P_WAVES),
+    "AFLT": (*_FLUTTER, *_P_WAVES),
+    "ATR": (*_SINUS, "LAO/LAE", "RAO/RAE"),
+    "JUNC": (*_SINUS, "SHPR", "SVTAC", *_P_WAVES),
+    "VESC": ("RUND", *_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", "IVCD", *_STT),
     "VTAC": ("SR", "SBRAD", "STACH"),
     "LAFB": ("LAD", "PRWP"),
     "LPFB": ("RAD", "LMI"),
@@ -75,8 +83,10 @@ _LIMB = ("LAD", "RAD", "XAD", "AXIND", "LAFB", "LPFB", "IMI", "ILMI", "IPMI", "L
 _CHEST = ("ASMI", "AMI", "ALMI", "PMI", "QWAVE", *_PHASE, "PRWP", "IRBBB")
 _SHARED = (*_RAISED, *_STT, "DEWINTER", "STPOST", "RVH", "BVH")
 HIDES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("REVARM", "REVLEG", "REVFLAT", "DEXTRO"), (*_LIMB, *_SHARED, "LVOLT", "LAO/LAE", "RAO/RAE")),
-    "REVLEFT": ("LAD", "IMI", "ILMI", "IPMI", "LAFB"),
+    **dict.fromkeys(
+        ("REVARM", "REVLEG", "REVFLAT", "DEXTRO"), (*_LIMB, *_SHARED, "LVOLT", "LAO/LAE", "RAO/RAE", "ATR")
+    ),
+    "REVLEFT": ("LAD", "IMI", "ILMI", "IPMI", "LAFB", "ATR"),
     "REVCHEST": (*_CHEST, *_SHARED),
 }
 """Not stated when limb or chest electrodes seem to be in each other's place; a suspected infarction is (IF_RIGHT)."""

@@ -33,7 +33,8 @@ class Findings:
     `alike`: share of beats whose complex is the prevailing one; `silent`: stretches where nothing could be judged;
     `chance`: of fibrillation by beat, None = to be judged from intervals and P evidence alone; `paced`: by seen spikes;
     `train`: P waves followed on their own, None = not looked for or not found; `chaos`: stretches without complexes;
-    `waves`: what repeats itself between the QRS complexes at a flutter's rate, None = nothing does.
+    `waves`: what repeats itself between the QRS complexes at a flutter's rate, None = nothing does; `retrograde`: µV of
+    a P wave behind the QRS (retrograde.py), looked for where none is before it.
     """
 
     fs: float
@@ -54,6 +55,7 @@ class Findings:
     train: Train | None = None
     chaos: tuple[tuple[int, int], ...] = ()
     waves: FWaves | None = None
+    retrograde: float = 0.0
 
     @cached_property
     def letters(self) -> NDArray[np.uint8]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from feldsher_signal import order
 from feldsher_signal.jit import kernel
 
-STEP_S, BEFORE_S, AFTER_S = 0.008, 0.05, 0.09
-"""The grid, and what around an R peak is left out."""
+STEP_S, BEFORE_S, AFTER_S, WIDE_AFTER_S = 0.008, 0.05, 0.09, 0.45
+"""The grid, and what around an R peak is left out; of a ventricular beat its T wave too: that is as large as its QRS,
+and a run of such beats repeats itself."""
 DRIFT_S = 0.2
 """The moving mean taken away: about one flutter wave, so that these stand out and T waves and drift do not."""
 PERIOD_S = (0.176, 0.272)
@@ -102,15 +103,18 @@ def repeats(
         out[k] = both[k] / size[k] if size[k] > 0 else 0.0
 
 
-def find(c: NDArray[np.float64], fs: float, rows: NDArray[np.int64], r: NDArray[np.int64]) -> FWaves | None:
-    """Return what repeats itself between the beats r in leads `rows` of prefix sums c; None where nothing does."""
+def find(
+    c: NDArray[np.float64], fs: float, rows: NDArray[np.int64], r: NDArray[np.int64], wide: NDArray[np.bool_]
+) -> FWaves | None:
+    """Return what repeats itself between the beats r in leads `rows` of prefix sums c, or None; `wide`: V beats."""
     step, n = max(round(STEP_S * fs), 1), c.shape[1] - 1
     if not rows.shape[0] or r.shape[0] < FEWEST or n > LONGEST_S * fs:
         return None
     grid = step / fs
     seen = np.ones(n // step, np.bool_)
-    for at in (r // step).tolist():
-        seen[max(at - int(BEFORE_S / grid), 0) : at + int(AFTER_S / grid) + 1] = False
+    for at, broad in zip((r // step).tolist(), wide.tolist(), strict=True):
+        after = WIDE_AFTER_S if broad else AFTER_S
+        seen[max(at - int(BEFORE_S / grid), 0) : at + int(after / grid) + 1] = False
     first, last = round(PERIOD_S[0] / grid) - 1, round(PERIOD_S[1] / grid) + 1
     like, rms = np.empty(2 * last - first + 2), np.empty(rows.shape[0])
     repeats(c, rows, seen, step, int(DRIFT_S / grid) // 2, first, like, rms)

@@ -28,6 +28,7 @@ from feldsher_signal import (
     ptrain,
     quality,
     registry,
+    retrograde,
     rhythm,
     standstill,
     stream,
@@ -143,7 +144,7 @@ def trace(
     apart = ptrain.wanted(r, fs, x.shape[1], p_like, early)
     train = ptrain.find(sums, fs, rows, r, wide) if apart and rows.shape[0] >= ptrain.FEWEST_LEADS else None
     without = chaos.stretches(sums, fs, rows)
-    waves = fwaves.find(sums, fs, fwaves.chosen(recording.leads, usable), r)
+    waves = fwaves.find(sums, fs, fwaves.chosen(recording.leads, usable), r, wide)
     usual, why = classes.usual & (on >= 0), classes.because
     return Traced(r, kinds, marks, p_like, usual, atria, paced, train, without, waves, why)
 
@@ -171,6 +172,7 @@ def _measure(
     normal = np.array([kind == "N" for kind in t.kinds], np.bool_) & t.usual
     chosen = np.flatnonzero(normal if normal.any() else t.usual)
     found: dict[str, LeadMatrix] = {}
+    behind = 0.0
     p_there = bool(chosen.size) and float((t.marks[chosen, -1, delineate.P_PEAK] >= 0).mean()) >= 0.5
     if chosen.size:
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
@@ -180,6 +182,7 @@ def _measure(
         )
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
+            behind = retrograde.size(middle.x, fs, recording.leads, int(every[0, -1, delineate.QRS_OFF]))
         found = matrix.lead_matrices(middle.x, every[0], usable, recording.leads, fs)
     # A line that is flat in every lead can hide no beat.
     dark = [s for s in said.segments if s.lead == "all" and s.issues != ("flat",)]
@@ -209,6 +212,7 @@ def _measure(
         t.train,
         t.chaos,
         t.waves,
+        behind,
     )
 
 

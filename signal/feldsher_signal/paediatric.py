@@ -165,6 +165,8 @@ ALWAYS = (
     "low voltage",
 )
 """What no table is there for under 18."""
+ORIGIN = "atrial, junctional and escape rhythm"
+"""Known by an adult's rates and PR: not judged under 16 (origin.py)."""
 
 
 def unjudged(subject: Subject) -> tuple[str, ...]:
@@ -174,5 +176,5 @@ def unjudged(subject: Subject) -> tuple[str, ...]:
     if is_grown(subject):
         return ("ventricular hypertrophy", *ALWAYS)
     if limits(subject) is None:
-        return ("rate", "PR", "QRS axis", "QTc", "ventricular hypertrophy", *ALWAYS)
-    return ALWAYS
+        return ("rate", "PR", "QRS axis", "QTc", "ventricular hypertrophy", *ALWAYS, ORIGIN)
+    return (*ALWAYS, ORIGIN)

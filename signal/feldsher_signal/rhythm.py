@@ -8,7 +8,7 @@ import numpy as np
 from feldsher_ehr_core.ecg import RhythmSpan
 from numpy.typing import NDArray
 
-from feldsher_signal import block, ectopy, fibrillation, flutter, measure, order, tachycardia
+from feldsher_signal import block, ectopy, fibrillation, flutter, measure, order, origin, tachycardia
 from feldsher_signal.between import Atria
 from feldsher_signal.fibrillation import Chance
 from feldsher_signal.findings import Findings, Verdict, both, grade
@@ -26,8 +26,6 @@ DISORDER = 0.025
 """Sinus tachycardia keeps step: where intervals of a fast rhythm change by more from beat to beat (median) and
 fibrillation is as likely as STAYS, what repeats before the QRS may be a T wave. On ptbxl and ludb
 sinus tachycardia changes by up to 0.014, the one fast fibrillation whose T waves repeat by 0.030: house rule."""
-LEAST_NOT_SINUS = 40.0
-"""A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 _SINUS = ("SR", "SBRAD", "STACH", "RUND")
 
 
@@ -88,8 +86,9 @@ def _beat_codes(f: Findings, af: Chance) -> list[str]:
     if flutter.judge(f).stated:
         out = ["AFLT"] * f.r.shape[0]
     else:
+        elsewhere = origin.named(_origin(f, evidence(f), af)) if origin.possible(f) else ""
         for a, b, code in _basic(f):
-            out += [code] * (b - a)
+            out += [elsewhere or code] * (b - a)
         _name_early(f, out)
         # Beats come in any order in fibrillation: only what is worse is named above it.
         for a, b in af.spans():
@@ -147,9 +146,15 @@ def judge(f: Findings) -> list[Verdict]:
         *basic,
         flutter.judge(f),
         *tachycardia.judge(f, whole.rate, whole.p_share, whole.irregular),
+        *_origin(f, whole, af),
         *block.judge(f),
         *ectopy.judge(f),
     ]
+
+
+def _origin(f: Findings, e: Evidence, af: Chance) -> list[Verdict]:
+    """Return the verdicts on rhythms that are not the sinus node's, nor fibrillation."""
+    return origin.judge(f, e.rate, e.p_share, e.irregular, 1 - fibrillation.score(float(af.beat.mean())))
 
 
 def _share(f: Findings, episodes: list[tuple[int, int]]) -> float:
@@ -186,7 +191,7 @@ def _sinus(f: Findings, e: Evidence, af: Chance, af_share: float) -> list[Verdic
     limit = rates(f.subject)
     slow, fast = grade(e.rate, limit.slow, -1.5), grade(e.rate, limit.fast, 1.5)
     calm, lost = limit.slow <= e.rate <= limit.fast, not stated and af_share < 0.5
-    extreme = lost and not min(LEAST_NOT_SINUS, limit.slow) <= e.rate <= limit.most
+    extreme = lost and not min(origin.LEAST_NOT_SINUS, limit.slow) <= e.rate <= limit.most
     swing = both(sinus, grade(spread, SWING_S, 0.03))
     return [
         Verdict("SR", both(sinus, 1 - slow, 1 - fast), stated and calm, because, "definite"),

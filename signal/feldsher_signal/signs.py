@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from feldsher_signal import elevation
 from feldsher_signal.findings import Findings, Verdict
-from feldsher_signal.paediatric import is_child, unjudged
+from feldsher_signal.paediatric import ORIGIN, is_child, unjudged
 
 SPIKE_FS = 1000.0
 """Pacing spikes of 0.1–2 ms need 1000 samples a second and more: IEC 60601-2-25."""
@@ -77,6 +77,7 @@ def leadless(f: Findings) -> tuple[str, ...]:
         (len(f.matrix) < elevation.FEWEST or not f.has("I", "II"), "ST elevation"),
         (True, "ST depression, T waves"),
         (True, "infarction by Q waves"),
+        (True, ORIGIN),
         (f.measured.axis_qrs is None, "QRS axis"),
         (not f.has("I", "V1", "V6"), "bundle branch block"),
         (not f.has("aVL", "V1", "V2", "V3", "V4", "V5", "V6"), "ventricular hypertrophy"),

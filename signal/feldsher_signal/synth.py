@@ -46,6 +46,8 @@ Rhythm = Literal[
     "atrial_flutter",
     "supraventricular_tachycardia",
     "ventricular_tachycardia",
+    "junctional",
+    "ventricular_escape",
     "second_degree_block_1",
     "second_degree_block_2",
     "third_degree_block",
@@ -71,8 +73,10 @@ class Patient:
     `rr_sd`: spread of cycles as a part of their mean; `qrs`, `qt`: None = usual for conduction and rate (QT by
     Fridericia from `qtc`); `voltage` scales the QRS; `st`, `t`: shift of ST segment and T peak by region, in mV in that
     region's lead (synth_dipole.region); `pac`, `pvc`: chance that a beat is followed by an early one; `pvc_every`: 2 =
-    bigeminy, 3 = trigeminy; `block_ratio`: P waves of which one is not conducted; `off`: electrodes that do not touch;
-    `swapped`: two electrodes in each other's place.
+    bigeminy, 3 = trigeminy; `pvc_run`: ventricular beats in a row at `run_rate`; `exit_block`: sinus beats of which one
+    is missing; `retrograde`: from a junctional QRS to the P wave behind it in ms, None = hidden in the QRS;
+    `block_ratio`: P waves of which one is not conducted; `off`: electrodes that do not touch; `swapped`: two electrodes
+    in each other's place.
     """
 
     rate: float = 70.0
@@ -95,6 +99,10 @@ class Patient:
     pac: float = 0.0
     pvc: float = 0.0
     pvc_every: int = 0
+    pvc_run: int = 1
+    run_rate: float = 150.0
+    exit_block: int = 0
+    retrograde: float | None = None
     block_ratio: int = 4
     escape_rate: float = 38.0
     atrial_rate: float = 300.0
@@ -305,7 +313,9 @@ def _wave(patient: Patient, index: int, event: Event, n: int, fs: float) -> Wave
 
 
 def _measurements(patient: Patient, beats: tuple[Beat, ...], fs: float) -> Measurements:
-    only: dict[str, Form] = {"ventricular_tachycardia": "ventricular", "third_degree_block": "ventricular"}
+    only: dict[str, Form] = dict.fromkeys(
+        ("ventricular_tachycardia", "third_degree_block", "ventricular_escape"), "ventricular"
+    )
     form = only.get(patient.rhythm, "paced" if patient.rhythm.startswith("paced") else patient.conduction)
     constant_pr = patient.rhythm in {"sinus", "second_degree_block_2", "paced_dual"}
     has_p = constant_pr or patient.rhythm in {"second_degree_block_1", "third_degree_block"}
@@ -335,12 +345,22 @@ PRESETS: Mapping[str, Patient] = {
     "ventricular_tachycardia": Patient(rate=172, rhythm="ventricular_tachycardia", rr_sd=0.01),
     "ventricular_fibrillation": Patient(rhythm="ventricular_fibrillation"),
     "asystole": Patient(rhythm="asystole"),
+    "ectopic_atrial": Patient(rate=66, pr=134, p_axis=-82),
+    "junctional": Patient(rate=47, rhythm="junctional"),
+    "accelerated_junctional": Patient(rate=84, rhythm="junctional", retrograde=130),
+    "ventricular_escape": Patient(rate=33, rhythm="ventricular_escape"),
+    "sinus_pause": Patient(rate=52, exit_block=6),
     "atrial_ectopy": Patient(pac=0.2),
     "ventricular_ectopy": Patient(pvc=0.15),
     "bigeminy": Patient(rate=76, pvc_every=2),
+    "trigeminy": Patient(rate=76, pvc_every=3),
+    "ventricular_couplets": Patient(rate=72, pvc_every=6, pvc_run=2),
+    "ventricular_runs": Patient(rate=72, pvc_every=7, pvc_run=5),
+    "idioventricular_run": Patient(rate=62, pvc_every=5, pvc_run=5, run_rate=74),
     "first_degree_block": Patient(pr=248, rate=64),
     "second_degree_block_1": Patient(rate=72, rhythm="second_degree_block_1"),
     "second_degree_block_2": Patient(rate=78, rhythm="second_degree_block_2"),
+    "second_degree_block_2_1": Patient(rate=84, rhythm="second_degree_block_2", block_ratio=2),
     "third_degree_block": Patient(rate=82, rhythm="third_degree_block"),
     "lbbb": Patient(conduction="LBBB", axis=-15, rate=72),
     "rbbb": Patient(conduction="RBBB", axis=60, rate=68),

@@ -66,7 +66,12 @@ def _sinus(patient: Patient, rng: np.random.Generator) -> Iterator[Event]:
         cycle = _cycle(patient, t, rng)
         pvc = rng.random() < patient.pvc or (patient.pvc_every > 1 and since == patient.pvc_every - 1)
         if pvc:
-            yield Event(qrs=t + pr + 0.62 * cycle, kind="V", form="ventricular")
+            first, again = t + pr + 0.62 * cycle, 60 / patient.run_rate
+            for k in range(patient.pvc_run):
+                yield Event(qrs=first + k * again, kind="V", form="ventricular")
+            since = 0
+            t += 2 * cycle + (patient.pvc_run - 1) * again
+        elif patient.exit_block and since == patient.exit_block - 1:
             since = 0
             t += 2 * cycle
         elif rng.random() < patient.pac:
@@ -109,6 +114,16 @@ def _reentry(patient: Patient, rng: np.random.Generator) -> Iterator[Event]:
     while True:
         yield Event(qrs=t, kind="S", form=patient.conduction)
         t += 60 / patient.rate
+
+
+def _junctional(patient: Patient, rng: np.random.Generator) -> Iterator[Event]:
+    """Yield narrow beats of the AV junction; the atria, woken backwards, follow or are hidden in the QRS."""
+    t = _start(patient, rng)
+    while True:
+        yield Event(qrs=t, form=patient.conduction)
+        if patient.retrograde is not None:
+            yield Event(p=t + patient.retrograde / 1000, ectopic=True)
+        t += _cycle(patient, t, rng)
 
 
 def _ventricular(patient: Patient, rng: np.random.Generator) -> Iterator[Event]:
@@ -184,6 +199,8 @@ _RHYTHMS: dict[str, Callable[[Patient, np.random.Generator], Iterator[Event]]] =
     "atrial_flutter": _flutter,
     "supraventricular_tachycardia": _reentry,
     "ventricular_tachycardia": _ventricular,
+    "junctional": _junctional,
+    "ventricular_escape": _ventricular,
     "second_degree_block_1": _wenckebach,
     "second_degree_block_2": _mobitz,
     "third_degree_block": _atria,

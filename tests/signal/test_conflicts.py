@@ -28,6 +28,13 @@ def stated(*found: str) -> list[str]:
         (("VFIB", "LVH", "NOISE"), ["VFIB", "NOISE"]),
         (("PERI", "STEMI", "STE_"), ["PERI"]),
         (("STEMI", "STE_", "MIOLD"), ["STEMI", "STE_"]),
+        (("JUNC", "RUND", "SHPR", "LAFB"), ["JUNC", "LAFB"]),
+        (("ATR", "SR", "LAO/LAE", "1AVB"), ["ATR", "1AVB"]),
+        (("VESC", "RUND", "IMI", "CRBBB", "STEMI"), ["VESC", "CRBBB", "STEMI"]),
+        (("3AVB", "JUNC", "VESC"), ["3AVB"]),
+        (("AFIB", "JUNC", "ATR"), ["AFIB"]),
+        (("REVLEFT", "ATR", "SR"), ["REVLEFT", "SR"]),
+        (("SAB", "DROP", "SARRH"), ["SAB", "DROP"]),
     ],
 )
 def test_what_is_left(found: tuple[str, ...], left: list[str]) -> None:

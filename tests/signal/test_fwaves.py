@@ -21,7 +21,7 @@ def waves(period: float, r: NDArray[np.int64], seconds: float = 10.0) -> fwaves.
     t = np.arange(int(seconds * FS)) / FS
     x = np.stack([100 * np.sin(2 * math.pi * t / period), 60 * np.cos(2 * math.pi * t / period)])
     x[:, r] += 900  # what the QRS complexes hold does not count
-    return fwaves.find(prefix_sums(x.astype(np.float32)), FS, ROWS, r)
+    return fwaves.find(prefix_sums(x.astype(np.float32)), FS, ROWS, r, np.zeros(r.shape, np.bool_))
 
 
 def test_repeats_as_the_slow_twin() -> None:
@@ -53,10 +53,27 @@ def test_period_of_no_flutter() -> None:
     assert found is None or found.alike < 0.1
 
 
+def test_a_ventricular_beat_and_its_t_wave_do_not_count() -> None:
+    warm()
+    r = np.arange(300, 4700, 200)
+    t = np.arange(5000) / FS
+    x = np.zeros((2, 5000))
+    for at in r:  # one large wave behind each complex, of a flutter's length
+        inside = np.abs(t - at / FS - 0.2) < 0.1
+        x[:, inside] += 300 * np.cos(2 * math.pi * (t[inside] - at / FS - 0.2) / 0.2)
+    sums = prefix_sums(x.astype(np.float32))
+    narrow = fwaves.find(sums, FS, ROWS, r, np.zeros(r.shape, np.bool_))
+    wide = fwaves.find(sums, FS, ROWS, r, np.ones(r.shape, np.bool_))
+    assert narrow is not None
+    assert narrow.size > 50
+    assert wide is None or wide.size < 1
+
+
 def test_too_few_beats_too_long_or_no_leads() -> None:
     assert waves(0.2, np.array([500, 1000])) is None
     assert waves(0.2, np.arange(500, 30000, 400), 61.0) is None
-    assert fwaves.find(np.zeros((2, 5001)), FS, np.empty(0, np.int64), np.arange(100, 4800, 300)) is None
+    none = np.empty(0, np.int64)
+    assert fwaves.find(np.zeros((2, 5001)), FS, none, np.arange(100, 4800, 300), np.zeros(16, np.bool_)) is None
 
 
 def test_leads_chosen() -> None:

@@ -96,13 +96,49 @@ def test_too_few_beats() -> None:
         ("tachycardia", "STACH"),
         ("sinus_arrhythmia", "SARRH"),
         ("atrial_fibrillation", "AFIB"),
+        ("atrial_flutter", "AFLT"),
         ("supraventricular_tachycardia", "SVTAC"),
+        ("ectopic_atrial", "ATR"),
+        ("junctional", "JUNC"),
+        ("accelerated_junctional", "JUNC"),
+        ("ventricular_escape", "VESC"),
+        ("idioventricular_run", "IVR"),
         ("ventricular_tachycardia", "WCT"),
+        ("ventricular_runs", "VTAC"),
+        ("ventricular_couplets", "VPAIR"),
+        ("ventricular_ectopy", "PVC"),
         ("ventricular_fibrillation", "VFIB"),
         ("bigeminy", "BIGU"),
+        ("trigeminy", "TRIGU"),
+        ("sinus_pause", "SAB"),
+        ("sinus_pause", "PAUSE"),
+        ("first_degree_block", "1AVB"),
+        ("second_degree_block_1", "2AVB"),
         ("second_degree_block_2", "2AVB"),
+        ("second_degree_block_2_1", "2AVB"),
+        ("third_degree_block", "3AVB"),
+        ("paced", "PACE"),
+        ("paced_dual", "PACE"),
         ("asystole", "ASYST"),
     ],
 )
 def test_synthetic_patients(name: str, expected: str) -> None:
     assert expected in codes(interpreted(name)[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("second_degree_block_1", "Mobitz I (Wenckebach)"),
+        ("second_degree_block_2", "Mobitz II"),
+        ("second_degree_block_2_1", "2:1"),
+    ],
+)
+def test_kinds_of_block(name: str, kind: str) -> None:
+    (said,) = (s for s in interpreted(name)[2].statements if s.code == "2AVB")
+    assert said.because[0].startswith(f"{kind}:")
+
+
+@pytest.mark.parametrize("name", ["ventricular_runs", "ventricular_couplets", "idioventricular_run", "trigeminy"])
+def test_ectopy_is_no_flutter_and_no_fibrillation(name: str) -> None:
+    assert not codes(interpreted(name)[2]) & {"AFLT", "AFIB", "JUNC", "VESC"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -27,7 +28,16 @@ def test_rate(rate: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kinds"), [("bigeminy", "NV"), ("supraventricular_tachycardia", "S"), ("paced", "Q"), ("normal", "N")]
+    ("name", "kinds"),
+    [
+        ("bigeminy", "NV"),
+        ("trigeminy", "NVN"),
+        ("supraventricular_tachycardia", "S"),
+        ("paced", "Q"),
+        ("normal", "N"),
+        ("junctional", "N"),
+        ("ventricular_escape", "V"),
+    ],
 )
 def test_kinds(name: str, kinds: str) -> None:
     _, truth = synth.ecg(PRESETS[name], seconds=30)
@@ -47,6 +57,33 @@ def test_a_ventricular_beat_pauses_fully_and_an_atrial_one_resets() -> None:
         for i in found:
             assert r[i] - r[i - 1] < 0.8 * cycle
             assert ((r[i + 1] - r[i - 1]) / cycle == pytest.approx(2.0, abs=0.02)) == (pause is not None)
+
+
+def test_runs_are_as_long_and_as_fast_as_asked() -> None:
+    _, truth = synth.ecg(PRESETS["ventricular_runs"], seconds=60, seed=2)
+    kinds = "".join(beat.kind for beat in truth.beats)
+    runs = [m.span() for m in re.finditer("(?<=N)V+(?=N)", kinds)]
+    assert len(runs) > 4
+    for a, b in runs:
+        assert b - a == PRESETS["ventricular_runs"].pvc_run
+        assert (truth.beats[b - 1].r - truth.beats[a].r) / (b - 1 - a) == pytest.approx(200, abs=1)
+
+
+def test_exit_block_leaves_intervals_of_two_cycles() -> None:
+    _, truth = synth.ecg(replace(PRESETS["sinus_pause"], rr_sd=0.0), seconds=60)
+    rr = np.diff([beat.r for beat in truth.beats]) / 500 * PRESETS["sinus_pause"].rate / 60
+    assert set(np.rint(rr).astype(int).tolist()) == {1, 2}
+    assert np.diff(np.flatnonzero(np.rint(rr) == 2)).tolist() == [5] * (int((rr > 1.5).sum()) - 1)
+
+
+def test_junctional_atria_follow_or_are_hidden() -> None:
+    _, hidden = synth.ecg(PRESETS["junctional"], seconds=20)
+    _, behind = synth.ecg(PRESETS["accelerated_junctional"], seconds=20)
+    assert hidden.p_peaks == ()
+    assert all(wave.p_on is None for wave in (*hidden.waves, *behind.waves))
+    r = np.array([beat.r for beat in behind.beats])
+    after = np.array(behind.p_peaks)[:, None] - r[None, :]
+    assert ((after > 50) & (after < 100)).any(axis=1).all()
 
 
 def test_fibrillation_has_no_p_and_no_order() -> None:
