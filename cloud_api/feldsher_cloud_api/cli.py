@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -15,14 +12,17 @@ from uuid import UUID
 import typer
 import uvicorn
 
-from feldsher_cloud_api import accounts, assignment, audit, ca, commands, config, db, demo, log, provision, worker
+from feldsher_cloud_api import accounts, assignment, audit, ca, commands, db, demo, log, provision, worker
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
-from feldsher_cloud_api.config import ConfigError, Settings
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.revocation import RevocationError, enforce
+from feldsher_cloud_api.terminal import owner as _owner
+from feldsher_cloud_api.terminal import settings as _settings
+from feldsher_cloud_api.terminal import show as _print
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
@@ -30,7 +30,7 @@ user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), ty
 unassigned_app = typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
-    ("gateway", gateway_app, "Gateways: claims and revocation."),
+    ("gateway", gateway_app, "Gateways: claims, revocation, configuration, diagnostics, forgetting."),
     ("device", device_app, "Devices and whose they are."),
     ("user", user_app, "People's accounts."),
     ("audit", audit_app, "The audit chain."),
@@ -39,24 +39,7 @@ for _name, _sub, _help in (
     ("event", event_app, "Events of ingest that the worker gave up."),
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
-
-
-def _settings() -> Settings:
-    try:
-        return config.from_environment()
-    except ConfigError as error:
-        raise typer.BadParameter(str(error)) from error
-
-
-@contextmanager
-def _owner(settings: Settings) -> Generator[db.Connection]:
-    """Connect as the database's owner, whom row-level security does not bind: this is an administrator's tool."""
-    with db.connect(settings.database_url) as connection, connection.transaction():
-        yield connection
-
-
-def _print(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+manage.add_to(gateway_app)
 
 
 @app.command()

@@ -18,6 +18,7 @@ import structlog
 
 from feldsher_cloud_api import audit, commands, db
 from feldsher_cloud_api.config import Settings
+from feldsher_cloud_api.manage import tasks
 from feldsher_cloud_api.project import clocks, ecg, gateway, order, vitals
 from feldsher_cloud_api.project.common import Event
 
@@ -180,6 +181,8 @@ class Worker:
             while not self._stopping.is_set():
                 commands.publish_due(connection, self.publisher, self.settings.clock())
                 commands.lapse(connection, self.settings.clock())
+                tasks.publish_due(connection, self.publisher, self.settings.clock())
+                tasks.lapse(connection, self.settings.clock())
                 _listen(ear, _WAIT_S)
 
     def _seal(self) -> None:

@@ -6,6 +6,7 @@ check says so, else the one before it is in force again. A version comes once.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,12 @@ class Configured:
         """The version that is kept, 0 where it is the file's own."""
         kept = self._read("kept")
         return 0 if kept is None else kept.version
+
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of the text that is kept, hexadecimal; None where the file alone is in force."""
+        kept = self._read("kept")
+        return None if kept is None else hashlib.sha256(kept.toml.encode()).hexdigest()
 
     def last(self) -> Last:
         """Return the newest version that was received, and what became of it."""

@@ -214,6 +214,7 @@ class Management:
         fields: _TASK = {
             "software": self.software,
             "config": self.configured.version,
+            "config_sha256": self.configured.sha256,
             "config_wanted": wanted.version,
             "config_state": wanted.state,
             "config_detail": wanted.detail,

@@ -198,8 +198,9 @@ class Reported(Up, frozen=True, tag="reported"):
     """How a gateway stands to what the cloud wants of it: its configuration, its software, its certificate.
 
     `config`/`update` are the version and the sequence in force (0: none from the cloud); `*_wanted` those that
-    `*_state` and `*_detail` speak of. `slot`: which of A and B runs. `certificate_until_us`: end of the certificate's
-    life. `task`: the command (Down.id) that this answers, with `task_state` and `task_detail`.
+    `*_state` and `*_detail` speak of. `config_sha256`: of the text in force. `slot`: which of A and B runs.
+    `certificate_until_us`: end of the certificate's life. `task`: the command (Down.id) that this answers, with
+    `task_state` and `task_detail`.
     """
 
     software: str
@@ -216,6 +217,7 @@ class Reported(Up, frozen=True, tag="reported"):
     task: UUID | None = None
     task_state: ReportedState = "none"
     task_detail: str | None = None
+    config_sha256: str | None = None
 
 
 class LiveStrip(Up, frozen=True, tag="live"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from feldsher_cloud_api import db
+from feldsher_cloud_api.manage import tasks
 from feldsher_cloud_api.project import common
 from feldsher_cloud_api.project.common import Event
 
@@ -17,6 +18,8 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
     _queries.know_gateway(connection, gateway=event.gateway)
     state = _STATES.get(str(event.body.get("state")), "unknown")
     _queries.gateway_state(connection, gateway=event.gateway, state=state, at=event.at)
+    if event.body.get("state") == "birth":
+        tasks.is_there(connection, event.gateway)
 
 
 def device(connection: db.Connection, event: Event, now: datetime) -> None:
@@ -26,7 +29,11 @@ def device(connection: db.Connection, event: Event, now: datetime) -> None:
 
 
 def reported(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Note how a gateway says that it stands to what the cloud wants of it; an older word changes nothing."""
+    """Note how a gateway says that it stands to what the cloud wants of it, and what became of what it was asked.
+
+    An older word changes nothing.
+    """
     _queries.know_gateway(connection, gateway=event.gateway)
     report = db.dumps({"report": event.body | {"at": event.at.isoformat()}}).decode()
     _queries.gateway_report(connection, gateway=event.gateway, report=report, at=event.at.isoformat())
+    tasks.reported(connection, event.gateway, event.body, event.at)

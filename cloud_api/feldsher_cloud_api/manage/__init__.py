@@ -1,0 +1,1 @@
+"""Managing gateways from afar: configurations, updates in stages, diagnostics bundles, forgetting."""
