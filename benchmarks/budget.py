@@ -83,7 +83,7 @@ def commits(at: Installation) -> dict[str, Any]:
     """Return what one notification of a cuff costs: milliseconds until it is on disk, and of the processor."""
     clock = SystemClock()
     outbox = Outbox(Store(at.folder / "commits" / "outbox.sqlite3"), Envelopes(GATEWAY, clock))
-    sink = GatewaySink(outbox, Sources(clock.mono_ns), UTC, lambda _: None)
+    sink = GatewaySink(outbox, Sources(clock.mono_ns), UTC, lambda _: None, lambda _: None)
     wall_ms: list[float] = []
     cpu_s = 0.0
     for n in range(_COMMITS):

@@ -10,6 +10,7 @@ from feldsher_edge.clock import Clock
 from feldsher_edge.config import BluetoothDevice, Config
 from feldsher_edge.devices import Cardiograph, Cuff
 from feldsher_edge.devices.ble_device import BleDevice, Which
+from feldsher_edge.devices.cyton import CytonCardiograph
 from feldsher_edge.devices.kit import KitCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.devices.records import Marks
@@ -17,7 +18,9 @@ from feldsher_edge.devices.records import Marks
 
 def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardiograph]:
     """Return the cardiographs of a configuration."""
-    return [KitCardiograph(it.device, it.port, clock, rng) for it in config.kit]
+    found: list[Cardiograph] = [KitCardiograph(it.device, it.port, clock, rng) for it in config.kit]
+    found += [CytonCardiograph(it.device, it.port, clock, rng, it.channels, it.gain) for it in config.cyton]
+    return found
 
 
 def cuffs(config: Config, clock: Clock, rng: random.Random, marks: Marks) -> list[Cuff]:

@@ -28,6 +28,7 @@ from feldsher_edge.recordings import Recordings
 from feldsher_edge.renewal import Renewal
 from feldsher_edge.sink import GatewaySink, Sources
 from feldsher_edge.store import StoreError
+from feldsher_edge.strip import Strip
 from feldsher_edge.watchdog import Notifier, Pulses, watchdog
 
 _log = structlog.get_logger("gateway")
@@ -60,10 +61,11 @@ class Gateway:
         self.orders = Orders(outbox, [c.device for c in cardiographs], config.orders.lapse_s)
         self.interpreter = Interpreter(config.interpreter.timeout_s) if config.interpreter.enabled else None
         self.recordings = Recordings(outbox, self.orders, self.interpreter)
-        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep)
         self.starts = count_start(outbox)
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
+        self.strip = Strip(self.publisher.show)
+        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep, self.strip.show)
         self.renewal: Renewal | None = None
         self._armed = {c.device: asyncio.Event() for c in cardiographs}
 
@@ -128,7 +130,8 @@ class Gateway:
         self.pulses.beat(f"orders of {cardiograph.device}", order.seconds * 2 + _BEAT_S)
         await self.outbox.call(self.orders.started, order.id)
         try:
-            result = await cardiograph.record(order.seconds)
+            with self.strip.of(cardiograph.device, order.id):
+                result = await cardiograph.record(order.seconds)
         except DeviceError as error:
             _log.warning("cardiograph cannot record", device=cardiograph.device, error=str(error))
             await self.outbox.call(self.orders.rearm, order.id, str(error))

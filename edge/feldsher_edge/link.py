@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import ConnectFlags
+from paho.mqtt.client import ConnectFlags, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -22,6 +23,9 @@ from feldsher_edge import proxy
 _CONNECT_S = 15.0
 _SESSION_EXPIRY_S = 86_400
 """How long the broker keeps what the cloud sends down while the gateway is away."""
+
+SHOWN_AHEAD = 3
+"""Most pieces of a live strip that wait for the line, so that an alarm never waits for more than these."""
 
 REFUSALS = frozenset({0x87, 0x90, 0x99})
 """PUBACK reasons that the same bytes will meet again (MQTT 5 §3.4.2.1): not authorized, topic name invalid, payload
@@ -71,6 +75,7 @@ class Link(aiomqtt.Client):
         properties = Properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = _SESSION_EXPIRY_S
         self._report = on_puback
+        self._shown: deque[MQTTMessageInfo] = deque(maxlen=SHOWN_AHEAD)
         self.largest = 268_435_455  # MQTT 5 §2.1.4: what the length field can say
         super().__init__(
             broker.host,
@@ -96,6 +101,15 @@ class Link(aiomqtt.Client):
         if info.rc != 0:
             raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
         return info.mid
+
+    def show(self, topic: str, payload: bytes) -> bool:
+        """Hand over what is only worth seeing now, QoS 0; False where earlier pieces still wait for the line."""
+        if len(self._shown) == SHOWN_AHEAD and not self._shown[0].is_published():
+            return False
+        info = self._client.publish(topic, payload, qos=0)
+        if info.rc == 0:
+            self._shown.append(info)
+        return info.rc == 0
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -158,6 +158,12 @@ class Publisher:
             with contextlib.suppress(aiomqtt.MqttError):
                 self._link.send(self._topic(message), wire.encode(message))
 
+    def show(self, make: Make) -> None:
+        """Send a piece of the live strip, unnumbered; without a connection, or behind others, it is dropped."""
+        if self._link is not None:
+            message = make(self._outbox.envelopes.make(0))
+            self._link.show(self._topic(message), wire.encode(message))
+
     async def _seq(self) -> int:
         try:
             return await self._outbox.call(self._outbox.take_seq)

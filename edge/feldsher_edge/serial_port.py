@@ -20,12 +20,14 @@ class PortError(DeviceError):
 class SerialPort:
     """An open port, 8 data bits, no parity, 1 stop bit, no flow control, nothing translated.
 
-    `received` is called in the event loop with what came; `lost` once, with the reason, when the device is gone.
+    `received` is called in the event loop with what came; `lost` once, with the reason, when the device is gone;
+    `heard`: bytes received so far.
     Raises PortError where the port does not exist, is in use or forbidden.
     """
 
     def __init__(self, path: str, baud: int, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         self.path = path
+        self.heard = 0
         self._received = received
         self._lost = lost
         self._open = False
@@ -74,6 +76,7 @@ class SerialPort:
             self._end(f"{self.path}: {error.strerror or error}")
             return
         if data:
+            self.heard += len(data)
             self._received(data)
         else:
             self._end(f"{self.path}: unplugged")

@@ -12,7 +12,7 @@ from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import reading_id
 from feldsher_ehr_core.vitals import Absent
 
-from feldsher_edge.devices import EcgResult, Reading, ReadingSet, Status, Value
+from feldsher_edge.devices import EcgResult, LiveChunk, Reading, ReadingSet, Status, Value
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.room import Priority
 
@@ -49,10 +49,21 @@ class Sources:
 
 
 class GatewaySink:
-    """The `feldsher_edge.devices.Sink` of this gateway; `zone` reads device times, `keep` commits a recording."""
+    """The `feldsher_edge.devices.Sink` of this gateway.
 
-    def __init__(self, outbox: Outbox, sources: Sources, zone: tzinfo, keep: Callable[[EcgResult], None]) -> None:
+    `zone` reads device times, `keep` commits a recording, `show` shows a piece of one that runs.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sources: Sources,
+        zone: tzinfo,
+        keep: Callable[[EcgResult], None],
+        show: Callable[[LiveChunk], None],
+    ) -> None:
         self._outbox = outbox
+        self._show = show
         self._sources = sources
         self._zone = zone
         self._keep = keep
@@ -91,6 +102,10 @@ class GatewaySink:
         self._outbox.put(lambda env: _device_status(env, status))
         self._told[status.device] = status
         _log.info("device", device=status.device, state=status.state, detail=status.detail)
+
+    def live(self, chunk: LiveChunk) -> None:
+        """Show a piece of a running recording."""
+        self._show(chunk)
 
 
 def _device_status(env: wire.Envelope, status: Status) -> wire.DeviceStatus:

@@ -121,6 +121,21 @@ class Kit(_Table, frozen=True):
     port: str
 
 
+Lead = Literal["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
+
+
+class Cyton(_Table, frozen=True):
+    """An OpenBCI Cyton on its dongle. `channels`: the lead wired to channel 1, 2 …, an empty text for an unused one.
+
+    `gain`: not 24, at which the contact potential that electrodes may have (300 mV) drives the amplifier to its limit.
+    """
+
+    device: Name
+    port: str
+    channels: Annotated[tuple[Lead | Literal[""], ...], msgspec.Meta(min_length=1, max_length=8)]
+    gain: Literal[1, 2, 4, 6, 8, 12] = 12
+
+
 class BluetoothDevice(_Table, frozen=True):
     """A Bluetooth device, found by `address`, else by the beginning of its `name`, else any that offers the service.
 
@@ -168,6 +183,7 @@ class Config(_Table, frozen=True):
     interpreter: Interpreter = Interpreter()
     update: Update = Update()
     kit: tuple[Kit, ...] = ()
+    cyton: tuple[Cyton, ...] = ()
     cuff: tuple[BluetoothDevice, ...] = ()
     thermometer: tuple[BluetoothDevice, ...] = ()
     oximeter: tuple[BluetoothDevice, ...] = ()
@@ -234,13 +250,21 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.page`")
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
-    names = [d.device for d in config.kit] + [d.device for _, d in config.bluetooth()]
+    names = [d.device for d in (*config.kit, *config.cyton)] + [d.device for _, d in config.bluetooth()]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit`, `$.cuff` or another device")
+    _check_wiring(config, source)
     for table, it in config.bluetooth():
         if (it.user is None) != (it.consent is None):
             raise ConfigError(f"{source}: {it.device!r} needs `user` and `consent` together - at `$.{table}`")
+
+
+def _check_wiring(config: Config, source: str) -> None:
+    for it in config.cyton:
+        wired = [lead for lead in it.channels if lead]
+        if not wired or len(set(wired)) < len(wired):
+            raise ConfigError(f"{source}: {it.device!r} needs each lead once, and at least one - at `$.cyton.channels`")
 
 
 LOCAL = (

@@ -3,6 +3,7 @@ import random
 import pytest
 from feldsher_edge import drivers
 from feldsher_edge.config import ConfigError, parse
+from feldsher_edge.devices.cyton import CytonCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.simulate.clock import VirtualClock
 
@@ -13,6 +14,28 @@ def test_every_profile_is_a_table_of_the_configuration():
     text = "".join(f'[[{kind}]]\ndevice = "{kind}-1"\n' for kind in PROFILES)
     made = drivers.cuffs(parse(text), VirtualClock(), RNG, {})
     assert [it.device for it in made] == [f"{kind}-1" for kind in PROFILES]
+
+
+def test_a_cyton_is_what_was_wired():
+    (made,) = drivers.cardiographs(
+        parse('[[cyton]]\ndevice = "board"\nport = "/dev/ttyUSB0"\nchannels = ["I", "", "V5"]'), VirtualClock(), RNG
+    )
+    assert (made.device, type(made)) == ("board", CytonCardiograph)
+
+
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [
+        ('channels = ["I", "I"]', r"'board' needs each lead once, and at least one - at `\$\.cyton\.channels`"),
+        ('channels = [""]', "at least one"),
+        ("channels = []", "length >= 1"),
+        ('channels = ["V9"]', r"\$\.cyton\[0\]\.channels\[0\]"),
+        ('channels = ["I"]\ngain = 24', r"24.*\$\.cyton\[0\]\.gain"),
+    ],
+)
+def test_a_wiring_that_cannot_be_is_told(rest: str, why: str):
+    with pytest.raises(ConfigError, match=why):
+        parse(f'[[cyton]]\ndevice = "board"\nport = "/dev/ttyUSB0"\n{rest}')
 
 
 def test_a_user_needs_a_code():

@@ -1,7 +1,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from feldsher_edge.devices import DeviceError
 from feldsher_edge.devices.kit import KitCardiograph
-from feldsher_edge.devices.kit_recording import LiveChunk
-from feldsher_edge.devices.leads import scales, twelve
-from feldsher_edge.simulate.cardiograph import VREF_UV, Faults, VirtualCardiograph
+from feldsher_edge.devices.leads import twelve
+from feldsher_edge.devices.serial_cardiograph import Patience
+from feldsher_edge.simulate.cardiograph import VREF_UV, VirtualCardiograph
+from feldsher_edge.simulate.serial_bench import Ramp, until
+from feldsher_edge.simulate.serial_device import Faults
 from feldsher_edge.simulate.sink import Kept
 from feldsher_ehr_core.ecg import STANDARD_LEADS
 from feldsher_signal import frame
@@ -31,17 +33,8 @@ class Now:
         return time.monotonic_ns()
 
 
-class Ramp:
-    """Every sample of every channel has its own value: what arrives can only have been at its own place."""
-
-    off = 0
-
-    def units(self, n: int, fs: float, uv_per_bit: float) -> NDArray[np.int32]:
-        return np.arange(n, dtype=np.int32) * 10 + np.arange(8, dtype=np.int32)[:, None] - 30_000
-
-
 def expected(n: int) -> NDArray[np.int32]:
-    return twelve(Ramp().units(n, 500.0, 1.0))
+    return twelve(1.0).of(Ramp().units(n, 500.0, 1.0))
 
 
 class Bench:
@@ -56,20 +49,14 @@ class Bench:
         return self.kept.states[-1].state if self.kept.states else ""
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another object's state
-            await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
 async def bench(
     folder: Path, faults: Faults | None = None, pace: float = PACE, *, plugged: bool = True, **options: Any
 ) -> AsyncGenerator[Bench]:
     rng = random.Random(7)  # noqa: S311 - faults
     kit = VirtualCardiograph(Ramp(), folder / "kit", rng, pace=pace, faults=faults)
-    settings: dict[str, Any] = {"poll_s": 0.05, "reopen_s": (0.0, 0.02), "lead_off_wait_s": 0.0} | options
-    driver = KitCardiograph("kit-1", kit.port, Now(), RNG, **settings)
+    settings: dict[str, Any] = {"poll_s": 0.05, "reopen_s": (0.0, 0.02), "lead_off_s": 0.0} | options
+    driver = KitCardiograph("kit-1", kit.port, Now(), RNG, Patience(**settings))
     it = Bench(kit, driver, Kept())
     if plugged:
         kit.plug_in()
@@ -91,7 +78,7 @@ async def test_ten_seconds_of_twelve_leads(tmp_path: Path):
         result = await it.driver.record(10)
         np.testing.assert_array_equal(result.samples, expected(5000))
         assert (result.device, result.leads, result.fs) == ("kit-1", STANDARD_LEADS, 500.0)
-        assert result.uv_per_bit == scales(VREF_UV / (6 * frame.FULL_SCALE))
+        assert result.uv_per_bit == twelve(VREF_UV / (6 * frame.FULL_SCALE)).scales
         assert (result.lost, result.crc_errors, result.partial, result.lead_off) == (0, 0, None, ())
         assert before <= result.started_us < result.ended_us <= time.time_ns() // 1000
         assert result.clock_ratio is not None
@@ -171,7 +158,7 @@ async def test_a_lead_that_is_off_is_named(tmp_path: Path):
 
 
 async def test_recording_waits_for_the_electrodes(tmp_path: Path):
-    async with bench(tmp_path, lead_off_wait_s=10.0) as it:
+    async with bench(tmp_path, lead_off_s=10.0) as it:
         it.kit.off = 1 << frame.ELECTRODES.index("V3")
         waiting = asyncio.create_task(it.driver.record(1))
         await until(lambda: it.kit.commands.count(frame.CMD_LEAD_OFF) >= 4)
@@ -242,9 +229,9 @@ async def test_cancelling_stops_the_kit(tmp_path: Path):
 
 
 async def test_the_live_strip_shows_the_recording(tmp_path: Path):
-    pieces: list[LiveChunk] = []
-    async with bench(tmp_path, live=pieces.append) as it:
+    async with bench(tmp_path) as it:
         result = await it.driver.record(2)
+        pieces = it.kept.pieces
         assert [piece.first for piece in pieces] == list(np.cumsum([0, *(p.samples.shape[1] for p in pieces[:-1])]))
         shown = np.concatenate([piece.samples for piece in pieces], axis=1)
         np.testing.assert_array_equal(shown, result.samples[:, : shown.shape[1]])

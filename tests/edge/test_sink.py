@@ -32,7 +32,7 @@ class Rig:
         self.outbox = Outbox(Store(folder / "o"), Envelopes("gw-1", self.clock, rng.randbytes))
         self.sources = Sources(self.clock.mono_ns)
         self.kept: list[EcgResult] = []
-        self.sink = GatewaySink(self.outbox, self.sources, ZoneInfo("Europe/Moscow"), self.kept.append)
+        self.sink = GatewaySink(self.outbox, self.sources, ZoneInfo("Europe/Moscow"), self.kept.append, lambda _: None)
 
     def messages(self) -> list[wire.UpMessage]:
         bodies = [self.outbox.body(row.seq) for row in self.outbox.waiting(1000)]

@@ -15,7 +15,8 @@ import pytest
 from feldsher_edge.devices import DeviceError
 from feldsher_edge.devices.kit import KitCardiograph
 from feldsher_edge.devices.kit_line import KitLine
-from feldsher_edge.devices.leads import scales, twelve
+from feldsher_edge.devices.leads import twelve
+from feldsher_edge.devices.serial_cardiograph import Patience
 from feldsher_edge.simulate.sink import Kept
 from feldsher_ehr_core.ecg import STANDARD_LEADS
 from feldsher_signal import frame
@@ -40,7 +41,7 @@ class Now:
 
 def counted(n: int) -> NDArray[np.int32]:
     """What firmware_py/tests/fakes/front_end.py plays: every value its own."""
-    return twelve(np.arange(n, dtype=np.int32) * 10 + np.arange(8, dtype=np.int32)[:, None] - 30_000)
+    return twelve(1.0).of(np.arange(n, dtype=np.int32) * 10 + np.arange(8, dtype=np.int32)[:, None] - 30_000)
 
 
 @dataclass
@@ -71,7 +72,7 @@ async def after(cable: Cable, carried: int, what: Callable[[], None]) -> None:
 async def bench(place: Place, folder: Path, pace: int = PACE, samples: Path | None = None) -> AsyncGenerator[Bench]:
     async with running_kit(place.program("micropython"), folder, pace=pace, samples=samples) as (kit, cable):
         driver = KitCardiograph(
-            "kit-1", cable.port, Now(), RNG, poll_s=0.1, reopen_s=(0.0, 0.02), lead_off_wait_s=0.4, silence_s=1.5
+            "kit-1", cable.port, Now(), RNG, Patience(lead_off_s=0.4, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
         )
         it = Bench(kit, cable, driver, Kept())
         running = asyncio.create_task(driver.run(it.kept))
@@ -103,7 +104,11 @@ async def test_identify_configure_leads_ten_seconds_without_loss(place: Place, t
     async with bench(place, tmp_path) as it:
         result = await it.driver.record(10)
         np.testing.assert_array_equal(result.samples, counted(5000))
-        assert (result.leads, result.fs, result.uv_per_bit) == (STANDARD_LEADS, 500.0, scales(2.4e6 / 6 / 8388607))
+        assert (result.leads, result.fs, result.uv_per_bit) == (
+            STANDARD_LEADS,
+            500.0,
+            twelve(2.4e6 / 6 / 8388607).scales,
+        )
         assert (result.lost, result.crc_errors, result.partial, result.lead_off) == (0, 0, None, ())
         identity = it.kept.states[-1].identity
         assert identity is not None
@@ -118,7 +123,7 @@ async def test_a_heart_arrives_sample_by_sample(place: Place, tmp_path: Path):
     (tmp_path / "heart").write_bytes(heart.astype(">i4").tobytes())
     async with bench(place, tmp_path, samples=tmp_path / "heart") as it:
         result = await it.driver.record(3)
-        np.testing.assert_array_equal(result.samples, twelve(np.ascontiguousarray(heart.T)))
+        np.testing.assert_array_equal(result.samples, twelve(1.0).of(np.ascontiguousarray(heart.T)))
 
 
 RNG_HEART = np.random.default_rng(4)

@@ -43,6 +43,17 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
+class Integrity:
+    """How whole a recording is: samples expected, received and lost, damaged frames, device's clock over ours."""
+
+    expected: int
+    received: int
+    lost: int
+    errors: int
+    clock_ratio: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class EcgResult:
     """One recording as a cardiograph delivered it.
 
@@ -64,6 +75,24 @@ class EcgResult:
     clock_ratio: float | None = None
     lead_off: tuple[str, ...] = ()
     partial: str | None = None
+
+    @property
+    def integrity(self) -> Integrity:
+        """How whole it is."""
+        expected = int(self.samples.shape[1])
+        return Integrity(expected, expected - self.lost, self.lost, self.crc_errors, self.clock_ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveChunk:
+    """A piece of a running recording for the eye: int32 (leads, n) from sample `first` on, MISSING where lost."""
+
+    device: str
+    fs: float
+    leads: tuple[str, ...]
+    uv_per_bit: tuple[float, ...]
+    first: int
+    samples: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +170,10 @@ class Sink(Protocol):
 
     def status(self, status: Status) -> None:
         """Note a sign of life or a fault; repeats of the same state are not published."""
+        ...
+
+    def live(self, chunk: LiveChunk) -> None:
+        """Show a piece of a running recording: nothing is stored, nothing waits, and nothing is raised."""
         ...
 
 

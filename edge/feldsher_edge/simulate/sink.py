@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from feldsher_edge.devices import EcgResult, ReadingSet, Status
+from feldsher_edge.devices import EcgResult, LiveChunk, ReadingSet, Status
 
 
 class Kept:
@@ -15,6 +15,7 @@ class Kept:
         self.quarantined: list[tuple[str, bytes, str]] = []
         self.recordings: list[EcgResult] = []
         self.states: list[Status] = []
+        self.pieces: list[LiveChunk] = []
         self.disk_full = False
         self.arrived = asyncio.Event()
 
@@ -36,6 +37,10 @@ class Kept:
     def status(self, status: Status) -> None:
         """Keep a sign of life or a fault."""
         self.states.append(status)
+
+    def live(self, chunk: LiveChunk) -> None:
+        """Keep a piece of a running recording."""
+        self.pieces.append(chunk)
 
     def _keep(self) -> None:
         if self.disk_full:
