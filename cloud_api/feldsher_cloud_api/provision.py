@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, Response
 from feldsher_ehr_core.ids import gateway_id
 from pydantic import BaseModel, Field
 
-from feldsher_cloud_api import access, auth, ca, db, gateway_keys
+from feldsher_cloud_api import access, auth, ca, db, gateway_keys, originals
 from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
 
@@ -184,4 +184,5 @@ def granted(
         "api_url": settings.api_url,
         "word_keys": [gateway_keys.public_text(gateway_keys.word_key(settings))],
         "release_keys": [row[0] for row in _certificates.release_keys(connection)],
+        "originals": originals.certificate(settings),
     }

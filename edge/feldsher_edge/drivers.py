@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.ble.user_data import Consent
@@ -14,6 +15,9 @@ from feldsher_edge.devices.cyton import CytonCardiograph
 from feldsher_edge.devices.kit import KitCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.devices.records import Marks
+from feldsher_edge.dropbox import Dropbox
+from feldsher_edge.identity import ProvisionError, load_identity
+from feldsher_edge.originals import Originals, Trust
 
 
 def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardiograph]:
@@ -44,6 +48,24 @@ def cuffs(config: Config, clock: Clock, rng: random.Random, marks: Marks) -> lis
         )
         for kind, it in wanted
     ]
+
+
+def carts(config: Config, originals: Originals, clock: Clock) -> list[Dropbox]:
+    """Return what takes the recordings of closed cardiographs: watched folders."""
+    zone, bounds = config.zone(), config.originals
+    sealed_to = partial(certificate_for_originals, config)
+    return [Dropbox(it, bounds, originals, Trust(zone, it.trust_days), clock, sealed_to) for it in config.folder]
+
+
+def certificate_for_originals(config: Config) -> str:
+    """Return the certificate (PEM) that originals are sealed to: configured, or the claim's; empty where there is none."""
+    try:
+        if config.originals.certificate is not None:
+            return config.originals.certificate.read_text(encoding="ascii")
+        identity = load_identity(config.state)
+    except (OSError, ValueError, ProvisionError):
+        return ""
+    return identity.place.originals if identity else ""
 
 
 def _consent(it: BluetoothDevice) -> Consent | None:

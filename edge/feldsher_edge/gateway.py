@@ -19,9 +19,11 @@ from feldsher_edge.clock import ClockWatch, env_base_us
 from feldsher_edge.commands import Commands
 from feldsher_edge.config import Config
 from feldsher_edge.devices import Cardiograph, Cuff, DeviceError
+from feldsher_edge.drivers import carts
 from feldsher_edge.interpreter import Interpreter
 from feldsher_edge.link import Broker
 from feldsher_edge.orders import Order, Orders
+from feldsher_edge.originals import Originals
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.publish import Publisher
 from feldsher_edge.recordings import Recordings
@@ -58,9 +60,12 @@ class Gateway:
         self.cuffs = cuffs
         self.sources = Sources(clock.mono_ns)
         self.pulses = Pulses(clock.mono_ns)
-        self.orders = Orders(outbox, [c.device for c in cardiographs], config.orders.lapse_s)
+        self.orders = Orders(
+            outbox, [c.device for c in cardiographs], config.orders.lapse_s, [it.device for it in config.folder]
+        )
         self.interpreter = Interpreter(config.interpreter.timeout_s) if config.interpreter.enabled else None
         self.recordings = Recordings(outbox, self.orders, self.interpreter)
+        self.carts = carts(config, Originals(outbox, self.orders, self.recordings), clock)
         self.starts = count_start(outbox)
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
@@ -81,7 +86,7 @@ class Gateway:
             if self.interpreter is not None:
                 tasks.create_task(self.interpreter.run())
             tasks.create_task(self.recordings.resume())
-            for driver in (*self.cardiographs, *self.cuffs):
+            for driver in (*self.cardiographs, *self.cuffs, *self.carts):
                 tasks.create_task(self._keep_running(driver.device, lambda d=driver: d.run(self.sink)))
             for cardiograph in self.cardiographs:
                 tasks.create_task(_despite_the_disk(lambda c=cardiograph: self._take_orders(c)))
@@ -90,7 +95,7 @@ class Gateway:
             tasks.create_task(watchdog(self.pulses, Notifier()))
 
     def _birth(self, env: wire.Envelope) -> wire.Birth:
-        devices = tuple(d.device for d in (*self.cardiographs, *self.cuffs))
+        devices = tuple(d.device for d in (*self.cardiographs, *self.cuffs, *self.carts))
         return wire.Birth(env=env, software=SOFTWARE, starts=self.starts, devices=devices)
 
     def _set_armed(self) -> None:

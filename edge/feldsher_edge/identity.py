@@ -33,6 +33,7 @@ class Place(msgspec.Struct, frozen=True):
     """What is stored beside key and certificates: who this gateway is, where its cloud is, whose word it takes.
 
     `word_keys` sign times, configurations and the command to wipe; `release_keys` sign updates, and only they do.
+    `originals`: the cloud's certificate (PEM) to which files of foreign cardiographs are sealed.
     """
 
     gateway: str
@@ -41,6 +42,7 @@ class Place(msgspec.Struct, frozen=True):
     api_url: str = ""
     word_keys: tuple[str, ...] = ()
     release_keys: tuple[str, ...] = ()
+    originals: str = ""
 
 
 @dataclass(frozen=True, slots=True)

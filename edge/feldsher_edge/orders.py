@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Subject
+from feldsher_ehr_core.ids import order_tail
 
 from feldsher_edge.outbox import Outbox
 
@@ -36,14 +37,19 @@ class Order:
 
 
 class Orders:
-    """The orders in the outbox's database. `devices`: cardiographs of this gateway; `lapse_s`: longest validity."""
+    """The orders in the outbox's database. `devices`: cardiographs of this gateway; `lapse_s`: longest validity.
 
-    def __init__(self, outbox: Outbox, devices: Collection[str], lapse_s: float) -> None:
+    `carts`: cardiographs that are asked for nothing and bring what they have: they may have many orders at once, which
+    last as long as the cloud says.
+    """
+
+    def __init__(self, outbox: Outbox, devices: Collection[str], lapse_s: float, carts: Collection[str] = ()) -> None:
         self._outbox = outbox
         self._store = outbox.store
         self._clock = outbox.envelopes.clock
         self._devices = devices
         self._lapse_ns = int(lapse_s * 1e9)
+        self._carts = carts
         self._listeners: list[Callable[[], None]] = []
 
     def on_armed(self, listener: Callable[[], None]) -> None:
@@ -74,6 +80,11 @@ class Orders:
         """Return all orders that are armed or being recorded."""
         sql = f"SELECT id, command, state FROM orders WHERE state IN {_OPEN}"  # noqa: S608 - constant text
         return [_order(*row) for row in self._store.rows(sql)]
+
+    def numbered(self, number: str) -> list[Order]:
+        """Return the orders of a number (feldsher_ehr_core.ids), in whatever state; more than one is next to never."""
+        sql = "SELECT id, command, state FROM orders WHERE substr(id, 12) = ?"
+        return [_order(*row) for row in self._store.rows(sql, (order_tail(number),))]
 
     def started(self, order: UUID) -> None:
         """Note that the cardiograph was told to record."""
@@ -115,10 +126,12 @@ class Orders:
         now_us = self._clock.wall_us()
         # an unsynchronised clock cannot judge the cloud's deadline: then only the validity counts
         start_us = command.sent_us if self._clock.quality() == "unsynced" else now_us
-        left_ns = min(self._lapse_ns, (command.lapses_us - start_us) * 1000)
+        left_ns = (command.lapses_us - start_us) * 1000
+        if command.device not in self._carts:
+            left_ns = min(self._lapse_ns, left_ns)
         refusal = self._refusal(command)
         state: wire.OrderStateName = "refused" if refusal else "lapsed" if left_ns <= 0 else "armed"
-        if state == "armed":
+        if state == "armed" and command.device not in self._carts:
             self._replace(command.device)
         self._store.run(
             "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -138,7 +151,7 @@ class Orders:
         self._forget_old()
 
     def _refusal(self, command: wire.OrderCommand) -> str | None:
-        if command.device not in self._devices:
+        if command.device not in self._devices and command.device not in self._carts:
             return f"no cardiograph {command.device!r} on this gateway"
         low, high = SECONDS
         if not low <= command.seconds <= high:

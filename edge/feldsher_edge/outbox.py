@@ -90,7 +90,7 @@ class Outbox:
         self._listeners: list[Callable[[], None]] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
         self._ledger = Ledger(store)
-        self._room = Room(store, self._ledger, bounds, self._up_s, envelopes.new_id)
+        self._room = Room(store, self._ledger, bounds, self.up_s, envelopes.new_id)
         row = store.one("SELECT COALESCE(MAX(up_s), 0) FROM message")
         self._up_base = int(row[0]) + 1 if row else 1
         self._mono_base = envelopes.clock.mono_ns()
@@ -148,7 +148,7 @@ class Outbox:
 
         Alarms first, then what is new by class, then history by class, then what is sent again on request.
         """
-        since = max(self._up_s() - self._history_after_s, self._live_from)
+        since = max(self.up_s() - self._history_after_s, self._live_from)
         rows: list[Row] = []
         new = [("rank = ? AND up_s >= ?", (int(p), 0 if p is Priority.ALARM else since)) for p in Priority]
         old = [("rank = ? AND up_s < ?", (int(p), since)) for p in Priority if p is not Priority.ALARM]
@@ -183,7 +183,7 @@ class Outbox:
             for id_, state in known:
                 released += self.store.run(
                     "UPDATE message SET state = 1, rank = class, receipt = ?, up_s = ? WHERE id = ? AND state = 0",
-                    (state[0], self._up_s(), id_.bytes),
+                    (state[0], self.up_s(), id_.bytes),
                 )
             self._room.trim_kept()
             self._write_gaps()
@@ -289,7 +289,7 @@ class Outbox:
             "INSERT INTO message"
             " (seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings, receipt)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, '-')",
-            (envelope.seq, envelope.id.bytes, kind, rank, rank, state, made_us, self._up_s(), size, body,
+            (envelope.seq, envelope.id.bytes, kind, rank, rank, state, made_us, self.up_s(), size, body,
              device, readings),
         )  # fmt: skip
         return Held(envelope.seq, envelope.id, message)
@@ -298,8 +298,8 @@ class Outbox:
         row = self.store.one("SELECT seq FROM sqlite_sequence WHERE name = 'message'")
         return int(row[0]) if row else 0
 
-    def _up_s(self) -> int:
-        """Seconds this gateway has run, over all its starts; time switched off does not count, clock jumps neither."""
+    def up_s(self) -> int:
+        """Return the seconds this gateway has run, over all its starts; time off does not count, nor do clock jumps."""
         return self._up_base + (self.envelopes.clock.mono_ns() - self._mono_base) // 1_000_000_000
 
     def _write_gaps(self) -> None:
@@ -313,7 +313,7 @@ class Outbox:
         names = "seq, id, kind, class, rank, state, made_us, up_s, size, body, device, readings, receipt"
         values = "seq, id, kind, class, class, 0, made_us, ?, length(body), body, device, readings, '-'"
         sql = f"INSERT INTO message ({names}) SELECT {values} FROM dead WHERE {where}"  # noqa: S608 - our own text
-        self.store.run(sql, (self._up_s(), *parameters))
+        self.store.run(sql, (self.up_s(), *parameters))
         return self.store.run(f"DELETE FROM dead WHERE {where}", parameters)  # noqa: S608 - our own text
 
     def _report_damage(self, salvaged: int) -> None:

@@ -93,3 +93,19 @@ CREATE TABLE IF NOT EXISTS fact (
     name TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) WITHOUT ROWID;
+
+-- Files and DICOM objects of foreign cardiographs that were taken, by the SHA-256 of their bytes: none is taken twice.
+-- uid: SHA-256 of a SOP Instance UID; samples: SHA-256 of what it says was measured. state: taken, or quarantined (not
+-- understood). kept: 1 while the sealed original is on the disk. up_s: as in message.
+CREATE TABLE IF NOT EXISTS original (
+    sha256 BLOB PRIMARY KEY,
+    uid BLOB NOT NULL,
+    samples BLOB NOT NULL,
+    device TEXT NOT NULL,
+    state TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    kept INTEGER NOT NULL,
+    up_s INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS original_uid ON original (uid) WHERE uid <> x'';
+CREATE INDEX IF NOT EXISTS original_age ON original (kept, up_s);

@@ -48,6 +48,7 @@ class Granted(msgspec.Struct, frozen=True):
     api_url: str = ""
     word_keys: tuple[str, ...] = ()
     release_keys: tuple[str, ...] = ()
+    originals: str = ""
 
 
 def parse_claim(text: str) -> Claim:
@@ -88,6 +89,7 @@ def claim_identity(text: str, state: Path, *, force: bool = False) -> Identity:
         granted.api_url or claim.url,
         granted.word_keys,
         granted.release_keys,
+        granted.originals,
     )
     identity.write_next(state, granted.certificate_pem, granted.ca_pem, place)
     identity.replace(state)

@@ -68,7 +68,7 @@ class Recordings:
     def keep(self, result: EcgResult) -> None:
         """Commit a recording without an order before returning; interpretation and release follow by themselves."""
         for held in self.hold(result, None):
-            self._follow(held)
+            self.follow(held)
 
     def hold(self, result: EcgResult, order: Order | None) -> list[Held]:
         """Commit a recording as held, in parts where it is larger than a message may be."""
@@ -96,7 +96,8 @@ class Recordings:
             _log.warning("a recording is taken up again after a restart", seq=held.seq)
             await self._see_through(held)
 
-    def _follow(self, held: Held) -> None:
+    def follow(self, held: Held) -> None:
+        """Interpret and release a held recording by itself; in the event loop's thread."""
         task = asyncio.get_running_loop().create_task(self._see_through(held))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -175,8 +176,9 @@ def message_maker(result: EcgResult, order: Order | None) -> Callable[[wire.Enve
         clock_ratio=result.clock_ratio,
         partial=result.partial,
         lead_off=result.lead_off,
-        subject=None if order is None else order.subject,
+        subject=result.subject if order is None else order.subject,
         not_interpreted=_CUT_OFF,
+        origin=result.origin,
     )
 
 

@@ -64,7 +64,13 @@ def renew(api: Api, state: Path) -> None:
     check_granted(granted, now.gateway, ca_pem, key)
     # The authority and the release keys stay as they were pinned: no renewal changes whom we believe.
     place = Place(
-        now.gateway, granted.mqtt_host, granted.mqtt_port, granted.api_url, granted.word_keys, now.release_keys
+        now.gateway,
+        granted.mqtt_host,
+        granted.mqtt_port,
+        granted.api_url,
+        granted.word_keys,
+        now.release_keys,
+        granted.originals or now.originals,
     )
     identity.write_next(state, granted.certificate_pem, ca_pem, place)
 

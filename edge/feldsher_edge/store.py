@@ -28,7 +28,7 @@ _LOG_PAGES = 256
 RESERVE_BYTES = 2_000_000
 _MOST_PAGES = 1_073_741_823
 _T = TypeVar("_T")
-_TABLES = ("message", "ledger", "dead", "orders", "fact")
+_TABLES = ("message", "ledger", "dead", "orders", "fact", "original")
 _CLASSES_OF_1 = """
 UPDATE message SET class = CASE WHEN kind IN ('ecg', 'order') THEN 1 WHEN class = 0 THEN 0 ELSE class + 1 END;
 UPDATE message SET rank = rank / 10 * 10 + class;

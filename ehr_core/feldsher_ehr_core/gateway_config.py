@@ -136,6 +136,32 @@ class Cyton(_Table, frozen=True):
     gain: Literal[1, 2, 4, 6, 8, 12] = 12
 
 
+class Folder(_Table, frozen=True):
+    """A watched folder that a closed cardiograph writes its files into (docs/operations/carts.md).
+
+    `settle_s`: so long a file must have stood still; `most_mb`: larger files stay where they are; `trust_days`: so old
+    a recording may be by the cardiograph's clock.
+    """
+
+    device: Name
+    path: Path
+    settle_s: Positive = 5.0
+    poll_s: Positive = 2.0
+    most_mb: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    trust_days: Positive = 30.0
+
+
+class Originals(_Table, frozen=True):
+    """Files of foreign cardiographs, kept sealed: for `days`, in at most `mb` megabytes for each device.
+
+    `certificate`: to which they are sealed (PEM, RSA); absent, it is the one that came with the claim.
+    """
+
+    certificate: Path | None = None
+    days: Positive = 30.0
+    mb: Count = 1000
+
+
 class BluetoothDevice(_Table, frozen=True):
     """A Bluetooth device, found by `address`, else by the beginning of its `name`, else any that offers the service.
 
@@ -182,6 +208,8 @@ class Config(_Table, frozen=True):
     orders: Orders = Orders()
     interpreter: Interpreter = Interpreter()
     update: Update = Update()
+    originals: Originals = Originals()
+    folder: tuple[Folder, ...] = ()
     kit: tuple[Kit, ...] = ()
     cyton: tuple[Cyton, ...] = ()
     cuff: tuple[BluetoothDevice, ...] = ()
@@ -250,7 +278,7 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.page`")
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
-    names = [d.device for d in (*config.kit, *config.cyton)] + [d.device for _, d in config.bluetooth()]
+    names = [d.device for d in (*config.kit, *config.cyton, *config.folder)] + [d.device for _, d in config.bluetooth()]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit`, `$.cuff` or another device")

@@ -19,6 +19,9 @@ INGEST_TOOL = "ingest.tool"
 CLOUD_WORKER = "cloud.worker"
 """Broker user of the cloud's worker, which publishes orders."""
 
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_READ_AS = str.maketrans("ILO", "110", " -.")
+_ORDER_NUMBER = re.compile(f"[{_DIGITS}]{{8}}")
 _GATEWAY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -36,6 +39,32 @@ def uuid7(unix_ms: int, random: bytes) -> UUID:
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return UUID(int=value)
+
+
+def order_number(order: UUID) -> str:
+    """Return the number under which people and cardiographs know an order: the last 40 bits of its id, eight digits.
+
+    Crockford's digits (crockford.com/base32.html) have no I, L, O and U, so it can be read out and typed. They are
+    random bits: a mistyped number meets another order once in a hundred million times where ten thousand are open.
+    """
+    return "".join(_DIGITS[order.int >> shift & 31] for shift in range(35, -1, -5))
+
+
+def read_order_number(written: str) -> str | None:
+    """Return what is written as an order number in its one spelling, None where it cannot be one.
+
+    Small letters, spaces, hyphens and dots are as good; I and L are read as 1, O as 0.
+    """
+    plain = written[:32].upper().translate(_READ_AS)
+    return plain if _ORDER_NUMBER.fullmatch(plain) else None
+
+
+def order_tail(number: str) -> bytes:
+    """Return the last five bytes of the ids of the orders that have a number (`read_order_number`'s spelling)."""
+    value = 0
+    for digit in number:
+        value = value << 5 | _DIGITS.index(digit)
+    return value.to_bytes(5, "big")
 
 
 def gateway_id(text: str) -> str:

@@ -56,13 +56,36 @@ class Up(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defau
     historical: bool = False
 
 
+class Origin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a recording came from that a foreign cardiograph made: what its file or DICOM object says, but of nobody.
+
+    `via`: how it reached the gateway; `format`, `sha256`, `size`: of the original, which is kept sealed under that
+    hash. `recorded_at`: the cardiograph's local time as it wrote it, ISO 8601, None where it wrote none; `arrived_us`:
+    gateway wall time at which the original was taken. `part`: which of how many that a long recording was cut into.
+    `doubts`: what speaks against its order or its time, in words.
+    """
+
+    via: Literal["folder", "dicom"]
+    format: str
+    sha256: bytes
+    size: int
+    arrived_us: int
+    recorded_at: str | None = None
+    maker: str | None = None
+    model: str | None = None
+    serial: str | None = None
+    part: tuple[int, int] = (1, 1)
+    doubts: tuple[str, ...] = ()
+
+
 class EcgRecording(Up, frozen=True, tag="ecg"):
     """One cardiogram of at most 60 s, as sampled, with its interpretation.
 
     `samples`: lead after lead, coded as `codec` says (feldsher_signal.codec); `sha256`: of the decoded little-endian
     int32 samples, lead-major. `uv_per_bit`: microvolts per unit, per lead. `started_us`/`ended_us`: gateway wall time
     of the first and after the last sample. `lost`: samples missing by the device's own counting; `crc_errors`: frames
-    discarded; `partial`: why the recording is shorter than ordered. `order`: None = unassigned.
+    discarded; `partial`: why the recording is shorter than ordered. `order`: None = unassigned. `origin`: where another
+    cardiograph than our own made it; then `subject` may be what that said.
     """
 
     device: str
@@ -84,6 +107,7 @@ class EcgRecording(Up, frozen=True, tag="ecg"):
     subject: Subject | None = None
     interpretation: Interpretation | None = None
     not_interpreted: str | None = None
+    origin: Origin | None = None
 
 
 class VitalsBatch(Up, frozen=True, tag="vitals"):

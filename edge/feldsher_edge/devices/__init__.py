@@ -13,7 +13,9 @@ from decimal import Decimal
 from typing import Literal, Protocol
 
 import numpy as np
+from feldsher_ehr_core.ecg import Subject
 from feldsher_ehr_core.vitals import Absent
+from feldsher_ehr_core.wire import Origin
 from numpy.typing import NDArray
 
 
@@ -60,7 +62,7 @@ class EcgResult:
     `samples`: int32 (leads, n), `feldsher_signal.record.MISSING` where a frame was lost; `uv_per_bit`: microvolts per
     unit, one per lead; `started_us`/`ended_us`: wall time of the first and after the last sample; `lost`: samples
     missing by the device's own counting; `clock_ratio`: device's clock over the gateway's; `partial`: why the recording
-    is shorter than asked, None where it is whole.
+    is shorter than asked, None where it is whole; `origin` and `subject`: what a foreign cardiograph's file says.
     """
 
     device: str
@@ -75,6 +77,8 @@ class EcgResult:
     clock_ratio: float | None = None
     lead_off: tuple[str, ...] = ()
     partial: str | None = None
+    origin: Origin | None = None
+    subject: Subject | None = None
 
     @property
     def integrity(self) -> Integrity:

@@ -2,18 +2,20 @@
 
 The layout was found by N. Rigacci (rigacci.org, "Contec ECG90A Electrocardiograph - ECG File Format"): case, time,
 name, sex (byte 40: 0 female, 1 male, 255 unknown), age (byte 41, 0 unknown), weight; then II, III, V1 … V6 as unsigned
-16-bit little-endian units of 5 µV around 2048, 26624 where an electrode is off. Case, time and name are never read.
+16-bit little-endian units of 5 µV around 2048, 26624 where an electrode is off. The name is never read; of the case
+only an order number of ours that was typed in there.
 """
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from feldsher_signal.formats import content, lead, source
-from feldsher_signal.formats.content import Content
+from feldsher_signal.formats.content import Content, Label
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import MISSING, Recording
 
@@ -51,4 +53,14 @@ def load(path: Path) -> Content:
         lead.twelve(eight),
         content.subject(raw[41] or None, _SEX.get(raw[40])),
         format="Contec ECG",
+        label=_label(raw),
     )
+
+
+def _label(raw: bytes) -> Label:
+    """Return the time of recording and the case number, which is an order number where one was typed in."""
+    try:
+        at = datetime.strptime(raw[10:29].decode("ascii"), "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007 (the device's own time)
+    except ValueError:
+        at = None
+    return Label(at, "Contec", "ECG90A", orders=content.orders([raw[:8].rstrip(b"\0").decode("latin-1")]))

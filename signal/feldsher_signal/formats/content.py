@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from feldsher_ehr_core.ecg import Sex, Subject
+from feldsher_ehr_core.ids import order_number, read_order_number
 
 from feldsher_signal.formats.marks import Mark
 from feldsher_signal.record import Recording
@@ -14,6 +18,27 @@ _SEX: dict[str, Sex] = {"m": "male", "male": "male", "f": "female", "female": "f
 _MAX_AGE = 130
 NOBODY = Subject()
 """A person of whom a file says nothing."""
+_MAX_NAME = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a file says of how it came to be, and nothing of the person: enough to find its order and its time.
+
+    `recorded_at`: the device's time as written, naive where it names no zone. `orders`: what may be our own order
+    numbers (feldsher_ehr_core.ids), in the fields that cardiographs have for orders and for the patient's number; what
+    has another form is an identifier of somebody else and never gets here.
+    """
+
+    recorded_at: datetime | None = None
+    maker: str = ""
+    model: str = ""
+    serial: str = ""
+    orders: tuple[str, ...] = ()
+
+
+UNLABELLED = Label()
+"""A file that says nothing of how it came to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +52,10 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file of any format holds: `format` is its name, `marks` its annotations, `left_out` its other signals."""
+    """What a file of any format holds: `format` is its name, `marks` its annotations, `left_out` its other signals.
+
+    `label`: how it came to be.
+    """
 
     recording: Recording
     subject: Subject = NOBODY
@@ -35,6 +63,7 @@ class Content:
     format: str = ""
     marks: tuple[Mark, ...] = ()
     left_out: tuple[str, ...] = ()
+    label: Label = UNLABELLED
 
 
 def subject(age: object = None, sex: object = None, pacemaker: bool | None = None) -> Subject:
@@ -57,3 +86,22 @@ def hertz(written: object) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and value > 0 else None
+
+
+def orders(numbers: Iterable[object], study: str = "") -> tuple[str, ...]:
+    """Return the order numbers among what files write as numbers, each once.
+
+    `study`: DICOM's Study Instance UID, which is our order's id where a worklist of ours gave it (2.25 and the id as a
+    decimal number: ISO/IEC 9834-8).
+    """
+    read = [read_order_number(str(number)) for number in numbers if number]
+    root, _, rest = study.rpartition(".")
+    if root == "2.25" and rest.isascii() and rest.isdigit() and int(rest[:40]) < 1 << 128:
+        read.append(order_number(UUID(int=int(rest[:40]))))
+    return tuple(dict.fromkeys(number for number in read if number))
+
+
+def named(written: object) -> str:
+    """Return a maker, model or serial number as one line of bounded length."""
+    plain = "".join(letter if letter.isprintable() else " " for letter in str(written or "")[:_MAX_NAME])
+    return " ".join(plain.split())

@@ -1,8 +1,8 @@
 """EDF, EDF+ and BDF files, read and written through edfio (loaded when one is there).
 
 Source: Kemp & Olivan 2003 (EDF+), edfplus.info. The header is checked here first, field by field against the file's
-length, so that edfio meets nothing but files that are what they say. Names, codes and dates are never kept; of the
-annotations only those that are a WFDB symbol or rhythm, because any other text may be about the person.
+length, so that edfio meets nothing but files that are what they say. Names and codes are never kept, of dates the
+start alone; of annotations only those that are a WFDB symbol or rhythm, because any other text may be about the person.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from feldsher_ehr_core.ecg import Subject
 from numpy.typing import NDArray
 
 from feldsher_signal.formats import content, lead, marks, source
-from feldsher_signal.formats.content import Content, Filters
+from feldsher_signal.formats.content import Content, Filters, Label
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import MISSING, Recording
 
@@ -39,6 +39,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d{1,8}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,2})?", r
 _FILTERS = tuple(re.compile(rf"\b{key}[:\s]*(\d*\.?\d+)\s*Hz", re.IGNORECASE) for key in ("HP", "LP", "N(?:otch)?"))
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SEX: dict[str, Literal["M", "F", "X"]] = {"male": "M", "female": "F", "unknown": "X"}
+_NO_DATE = datetime.date(1985, 1, 1)
 _AGE = re.compile(r"Age_(\d{1,3})", re.ASCII)
 _RHYTHM = re.compile(r"\([A-Z0-9]{1,6}")
 
@@ -95,7 +96,8 @@ def load(path: Path) -> Content:
         lead.standard(label) for k, label in enumerate(header.labels) if k not in kept and label not in _ANNOTATIONS
     )
     name = "BDF" if header.width == 3 else "EDF"
-    return Content(recording, header.subject, _filters(header, kept), name + header.plus[3:], found, left_out)
+    said = name + header.plus[3:]
+    return Content(recording, header.subject, _filters(header, kept), said, found, left_out, _label(raw, header.plus))
 
 
 def _checked(path: Path, raw: bytes) -> _Header:
@@ -151,6 +153,26 @@ def _number(path: Path, raw: bytes, at: int, length: int) -> float:
     if not _NUMBER.fullmatch(text):
         raise FormatError(path, f"byte {at}", "is not a number")
     return float(text)
+
+
+def _label(raw: bytes, plus: str) -> Label:
+    """Return the start time, and order numbers in the words of the patient's and the recording's field.
+
+    EDF+ has an X where the date is unknown, and then 1 January 1985 in the old field, as anonymous EDF has.
+    """
+    patient, recording = (raw[at : at + 80].decode("latin-1").split() for at in (8, 88))
+    try:
+        at = datetime.datetime.strptime(raw[168:184].decode("ascii"), "%d.%m.%y%H.%M.%S")  # noqa: DTZ007 (local time)
+    except ValueError:
+        at = None
+    unknown = plus and recording[:2] == ["Startdate", "X"]
+    if at is not None and (unknown or at.date() == _NO_DATE):
+        at = None
+    return Label(
+        at,
+        model=content.named(recording[4]) if plus and recording[4:] and recording[4] != "X" else "",
+        orders=content.orders([*patient[:1], *recording[2:3]] if plus else patient[:1]),
+    )
 
 
 def _subject(raw: bytes, plus: str) -> Subject:

@@ -1,7 +1,8 @@
 """Cardiographs' and hospitals' formats, through ecgdatakit: SCP-ECG, HL7 aECG, DICOM, GE MUSE and Philips XML.
 
-Only waveform, lead names, sampling rate, scale, filters and the person's age, sex and pacemaker come through this door:
-names, identifiers, dates, diagnoses and comments of a file never leave this module. What ecgdatakit is unsure of is
+Only waveform, lead names, sampling rate, scale, filters, the person's age, sex and pacemaker, and the label (time of
+recording, device, order numbers of ours) come through this door: names, other identifiers and dates, diagnoses and
+comments of a file never leave this module. What ecgdatakit is unsure of is
 refused rather than guessed: a wrong checksum, a lead without a unit, leads of different length, limb leads that
 contradict Einthoven's law. Before ecgdatakit sees a file, what it claims is checked (scp_guard.py, xml_guard.py …).
 Formats never tested against a sample (tests/signal/test_foreign.py) are refused by name.
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal.formats import content, dicom_guard, lead, scp_guard, source, xml_guard
-from feldsher_signal.formats.content import Content, Filters
+from feldsher_signal.formats.content import Content, Filters, Label
 from feldsher_signal.formats.error import FormatError
 from feldsher_signal.record import MISSING, Recording
 
@@ -36,6 +37,9 @@ _MICROVOLTS = {"uv": 1.0, "µv": 1.0, "mv": 1e3, "v": 1e6, "nv": 1e-3}
 # The lowest code of 16 bits is what cardiographs write where there is no signal.
 _INVALID = -32768.0
 _CALIBRATION_UV = 1000.0
+# Where ecgdatakit keeps the numbers of orders: single fields (DICOM, SCP-ECG tag 31), tables (MUSE, Philips).
+_NUMBERS = ("accession_number", "sequence_number")
+_ORDERS = ("order", "order_info", "user_defines")
 # Limb leads computed by the device differ by rounding; wrongly decoded ones by far more.
 _EINTHOVEN_UV = 60.0
 
@@ -67,7 +71,25 @@ def load(path: str | Path) -> Content:
     _einthoven(path, recording)
     person, said = record.patient, record.recording.acquisition.filters
     filters = Filters(content.hertz(said.highpass), content.hertz(said.lowpass), content.hertz(said.notch))
-    return Content(recording, content.subject(person.age, person.sex, person.has_pacemaker), filters, name)
+    subject = content.subject(person.age, person.sex, person.has_pacemaker)
+    return Content(recording, subject, filters, name, label=_label(record))
+
+
+def _label(record: ECGRecord) -> Label:
+    """Return time, device and order numbers; the patient's number only where it is an order number of ours."""
+    said = cast("dict[str, Any]", record.raw_metadata)  # pyright: ignore[reportUnknownMemberType]
+    device, numbers = record.recording.device, [record.patient.patient_id]
+    numbers += [said.get(key) for key in _NUMBERS]
+    for table in _ORDERS:
+        fields = said.get(table)
+        numbers += list(cast("dict[str, object]", fields).values()) if isinstance(fields, dict) else []
+    return Label(
+        record.recording.date,
+        content.named(device.manufacturer),
+        content.named(device.model or device.name),
+        content.named(device.serial_number),
+        content.orders(numbers, str(said.get("study_instance_uid", ""))),
+    )
 
 
 def _parse(path: Path) -> tuple[ECGRecord, str]:
