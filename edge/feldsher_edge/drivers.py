@@ -58,7 +58,7 @@ def carts(config: Config, originals: Originals, clock: Clock) -> list[Dropbox]:
 
 
 def certificate_for_originals(config: Config) -> str:
-    """Return the certificate (PEM) that originals are sealed to: configured, or the claim's; empty where there is none."""
+    """Return the certificate (PEM) that originals are sealed to: configured, or the claim's; empty: there is none."""
     try:
         if config.originals.certificate is not None:
             return config.originals.certificate.read_text(encoding="ascii")

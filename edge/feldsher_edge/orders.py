@@ -22,6 +22,7 @@ _log = structlog.get_logger("orders")
 SECONDS = (1.0, 60.0)
 """Shortest and longest recording that one message carries."""
 _CLOSED_KEPT = 10_000
+_CART_LAPSE_NS = 31 * 86_400 * 1_000_000_000
 _OPEN = "('armed', 'recording')"
 
 
@@ -40,7 +41,7 @@ class Orders:
     """The orders in the outbox's database. `devices`: cardiographs of this gateway; `lapse_s`: longest validity.
 
     `carts`: cardiographs that are asked for nothing and bring what they have: they may have many orders at once, which
-    last as long as the cloud says.
+    last as long as the cloud says, up to a month.
     """
 
     def __init__(self, outbox: Outbox, devices: Collection[str], lapse_s: float, carts: Collection[str] = ()) -> None:
@@ -126,9 +127,8 @@ class Orders:
         now_us = self._clock.wall_us()
         # an unsynchronised clock cannot judge the cloud's deadline: then only the validity counts
         start_us = command.sent_us if self._clock.quality() == "unsynced" else now_us
-        left_ns = (command.lapses_us - start_us) * 1000
-        if command.device not in self._carts:
-            left_ns = min(self._lapse_ns, left_ns)
+        longest_ns = _CART_LAPSE_NS if command.device in self._carts else self._lapse_ns
+        left_ns = min(longest_ns, (command.lapses_us - start_us) * 1000)
         refusal = self._refusal(command)
         state: wire.OrderStateName = "refused" if refusal else "lapsed" if left_ns <= 0 else "armed"
         if state == "armed" and command.device not in self._carts:

@@ -1,3 +1,5 @@
+import uuid
+
 import pytest
 from feldsher_ehr_core import ids
 from hypothesis import given
@@ -74,3 +76,17 @@ def test_readings_that_differ_in_anything_have_different_ids(change: dict[str, o
         "device": CUFF, "user": 1, "sent_at": "2026-11-23T08:43:00", "values": VALUES, "sequence": None,
     }  # fmt: skip
     assert ids.reading_id(**base) != ids.reading_id(**{**base, **change})  # pyright: ignore[reportArgumentType]
+
+
+@given(st.uuids())
+def test_an_order_number_is_the_end_of_its_id_however_it_is_written(order: uuid.UUID) -> None:
+    number = ids.order_number(order)
+    assert len(number) == 8
+    assert ids.order_tail(number) == order.bytes[-5:]
+    for written in (number, number.lower(), f" {number[:4]}-{number[4:]} ", number.replace("1", "l").replace("0", "o")):
+        assert ids.read_order_number(written) == number
+
+
+@pytest.mark.parametrize("written", ["", "K7QX3M9", "K7QX3M9PA", "K7QX3M9U", "ПЕТРОВА1", "K7QX3M9\x00", "0" * 50])
+def test_what_has_another_form_is_no_order_number(written: str) -> None:
+    assert ids.read_order_number(written) is None

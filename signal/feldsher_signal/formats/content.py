@@ -27,7 +27,8 @@ class Label:
 
     `recorded_at`: the device's time as written, naive where it names no zone. `orders`: what may be our own order
     numbers (feldsher_ehr_core.ids), in the fields that cardiographs have for orders and for the patient's number; what
-    has another form is an identifier of somebody else and never gets here.
+    has another form is an identifier of somebody else and never gets here; what has it by chance is to be compared with
+    the orders that there are, and forgotten.
     """
 
     recorded_at: datetime | None = None
