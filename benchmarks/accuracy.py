@@ -110,24 +110,32 @@ def nstdb(data: Path) -> Report:
 
 
 def beats(data: Path) -> Report:
-    """Beat classes on MIT-BIH without paced records: ventricular and supraventricular ectopy against all else."""
-    counts = {"V": [0, 0, 0], "S": [0, 0, 0]}
+    """Beat classes on MIT-BIH without paced records: ventricular and supraventricular ectopy against all else.
+
+    Fusion beats (F) are no class that the engine answers: what it calls them is counted.
+    """
+    counts, fused = {"V": [0, 0, 0], "S": [0, 0, 0]}, dict.fromkeys(("N", "S", "V", "Q", "-"), 0)
     for header in annotated_headers(where(data, "mitdb")):
         if header.stem in ("102", "104", "107", "217"):
             continue
         recording = read(header)
         reference, flutter = annotated(header.with_suffix(".atr"))
         found = [b for b in interpret(recording).beats if not inside(b.r, flutter)]
-        _count(found, reference, recording.fs, counts)
-    out: Report = {}
+        _count(found, reference, recording.fs, counts, fused)
+    out: Report = {"F answered as": {"missed" if kind == "-" else kind: n for kind, n in fused.items() if n}}
     for kind, (hits, missed, false) in counts.items():
         out[kind] = Tally(hits, missed, false).summary()
         out[kind] = {key: out[kind][key] for key in ("reference", "se", "ppv")}
     return out
 
 
-def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dict[str, list[int]]) -> None:
-    """Count hits, misses and false ones of V and S by the nearest reference beat in 150 ms (F as V does not count)."""
+def _count(
+    found: list[Any], reference: list[marks.Mark], fs: float, counts: dict[str, list[int]], fused: dict[str, int]
+) -> None:
+    """Count hits, misses and false ones of V and S by the nearest reference beat in 150 ms (F as V does not count).
+
+    `fused`: what beats of class F are answered as.
+    """
     at = np.array([m.at for m in reference])
     truth = [AAMI.get(m.symbol, "Q") for m in reference]
     taken = ["-"] * len(truth)
@@ -138,6 +146,7 @@ def _count(found: list[Any], reference: list[marks.Mark], fs: float, counts: dic
         elif beat.kind in counts:
             counts[beat.kind][2] += 1
     for real, said in zip(truth, taken, strict=True):
+        fused[said] += real == "F"
         for kind, tally in counts.items():
             tally[0] += real == kind == said
             tally[1] += real == kind != said

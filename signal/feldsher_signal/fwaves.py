@@ -103,6 +103,15 @@ def repeats(
         out[k] = both[k] / size[k] if size[k] > 0 else 0.0
 
 
+def _between(at: NDArray[np.int64], wide: NDArray[np.bool_], n: int, grid: float) -> NDArray[np.bool_]:
+    """Return which of n steps of `grid` s lie outside the complexes at steps `at`, of `wide` ones outside T waves too."""
+    seen = np.ones(n, np.bool_)
+    for k, broad in zip(at.tolist(), wide.tolist(), strict=True):
+        after = WIDE_AFTER_S if broad else AFTER_S
+        seen[max(k - int(BEFORE_S / grid), 0) : k + int(after / grid) + 1] = False
+    return seen
+
+
 def find(
     c: NDArray[np.float64], fs: float, rows: NDArray[np.int64], r: NDArray[np.int64], wide: NDArray[np.bool_]
 ) -> FWaves | None:
@@ -111,13 +120,16 @@ def find(
     if not rows.shape[0] or r.shape[0] < FEWEST or n > LONGEST_S * fs:
         return None
     grid = step / fs
-    seen = np.ones(n // step, np.bool_)
-    for at, broad in zip((r // step).tolist(), wide.tolist(), strict=True):
-        after = WIDE_AFTER_S if broad else AFTER_S
-        seen[max(at - int(BEFORE_S / grid), 0) : at + int(after / grid) + 1] = False
     first, last = round(PERIOD_S[0] / grid) - 1, round(PERIOD_S[1] / grid) + 1
     like, rms = np.empty(2 * last - first + 2), np.empty(rows.shape[0])
-    repeats(c, rows, seen, step, int(DRIFT_S / grid) // 2, first, like, rms)
+    at, drift = r // step, int(DRIFT_S / grid) // 2
+    none = np.zeros(r.shape, np.bool_)
+    repeats(c, rows, _between(at, none, n // step, grid), step, drift, first, like, rms)
+    if wide.any():
+        # Without the ventricular beats less is left, and little resembles itself by chance: both must.
+        rest = np.empty(like.shape)
+        repeats(c, rows, _between(at, wide, n // step, grid), step, drift, first, rest, rms)
+        like = np.minimum(like, rest)
     best, period = -1.0, 0.0
     for k in range(1, last - first):
         if like[k] >= like[k - 1] and like[k] > like[k + 1]:

@@ -17,6 +17,7 @@ from feldsher_signal import (
     criteria,
     delineate,
     fibrillation,
+    flutter,
     fwaves,
     jit,
     matrix,
@@ -146,6 +147,10 @@ def trace(
     without = chaos.stretches(sums, fs, rows)
     waves = fwaves.find(sums, fs, fwaves.chosen(recording.leads, usable), r, wide)
     usual, why = classes.usual & (on >= 0), classes.because
+    own = width[usual & (on >= 0)]
+    if flutter.seen(waves, float(order.median(own)) if own.size else None):
+        marks = marks.copy()
+        marks[:, :, : delineate.QRS_ON] = delineate.ABSENT
     return Traced(r, kinds, marks, p_like, usual, atria, paced, train, without, waves, why)
 
 
