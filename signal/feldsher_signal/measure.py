@@ -82,11 +82,12 @@ def measurements(
 ) -> Measurements:
     """Return the global measurements from the median beat's global marks, its matrix and the mean rate.
 
-    `qt_rate`: the rate that its QT belongs to (`rate_before`), where it is another.
+    `qt_rate`: the rate that its QT belongs to (`rate_before`), where it is another. A T wave that would end only after
+    the next P wave begins has swallowed it: its end is not known, and QT is not given.
     """
     ms = 1000.0 / fs
     qt_rate = rate if qt_rate is None else qt_rate
-    qt = _span(every, QRS_ON, T_OFF, ms)
+    qt = None if _swallowed(every, qt_rate, fs) else _span(every, QRS_ON, T_OFF, ms)
     axes = {
         f"axis_{name}": _round(axis(*frontal(matrix, name), AXIS_LEAST_UV / (3 if name != "qrs" else 1)))
         for name in ("p", "qrs", "t")
@@ -100,6 +101,13 @@ def measurements(
         **(qtc(qt, qt_rate) if qt is not None and qt_rate is not None else {}),
         **axes,
     )
+
+
+def _swallowed(every: NDArray[np.int64], rate: float | None, fs: float) -> bool:
+    """Return whether the T wave ends after the next beat's P wave begins, at a rate per minute."""
+    if rate is None or every[P_ON] < 0 or every[T_OFF] < 0:
+        return False
+    return bool(every[T_OFF] > every[P_ON] + 60.0 * fs / rate)
 
 
 def _round(value: float | None) -> float | None:

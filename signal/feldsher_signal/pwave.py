@@ -16,9 +16,15 @@ from feldsher_signal.jit import inner
 
 ON, PEAK, OFF, QRS_ON, T_OFF = 0, 1, 2, 3, 8
 HALF_S, SLOPE_S, ON_PART, OFF_PART, OWN = 0.036, 0.028, 0.403, 0.486, 0.649
-ON_SHIFT_S, OFF_SHIFT_S, GAP_S, LEAST_UV = 0.0, -0.009, 0.010, 12.0
+ON_SHIFT_S, OFF_SHIFT_S, GAP_S, LEAST_UV = 0.0, -0.009, 0.010, 6.0
+"""LEAST_UV (RMS of the bump over leads) only keeps a flat line from having P waves: whether there is one at all is told
+by whether it repeats (presence.py), and at 12 µV small ones that do were lost (1.9 % of all in ludb's second half and
+qtdb's sel840), at 6 none, and no false one came: experts mark none smaller."""
 REACH_S, REACH_RR, AFTER_S, OVER_S = 0.42, 0.50, 0.0, 0.02
 """A P wave is sought no further before R, and no further into the T wave before it."""
+LEAST_TP_S, LEAST_RR_S, ON_T_S = 0.12, 0.5, 0.20
+"""At intervals from LEAST_RR_S on a T wave is over so long before the next QRS; one that is not has a P wave on its
+descent, which is sought so far before the QRS. At shorter intervals (supraventricular tachycardia) it may have none."""
 STEP_S, STEPS = 0.008, 48
 AROUND, SHARED = 4, 1.0
 """Beats on each side whose bumps are shared, and how much their mean counts beside the beat's own."""
@@ -33,6 +39,8 @@ def bumps(
     """Write (leads, STEPS) how far each lead stands out at each step before the QRS; 0 where no P wave can be."""
     w, step = max(2, int(HALF_S * fs)), max(1, round(STEP_S * fs))
     last = on - int(GAP_S * fs)
+    if on - t_end < LEAST_TP_S * fs and r - before >= LEAST_RR_S * fs:
+        t_end = min(t_end, on - int(ON_T_S * fs))
     first = max(t_end + int(AFTER_S * fs), r - int(min(REACH_S * fs, REACH_RR * (r - before))) + w // 2, w)
     room = max(first - w // 2 - int(OVER_S * fs), 0)
     for lead in range(c.shape[0]):

@@ -70,3 +70,19 @@ def test_neighbours_are_not(name: str) -> None:
         assert "AFLT" not in codes(interpret(synth.ecg(tall, seed=2)[0]))
     else:
         assert "AFLT" not in codes(interpreted(name)[2])
+
+
+def test_flutter_waves_are_no_p_waves() -> None:
+    recording, _ = synth.ecg(synth.Patient(rate=150, rhythm="atrial_flutter"), seed=3)
+    result = interpret(recording)
+    assert result.measurements.pr is None
+    assert result.waves
+    assert all(wave.p_peak is None for wave in result.waves)
+
+
+def test_small_waves_count_only_where_intervals_change() -> None:
+    small = replace(WAVES, alike=0.35, size=30.0, ratio=3.3)
+    assert not said(replace(small, spread=0.05))
+    assert said(replace(small, spread=0.15))
+    assert not said(replace(small, spread=0.15, alike=0.25))
+    assert not said(replace(small, spread=0.15, size=20.0))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from feldsher_ehr_core.ecg import LeadMatrix
-from feldsher_signal import measure
+from feldsher_signal import delineate, measure
 from hypothesis import given
 from hypothesis import strategies as st
 from patients import interpreted
@@ -93,3 +93,14 @@ def test_the_rate_of_qt_is_that_of_the_interval_before_its_beats() -> None:
     assert measure.rate_before(beats, np.array([0]), 500.0) is None
     # An interval in which nothing could be judged says nothing of the rate.
     assert measure.rate_before(beats, np.array([4]), 500.0, [(2000, 2100)]) is None
+
+
+def test_a_t_wave_that_swallows_the_next_p_wave_has_no_end() -> None:
+    every = np.array([100, 125, 150, 180, 200, 225, 300, 340, 440])  # at 500/s: PR 160, QT 520 ms
+    slow, fast = (measure.measurements(every, {}, rate, 500.0) for rate in (80.0, 100.0))
+    assert slow.qt == 520.0
+    assert fast.qt is None
+    assert fast.qtc_fridericia is None
+    assert fast.pr == 160.0
+    every[delineate.P_ON] = delineate.ABSENT
+    assert measure.measurements(every, {}, 100.0, 500.0).qt == 520.0
