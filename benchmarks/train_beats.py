@@ -1,11 +1,11 @@
 """Train the beat classes: `./run train beats [--data DIR] [--check]`, models/ventricular.json, supraventricular.json.
 
 Wants mitdb (de Chazal's DS1 without paced records), nstdb (its electrode motion is added to them), qtdb (records with
-beat labels that are no excerpt of de Chazal's DS2) and cinc2017. Fusion beats (F) are not learned: of 414 in mitdb 372
-are one patient's (208), and what a model of them called F in patients left out was F in one case of three; they are
-answered N or V, and --check says how many as which. Strips of cinc2017 labelled N hold no ectopic beats, those labelled A no supraventricular ones, as
-fibrillation has none. Figures are by leaving patients out, their excerpts and what was made of them too; --check only
-prints them.
+beat labels that are no excerpt of de Chazal's DS2) and cinc2017. Strips of cinc2017 labelled N hold no ectopic beats,
+those labelled A no supraventricular ones, as fibrillation has none. Fusion beats (F) are not learned: of 414 in mitdb
+372 are one patient's (208), and what a model called F in patients left out was F in one case of three; they are
+answered N or V, and --check says how many as which. Figures are by leaving patients out, their excerpts and what was
+made of them too; --check only prints them.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def repeats(
 
 
 def _between(at: NDArray[np.int64], wide: NDArray[np.bool_], n: int, grid: float) -> NDArray[np.bool_]:
-    """Return which of n steps of `grid` s lie outside the complexes at steps `at`, of `wide` ones outside T waves too."""
+    """Return which of n steps of `grid` s lie outside the complexes at steps `at`, of `wide` ones their T waves too."""
     seen = np.ones(n, np.bool_)
     for k, broad in zip(at.tolist(), wide.tolist(), strict=True):
         after = WIDE_AFTER_S if broad else AFTER_S
