@@ -114,7 +114,7 @@ def beats(data: Path) -> Report:
 
     Fusion beats (F) are no class that the engine answers: what it calls them is counted.
     """
-    counts, fused = {"V": [0, 0, 0], "S": [0, 0, 0]}, {kind: 0 for kind in "NSVQ-"}
+    counts, fused = {"V": [0, 0, 0], "S": [0, 0, 0]}, dict.fromkeys("NSVQ-", 0)
     for header in annotated_headers(where(data, "mitdb")):
         if header.stem in ("102", "104", "107", "217"):
             continue
