@@ -9,21 +9,25 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from feldsher_edge import cli_network, daemon, provision, service, status
+from feldsher_edge import cli_devices, cli_network, cli_setup, daemon, owner, provision, service, status
 from feldsher_edge.cli_common import DEFAULT, ConfigFile, Json, Out
 from feldsher_edge.config import ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 app.add_typer(cli_network.app, name="network")
+app.command()(cli_setup.setup)
+for _command in (cli_devices.devices, cli_devices.pair, cli_devices.forget, cli_devices.rename):
+    app.command()(_command)
+app.command("test")(cli_devices.probe)
 
 
 @app.callback()
 def about() -> None:
     """Take cardiograms and vital signs beside the patient and send them to the health record: a feldsher gateway.
 
-    A new gateway needs three steps: write a configuration file that names its devices; `feldsher-edge claim CLAIM` with
-    the line that `feldsher-cloud gateway add` printed; `feldsher-edge run` (or the systemd service).
+    A new gateway is set up by `feldsher-edge setup CLAIM`, with the line that `feldsher-cloud gateway add` printed:
+    it asks for what it needs, finds the devices, and tests them. Every command understands --json.
     """
 
 
@@ -68,6 +72,7 @@ def claim(
     settings = out.load(config)
     try:
         identity = provision.claim_identity(text, settings.state, force=force)
+        owner.hand_over(settings.state)
     except (provision.ProvisionError, OSError) as error:
         out.fail(str(error))
     place = identity.place

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from feldsher_edge import proxy
+from feldsher_edge import log, proxy
 from feldsher_edge.checks import Check, good
 from feldsher_edge.config import Config, ConfigError, load
 
@@ -27,6 +27,7 @@ class Out:
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
+        log.configure("error")  # what goes wrong is told in words; standard output is the result's alone
         self.console = Console(highlight=False, stderr=json)
 
     def result(self, value: Any, *words: str) -> None:

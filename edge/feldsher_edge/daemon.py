@@ -22,6 +22,7 @@ from feldsher_edge.drivers import cardiographs, cuffs
 from feldsher_edge.gateway import SOFTWARE, Gateway
 from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
+from feldsher_edge.local.service import LocalService
 from feldsher_edge.management import Ending, Management
 from feldsher_edge.marks import StoredMarks
 from feldsher_edge.outbox import Outbox
@@ -92,11 +93,24 @@ async def run(path: Path, rng: random.Random) -> Ending:
                 raise
             configured.roll_back(f"the gateway ended with an error: {error}")
             continue
+        configured = _read_anew(configured, path)
         if ending == "wiped":
             await asyncio.to_thread(wiping.wipe, configured.state)
         if ending != "configuration":
             return ending
         _log.info("another configuration is in force", version=configured.version, trial=configured.trial() is not None)
+
+
+def _read_anew(configured: Configured, path: Path) -> Configured:
+    """Return the configuration with the technician's file as it is now; a file with a mistake changes nothing."""
+    try:
+        local = read(path)
+        if convert(local, str(path)).state != configured.state:
+            raise ConfigError(f"{path}: another state directory needs a restart - at `$.state`")
+    except ConfigError as error:
+        _log.error("the configuration file is not taken; the one before stays", error=str(error))
+        return configured
+    return Configured(configured.state, local, str(path))
 
 
 async def _run_once(config: Config, configured: Configured, path: Path, rng: random.Random) -> Ending:
@@ -113,10 +127,18 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
             rng,
         )
         gateway.renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)
+        local = LocalService(outbox, gateway.cardiographs, gateway.interpreter and gateway.interpreter.draw)
+        gateway.onlooker = local.show
         management = _management(gateway, configured, path, time)
         gateway.commands.others = management
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():
-            parts = [gateway.run(), status.serve(gateway, config.state), gateway.renewal.run(), management.run()]
+            parts = [
+                gateway.run(),
+                status.serve(gateway, config.state),
+                local.serve(config.state),
+                gateway.renewal.run(),
+                management.run(),
+            ]
             if config.metrics_file is not None:
                 parts.append(metrics.keep_written(gateway, config.metrics_file))
             return await _until_ended(asyncio.create_task(_all(*parts)), management, gateway)
@@ -142,6 +164,7 @@ async def _until_ended(work: asyncio.Task[None], management: Management, gateway
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
+    loop.add_signal_handler(signal.SIGHUP, management.begin_anew)
     _log.info("gateway runs", gateway=gateway.outbox.envelopes.gateway, starts=gateway.starts)
     try:
         await asyncio.wait([work, management.ended], return_when=asyncio.FIRST_COMPLETED)

@@ -18,7 +18,7 @@ from feldsher_ehr_core import wire
 from feldsher_edge.clock import ClockWatch, env_base_us
 from feldsher_edge.commands import Commands
 from feldsher_edge.config import Config
-from feldsher_edge.devices import Cardiograph, Cuff, DeviceError
+from feldsher_edge.devices import Cardiograph, Cuff, DeviceError, LiveChunk
 from feldsher_edge.drivers import carts
 from feldsher_edge.interpreter import Interpreter
 from feldsher_edge.link import Broker
@@ -70,8 +70,9 @@ class Gateway:
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
         self.strip = Strip(self.publisher.show)
-        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep, self.strip.show)
+        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep, self._show)
         self.renewal: Renewal | None = None
+        self.onlooker: Callable[[LiveChunk], None] | None = None
         self._armed = {c.device: asyncio.Event() for c in cardiographs}
 
     async def run(self) -> None:
@@ -93,6 +94,11 @@ class Gateway:
             tasks.create_task(_despite_the_disk(self._beat))
             tasks.create_task(_despite_the_disk(self._watch_clock))
             tasks.create_task(watchdog(self.pulses, Notifier()))
+
+    def _show(self, chunk: LiveChunk) -> None:
+        self.strip.show(chunk)
+        if self.onlooker is not None:
+            self.onlooker(chunk)
 
     def _birth(self, env: wire.Envelope) -> wire.Birth:
         devices = tuple(d.device for d in (*self.cardiographs, *self.cuffs, *self.carts))
@@ -145,7 +151,7 @@ class Gateway:
             _log.exception("driver failed while recording", device=cardiograph.device)
             await self.outbox.call(self.orders.rearm, order.id, f"driver failed: {type(error).__name__}")
             return False
-        self.sources.seen(cardiograph.device, "present")
+        self.sources.brought(cardiograph.device, 1)
         await self.recordings.take(result, order)
         return True
 

@@ -31,7 +31,10 @@ class NotInterpreted(Exception):  # noqa: N818 - it is a fact about a recording,
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True):
-    """A recording for the child: samples as little-endian int32, lead-major."""
+    """A recording for the child: samples as little-endian int32, lead-major.
+
+    `draw`: a picture is wanted instead of an interpretation, with `shown` written on it.
+    """
 
     leads: tuple[str, ...]
     fs: float
@@ -40,13 +43,16 @@ class Ask(msgspec.Struct, frozen=True, array_like=True):
     uv_per_bit: tuple[float, ...]
     baseline: tuple[int, ...]
     subject: Subject
+    draw: bool = False
+    shown: Interpretation | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """The child's answer: an interpretation, or why there is none; neither means `ready`."""
+    """The child's answer: an interpretation or a picture, or why there is none; none of them means `ready`."""
 
     interpretation: Interpretation | None = None
     fault: str | None = None
+    picture: str | None = None
 
 
 class Interpreter:
@@ -107,6 +113,19 @@ class Interpreter:
 
     async def interpret(self, recording: Recording, subject: Subject) -> Interpretation:
         """Return the interpretation of a recording; NotInterpreted says why none. A hanging child is replaced."""
+        answer = await self._ask(_ask(recording, subject))
+        if answer.interpretation is None:
+            raise NotInterpreted(answer.fault or "the interpreter gave no answer")
+        return answer.interpretation
+
+    async def draw(self, recording: Recording, shown: Interpretation | None) -> str:
+        """Return a recording on ECG paper as SVG, with an interpretation beside it; NotInterpreted says why none."""
+        answer = await self._ask(msgspec.structs.replace(_ask(recording, Subject()), draw=True, shown=shown))
+        if answer.picture is None:
+            raise NotInterpreted(answer.fault or "the interpreter gave no picture")
+        return answer.picture
+
+    async def _ask(self, ask: Ask) -> Answer:
         async with self._one_at_a_time:
             try:
                 async with asyncio.timeout(self._ready_s):
@@ -115,7 +134,7 @@ class Interpreter:
                 raise NotInterpreted("the interpreter is not ready") from None
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    answer = await self._exchange(recording, subject)
+                    return await self._exchange(ask)
             except TimeoutError:
                 self._kill()
                 raise NotInterpreted(f"the interpreter took longer than {self._timeout_s:g} s") from None
@@ -123,18 +142,11 @@ class Interpreter:
                 self._kill()
                 _log.error("interpreter failed", error=repr(error))
                 raise NotInterpreted("the interpreter crashed") from error
-        if answer.interpretation is None:
-            raise NotInterpreted(answer.fault or "the interpreter gave no answer")
-        return answer.interpretation
 
-    async def _exchange(self, recording: Recording, subject: Subject) -> Answer:
+    async def _exchange(self, ask: Ask) -> Answer:
         process = self._process
         if process is None or process.stdin is None:
             raise BrokenPipeError("no interpreter")
-        samples = np.ascontiguousarray(recording.samples, dtype="<i4").tobytes()
-        ask = Ask(
-            recording.leads, recording.fs, recording.n, samples, recording.uv_per_bit, recording.baseline, subject
-        )
         process.stdin.write(frame(ask))
         await process.stdin.drain()
         return await self._read(process)
@@ -150,6 +162,11 @@ class Interpreter:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
+
+
+def _ask(recording: Recording, subject: Subject) -> Ask:
+    samples = np.ascontiguousarray(recording.samples, dtype="<i4").tobytes()
+    return Ask(recording.leads, recording.fs, recording.n, samples, recording.uv_per_bit, recording.baseline, subject)
 
 
 def _close_pipes(process: Process) -> None:

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 import structlog
+from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal.interpret import interpret, warm
 from feldsher_signal.record import Recording
 
@@ -27,12 +28,20 @@ def answer(ask: Ask) -> Answer:
     try:
         samples = np.frombuffer(ask.samples, dtype="<i4").reshape(len(ask.leads), ask.n)
         recording = Recording(ask.leads, ask.fs, samples, ask.uv_per_bit, ask.baseline)
+        if ask.draw:
+            return Answer(picture=_picture(recording, ask.shown))
         return Answer(interpretation=interpret(recording, ask.subject))
     except ValueError as error:
-        return Answer(fault=f"the recording cannot be interpreted: {error}")
+        return Answer(fault=f"the recording cannot be {'drawn' if ask.draw else 'interpreted'}: {error}")
     except Exception as error:
         _log.exception("engine failed")
         return Answer(fault=f"the engine failed: {type(error).__name__}: {error}")
+
+
+def _picture(recording: Recording, shown: Interpretation | None) -> str:
+    from feldsher_signal import draw  # noqa: PLC0415 - its kernels are loaded where somebody wants a picture
+
+    return draw.svg(recording, shown)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -233,6 +233,10 @@ class Management:
             raise ProvisionError("this gateway has no identity of its own; claim it")
         return mine
 
+    def begin_anew(self) -> None:
+        """End this run, to go on with the configuration as it now is on the disk."""
+        self._end("configuration")
+
     def _end(self, why: Ending) -> None:
         if not self.ended.done():
             self.ended.set_result(why)

@@ -27,6 +27,25 @@ class Sources:
         self._mono_ns = mono_ns
         self._seen: dict[str, int] = {}
         self._states: dict[str, str] = {}
+        self._said: dict[str, Status] = {}
+        self._readings: dict[str, int] = {}
+
+    def brought(self, device: str, count: int) -> None:
+        """Note that a device brought readings, or a recording."""
+        self.seen(device, "present")
+        self._readings[device] = self._readings.get(device, 0) + count
+
+    def readings(self, device: str) -> int:
+        """Return how many readings or recordings a device has brought since the start."""
+        return self._readings.get(device, 0)
+
+    def told(self, status: Status) -> None:
+        """Note what a device said of itself."""
+        self._said[status.device] = status
+
+    def said(self, device: str) -> Status | None:
+        """Return what a device last said of itself."""
+        return self._said.get(device)
 
     def seen(self, device: str, state: str | None = None) -> None:
         """Note a sign of life, and the state the device reports."""
@@ -71,7 +90,7 @@ class GatewaySink:
 
     def readings(self, readings: ReadingSet) -> None:
         """Commit readings as messages of vital signs, or of continuous data."""
-        self._sources.seen(readings.device, "present")
+        self._sources.brought(readings.device, len(readings.readings))
         for first in range(0, len(readings.readings), _READINGS_PER_MESSAGE):
             some = readings.readings[first : first + _READINGS_PER_MESSAGE]
             self._outbox.put(lambda env, some=some: batch(env, readings, some, self._zone))
@@ -88,7 +107,7 @@ class GatewaySink:
 
     def recorded(self, result: EcgResult) -> None:
         """Commit a recording that the device started by itself."""
-        self._sources.seen(result.device, "present")
+        self._sources.brought(result.device, 1)
         self._keep(result)
 
     def status(self, status: Status) -> None:
@@ -97,6 +116,7 @@ class GatewaySink:
             self._sources.seen(status.device, status.state)
         else:
             self._sources.absent(status.device, status.state)
+        self._sources.told(status)
         if self._told.get(status.device) == status:
             return
         self._outbox.put(lambda env: _device_status(env, status))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from feldsher_edge.room import Priority
 
 _SOCKET = "status.sock"
 _TIMEOUT_S = 5.0
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Kind = Literal["cardiograph", "cuff", "seen"]
 
 
@@ -26,12 +27,21 @@ class StatusError(Exception):
 
 
 class DeviceLine(msgspec.Struct, frozen=True):
-    """One device: what it is, its last reported state, and the seconds since its last sign of life."""
+    """One device: what it is, its last reported state, and the seconds since its last sign of life.
+
+    `address`: of a Bluetooth device; `detail`: of its state; `battery` in percent; `readings`: readings or recordings
+    that it brought since the daemon's start.
+    """
 
     device: str
     kind: Kind
     state: str | None
     age_s: float | None
+    address: str | None = None
+    detail: str | None = None
+    battery: int | None = None
+    model: str | None = None
+    readings: int = 0
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -71,7 +81,7 @@ class Report(msgspec.Struct, frozen=True):
     """The status of a gateway.
 
     `outbox`: rows waiting: alarms and ECGs, vital signs, continuous data; `waiting`: rows per class; `dropped` messages
-    and `thinned` readings in all its life, all of them on record in the cloud.
+    and `thinned` readings in all its life, all of them on record in the cloud; `pid`: of the daemon.
     """
 
     gateway: str
@@ -93,6 +103,7 @@ class Report(msgspec.Struct, frozen=True):
     waiting: dict[str, int] = {}
     dropped: int = 0
     thinned: int = 0
+    pid: int | None = None
 
 
 async def report(gateway: Gateway) -> Report:
@@ -122,6 +133,7 @@ async def report(gateway: Gateway) -> Report:
         orders=tuple(OrderLine(str(o.id), o.device, o.state) for o in orders),
         late_tasks=tuple(gateway.pulses.late()),
         certificate=_certificate(gateway),
+        pid=os.getpid(),
     )
 
 
@@ -153,11 +165,30 @@ def _connection(gateway: Gateway) -> Connection:
 
 
 def _devices(gateway: Gateway) -> tuple[DeviceLine, ...]:
-    ages, states = gateway.sources.ages_s(), gateway.sources.states()
-    kinds: dict[str, Kind] = {device: "seen" for device in ages | states}  # noqa: C420 - keeps the literal's type
-    kinds.update({c.device: "cardiograph" for c in gateway.cardiographs})
-    kinds.update({c.device: "cuff" for c in gateway.cuffs})
-    return tuple(DeviceLine(device, kind, states.get(device), ages.get(device)) for device, kind in kinds.items())
+    sources = gateway.sources
+    addresses = {it.device: it.address.upper() for _, it in gateway.config.bluetooth() if it.address}
+    kinds: dict[str, Kind] = {c.device: "cardiograph" for c in gateway.cardiographs}
+    kinds |= {c.device: "cuff" for c in gateway.cuffs}
+    known = {*kinds, *addresses.values()}
+    kinds |= {device: "seen" for device in sources.ages_s() | sources.states() if device not in known}
+    return tuple(_device(gateway, device, kind, addresses.get(device)) for device, kind in kinds.items())
+
+
+def _device(gateway: Gateway, device: str, kind: Kind, address: str | None) -> DeviceLine:
+    """Return the line of a device; what a Bluetooth device does is known under its address."""
+    sources, name = gateway.sources, address or device
+    said = sources.said(name)
+    return DeviceLine(
+        device,
+        kind,
+        sources.states().get(name),
+        sources.ages_s().get(name),
+        address=address,
+        detail=said.detail if said else None,
+        battery=said.battery if said else None,
+        model=said.identity.model if said and said.identity else None,
+        readings=sources.readings(name),
+    )
 
 
 async def serve(gateway: Gateway, state: Path) -> None:
@@ -168,23 +199,27 @@ async def serve(gateway: Gateway, state: Path) -> None:
         await writer.drain()
         writer.close()
 
-    with _short_path(state) as path:
+    async with await listening(state, _SOCKET, answer) as server:
+        await server.serve_forever()
+
+
+async def listening(state: Path, name: str, answer: Answer) -> asyncio.Server:
+    """Return a server at the socket `name` of a state directory, which only the directory's owner may speak to."""
+    with short_path(state, name) as path:
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - a name in /proc/self/fd, and at once
         old_mask = os.umask(0o177)
         try:
-            server = await asyncio.start_unix_server(answer, path)
+            return await asyncio.start_unix_server(answer, path)
         finally:
             os.umask(old_mask)
-    async with server:
-        await server.serve_forever()
 
 
 def ask(state: Path) -> Report:
     """Return the status of the gateway that runs on a state directory; StatusError where none answers."""
     answer = bytearray()
     try:
-        with _short_path(state) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        with short_path(state, _SOCKET) as path, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_TIMEOUT_S)
             connection.connect(path)
             while part := connection.recv(65_536):
@@ -197,10 +232,10 @@ def ask(state: Path) -> Report:
 
 
 @contextmanager
-def _short_path(state: Path) -> Generator[str]:
-    """Give a path to the socket that fits the 108 bytes of a socket address, however deep the state directory lies."""
+def short_path(state: Path, name: str) -> Generator[str]:
+    """Give a path to the socket `name` that fits a socket address (108 bytes), however deep the directory lies."""
     handle = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield f"/proc/self/fd/{handle}/{_SOCKET}"
+        yield f"/proc/self/fd/{handle}/{name}"
     finally:
         os.close(handle)

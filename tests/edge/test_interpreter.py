@@ -32,12 +32,14 @@ STAND_IN = textwrap.dedent(
         sys.stdout.buffer.write(struct.pack(">I", len(body)) + body)
         sys.stdout.buffer.flush()
 
-    write(msgspec.msgpack.encode([None, None]))
+    write(msgspec.msgpack.encode([None, None, None]))
     while head := sys.stdin.buffer.read(4):
-        leads, fs, n, samples, scale, base, subject = msgspec.msgpack.decode(
+        leads, fs, n, samples, scale, base, subject, draw, shown = msgspec.msgpack.decode(
             sys.stdin.buffer.read(struct.unpack(">I", head)[0]))
         age = subject.get("age")
-        if age == 1:
+        if draw:
+            write(msgspec.msgpack.encode([None, None, "<svg>" + str(n) + "</svg>"]))
+        elif age == 1:
             time.sleep(60)
         elif age == 2:
             os._exit(3)
@@ -140,3 +142,17 @@ def test_the_child_ends_when_its_input_does() -> None:
     done = subprocess.run(STAND_IN_COMMAND, input=b"", capture_output=True, timeout=60, check=False)
     assert done.returncode == 0
     assert done.stdout == frame(Answer())
+
+
+async def test_the_child_draws() -> None:
+    async with running() as interpreter:
+        assert await interpreter.draw(RECORDING, OPINION) == "<svg>1000</svg>"
+
+
+@pytest.mark.slow
+async def test_the_engine_draws_an_ecg_in_the_child() -> None:
+    recording, _truth = synth.ecg(synth.Patient(), seconds=10.0, seed=1)
+    async with running(60.0, CHILD, 300.0) as interpreter:
+        svg = await interpreter.draw(recording, None)
+    assert svg.startswith("<svg")
+    assert "UNCONFIRMED" in svg.upper()
