@@ -289,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         vitals = {n: bench_vitals(url, options.rows // (10 if n == 1 else 1), n) for n in (1, 5, 15)}
         ecg = bench_recordings(url, max(100, options.rows // 400))
         host, port = mqtt_address(running.url)
-        settings = Settings(url, host, port, _tls(running, "ingest.0"), directory)
+        files = running.credentials("ingest.0")
+        settings = Settings(url, host, port, files.ca, files.certificate.parent, directory)
         client = stack.enter_context(GatewayClient("gw-bench", host, port, _tls(running, "gw-bench")))
         single = bench_line(settings, client, max(500, options.rows // 100), 1)
         many = bench_line(settings, client, max(200, options.rows // 240), 15)

@@ -18,7 +18,7 @@ import psycopg
 import structlog
 import typer
 from feldsher_ehr_core import wire
-from feldsher_ehr_core.ids import gateway_id
+from feldsher_ehr_core.ids import INGEST_TOOL, gateway_id
 from rich.console import Console
 from rich.table import Table
 
@@ -26,7 +26,7 @@ from feldsher_ingest import deadletter, log, resend
 from feldsher_ingest.consume import Worker, collect_rarely
 from feldsher_ingest.link import Link
 from feldsher_ingest.metrics import Metrics, MetricsServer
-from feldsher_ingest.settings import TOOL, SettingsError, database_url, from_environment, parse_shards, parse_worker
+from feldsher_ingest.settings import SettingsError, database_url, from_environment
 from feldsher_ingest.store import Store, UnavailableError
 
 app = typer.Typer(
@@ -48,10 +48,14 @@ Since = Annotated[
 
 @app.command()
 def run(
-    worker: Annotated[
-        str | None, typer.Option(help="Stable number of this worker, 0 to 15; the broker keeps its session.")
+    seats: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=16,
+            help="How many workers can be busy at once, the same for all of them; one more waits in reserve.",
+        ),
     ] = None,
-    shards: Annotated[str | None, typer.Option(help="Topic shards such as 0-7,12; default all 16.")] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Loopback port of /metrics, /live and /ready; 0 takes a free one.")
     ] = None,
@@ -59,10 +63,10 @@ def run(
 ) -> None:
     """Run a worker until SIGTERM; then store what has arrived, send its receipts and end."""
     log.configure(log_level)
-    settings = from_environment(os.environ, None if worker is None else parse_worker(worker))
+    settings = from_environment(os.environ)
     settings = dataclasses.replace(
         settings,
-        shards=settings.shards if shards is None else parse_shards(shards),
+        seats=settings.seats if seats is None else seats,
         metrics_port=settings.metrics_port if metrics_port is None else metrics_port,
     )
     metrics = Metrics()
@@ -92,7 +96,7 @@ def resend_command(gateway: Annotated[str, typer.Option(help="The gateway's name
     log.configure("warning")
     gateway_id(gateway)
     # a broker user of its own: a worker's session must not be taken over
-    settings = dataclasses.replace(from_environment(os.environ, TOOL), shards=(), session_s=0)
+    settings = dataclasses.replace(from_environment(os.environ), user=INGEST_TOOL, shards=(), session_s=0)
     link = Link(settings, lambda _: None, random.Random())  # noqa: S311 (waiting times)
     link.start()
     try:

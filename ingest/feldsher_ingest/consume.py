@@ -26,8 +26,9 @@ from feldsher_ehr_core.ids import uuid7
 from feldsher_ingest import resend
 from feldsher_ingest.ahead import Ahead, Ready
 from feldsher_ingest.check import Checked, Rejected
+from feldsher_ingest.crew import Crew
 from feldsher_ingest.inbox import Arrived, Inbox
-from feldsher_ingest.link import Backoff, Link
+from feldsher_ingest.link import Backoff
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings
 from feldsher_ingest.store import Item, Saved, Store, UnavailableError
@@ -76,9 +77,10 @@ class Worker:
         self._inbox = Inbox(2 * settings.receive_maximum, settings.queue_bytes)
         self._ahead = Ahead(self._inbox, settings.batch_messages, settings.batch_bytes)
         generator = generator or random.Random()  # noqa: S311 (waiting times, no secrets)
-        self._link = Link(settings, self._deliver, generator)
-        self._store = Store(settings.database_url, settings.client_id, self._look_back)
-        self._memory = resend.Memory(settings.state / "ingest", settings.client_id)
+        self._crew = Crew(settings, self._deliver, generator)
+        self._me = self._crew.me
+        self._store = Store(settings.database_url, self._me.name, self._look_back)
+        self._memory = resend.Memory(settings.state / "ingest", self._me.name)
         self._backoff = Backoff(0.1, 5.0, generator)
         self._stop = threading.Event()
         self._turned = time.monotonic()
@@ -93,8 +95,11 @@ class Worker:
 
     @property
     def ready(self) -> bool:
-        """Whether messages can flow: subscribed, and the database took the last batch."""
-        return self._link.up and self._database_up
+        """Whether messages can flow: subscribed for every seat held, and the database took the last batch.
+
+        A worker without a seat is ready too: it waits for another to die.
+        """
+        return self._crew.up and self._database_up
 
     @property
     def waiting(self) -> int:
@@ -107,36 +112,40 @@ class Worker:
 
     def run(self) -> None:
         """Consume until stopped."""
-        self._open_database()
-        if self._stop.is_set():
-            return
-        self._ahead.start()
-        self._link.start()
-        _log.info("started", worker=self._settings.client_id, shards=len(self._settings.shards))
         try:
-            while not self._stop.is_set():
-                self._turn(IDLE_S)
-            self._drain()
+            self._open_database()
+            if not self._stop.is_set():
+                self._consume()
         finally:
             self._inbox.close()
             self._ahead.stop(DRAIN_S)
-            self._link.stop()
             self._store.close()
             self._memory.write()
-        _log.info("stopped", worker=self._settings.client_id)
+            self._crew.stop()
+        _log.info("stopped", worker=self._me.name)
+
+    def _consume(self) -> None:
+        self._ahead.start()
+        self._crew.start()
+        _log.info("started", worker=self._me.name, seats=self._settings.seats)
+        while not self._stop.is_set():
+            self._turn(IDLE_S)
+        self._drain()
 
     def _drain(self) -> None:
         self._inbox.close()  # what comes from now on stays with the broker
         deadline = time.monotonic() + DRAIN_S
         while not self._ahead.spent and time.monotonic() < deadline:
             self._turn(0.05, deadline)
-        self._link.flush(max(0.0, deadline - time.monotonic()))
+        self._crew.flush(max(0.0, deadline - time.monotonic()))
 
     def _turn(self, wait_s: float, deadline: float | None = None) -> None:
         self._turned = time.monotonic()
         ready = self._ahead.next(wait_s)
         self._metrics.waiting.set(self.waiting + (len(ready.batch) if ready else 0))
-        self._metrics.broker_up.set(self._link.up)
+        self._metrics.broker_up.set(self._crew.up)
+        self._metrics.seats.set(len(self._crew.seats))
+        self._metrics.outstanding.set(self._crew.outstanding)
         if ready is not None:
             self._handle(ready, deadline)
         self._ask_for_resends()
@@ -148,7 +157,7 @@ class Worker:
             return
         self._metrics.commit.observe(time.monotonic() - began)
         self._send_receipts(ready.items, saved.states)
-        self._link.acknowledge(ready.batch)  # after the receipts on the same wire: whoever kills us between loses none
+        self._crew.acknowledge(ready.batch)  # after the receipts on the same wire: whoever kills us between loses none
         self._count(ready.batch, ready.items, saved)
 
     def _save(self, ready: Ready, deadline: float | None) -> Saved | None:
@@ -190,10 +199,10 @@ class Worker:
 
     def _look_back(self, connection: resend.Connection) -> None:
         """Look whether a database that we (again) reached has gone back in time."""
-        epoch = resend.went_back(connection, self._settings.client_id, self._memory.read())
+        epoch = resend.went_back(connection, self._me.name, self._memory.read())
         if epoch is not None:
             _log.warning("the database went back in time: asking every gateway to send again", epoch=epoch)
-        self._memory.note(resend.marked(connection, self._settings.client_id))
+        self._memory.note(resend.marked(connection, self._me.name))
         self._memory.write()
 
     def _lost_database(self, error: Exception) -> None:
@@ -237,11 +246,14 @@ class Worker:
             ids=tuple(message_id for message_id, _ in entries),
             states=tuple(state for _, state in entries),
         )
-        return self._link.publish(wire.down_topic(gateway, "receipt"), wire.encode(receipt))
+        return self._crew.publish(wire.down_topic(gateway, "receipt"), wire.encode(receipt))
 
     def _count(self, batch: Sequence[Arrived], items: Sequence[Item], saved: Saved) -> None:
         self._metrics.batch.observe(len(batch))
-        self._metrics.lag.observe(time.monotonic() - batch[0].at)
+        now = time.monotonic()
+        self._metrics.lag.observe(now - batch[0].at)
+        for number, at in {arrived.topic.split("/")[2]: arrived.at for arrived in reversed(batch)}.items():
+            self._metrics.shard_lag.labels(shard=number).set(now - at)
         for item, state in zip(items, saved.states, strict=True):
             self._metrics.messages.labels(state=state or "quarantined").inc()
             if isinstance(item, Rejected):
@@ -253,7 +265,7 @@ class Worker:
 
     def _ask_for_resends(self) -> None:
         now = time.monotonic()
-        if now - self._asked < ASK_EVERY_S or not self._link.up:
+        if now - self._asked < ASK_EVERY_S or not self._crew.up:
             return
         self._asked = now
         try:
@@ -265,12 +277,12 @@ class Worker:
             _log.info("asked gateways to send again", gateways=asked)
 
     def _ask_pending(self, connection: resend.Connection) -> int:
-        pending = resend.pending(connection, self._settings.shards, ASK_AT_ONCE)
+        pending = resend.pending(connection, self._crew.shards, ASK_AT_ONCE)
         return resend.ask(connection, pending, self._publish_request)
 
     def _publish_request(self, gateway: str, since: datetime | None) -> bool:
         request = resend.request(since, self._clock(), self._random_bytes(10))
-        return self._link.publish(wire.down_topic(gateway, "resend"), wire.encode(request))
+        return self._crew.publish(wire.down_topic(gateway, "resend"), wire.encode(request))
 
     def _deliver(self, arrived: Arrived) -> None:
         """Take a message from the network thread."""

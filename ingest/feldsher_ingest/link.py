@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import ssl
@@ -21,13 +22,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from feldsher_ingest.inbox import Arrived
-from feldsher_ingest.settings import Settings, Tls
+from feldsher_ingest.settings import ALL_SHARDS, Settings, Tls
 
 RETRY_BASE_S = 0.5
 RETRY_CAP_S = 30.0
 STABLE_S = 10.0
 """A connection that lives shorter does not reset the back-off: a broker that accepts and drops is not well."""
 QUEUED_RECEIPTS = 20_000
+NOT_ALLOWED_S = 0.2
+_connections = itertools.count(1)
+"""Numbers of connections, unlike in all of this process: what was delivered is acknowledged where it came from."""
 
 _log = structlog.stdlib.get_logger("feldsher_ingest.link")
 
@@ -74,12 +78,19 @@ class Link:
     """One MQTT session, kept up by its own thread.
 
     `deliver`: called in the network thread for every message; it may block, which pauses reading. `generator`:
-    randomness of the waiting times.
+    randomness of the waiting times. `allowed`: whether we may connect now; asked before each connection.
     """
 
-    def __init__(self, settings: Settings, deliver: Callable[[Arrived], None], generator: random.Random) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        deliver: Callable[[Arrived], None],
+        generator: random.Random,
+        allowed: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._settings = settings
         self._deliver = deliver
+        self._allowed = allowed
         self._backoff = Backoff(RETRY_BASE_S, RETRY_CAP_S, generator)
         self._stop = threading.Event()
         self._down = threading.Event()
@@ -94,7 +105,7 @@ class Link:
         """Return a fresh client: each connection gets its own, so that nothing of a dead one lives on."""
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=self._settings.client_id,
+            client_id=self._settings.user,
             protocol=mqtt.MQTTv5,
             reconnect_on_failure=False,  # paho waits without jitter; `_keep` does it
             manual_ack=True,
@@ -158,6 +169,12 @@ class Link:
         self._unconfirmed.append(info)
         return True
 
+    @property
+    def outstanding(self) -> int:
+        """Messages that the broker has not confirmed yet."""
+        self._forget_confirmed()
+        return len(self._unconfirmed)
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until the broker has confirmed what was published; return whether it has."""
         deadline = time.monotonic() + timeout_s
@@ -174,6 +191,9 @@ class Link:
         while not self._stop.is_set():
             began = time.monotonic()
             self._down.clear()
+            if not self._allowed():
+                self._stop.wait(NOT_ALLOWED_S)
+                continue
             try:
                 self._serve(self._make_client())
             except (OSError, ValueError) as error:
@@ -198,7 +218,7 @@ class Link:
 
     def _network_lives(self) -> bool:
         # paho's thread ends without a callback when a packet makes it stumble; it has this name
-        name = f"paho-mqtt-client-{self._settings.client_id}"
+        name = f"paho-mqtt-client-{self._settings.user}"
         return any(thread.name == name for thread in threading.enumerate())
 
     def _connect(self, client: mqtt.Client) -> None:
@@ -225,12 +245,16 @@ class Link:
         if reason.is_failure:
             _log.error("broker refuses us", reason=str(reason))
             return
-        self._connection += 1
+        self._connection = next(_connections)
         options = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_SEND_IF_NEW_SUB)
         if not self._settings.shards:  # one that only publishes
             self._up.set()
             return
         client.subscribe([(wire.up_filter(shard), options) for shard in self._settings.shards])
+        if flags.session_present:  # what this session subscribed to when there were other seats
+            others = [wire.up_filter(shard) for shard in ALL_SHARDS if shard not in self._settings.shards]
+            if others:
+                client.unsubscribe(others)
         _log.info("connected", session_present=flags.session_present)
 
     def _on_subscribe(

@@ -48,6 +48,14 @@ class Metrics:
             "feldsher_ingest_lag_seconds", "Arrival to receipt of a batch's oldest message", registry=registry,
             buckets=_SECONDS,
         )  # fmt: skip
+        self.shard_lag = Gauge(
+            "feldsher_ingest_shard_lag_seconds", "Arrival to receipt of a shard's oldest message in its last batch",
+            ["shard"], registry=registry,
+        )  # fmt: skip
+        self.seats = Gauge("feldsher_ingest_seats", "Broker users that this worker is", registry=registry)
+        self.outstanding = Gauge(
+            "feldsher_ingest_receipts_outstanding", "Receipts that the broker has not confirmed", registry=registry
+        )
         self.waiting = Gauge("feldsher_ingest_waiting_messages", "Messages in memory", registry=registry)
         self.database_up = Gauge("feldsher_ingest_database_up", "1 while the database takes batches", registry=registry)
         self.broker_up = Gauge("feldsher_ingest_broker_up", "1 while subscribed at the broker", registry=registry)

@@ -25,7 +25,7 @@ from prometheus_client import CollectorRegistry
 _TABLES = (
     "message, reading, vital_reading, latest_reading, vital_source, vital_shape, ecg_recording, "
     "gateway_state, device_status, clock_offset, gap, "
-    "dead_letter, event, ingest_mark, ingest_epoch"
+    "dead_letter, event, ingest_mark, ingest_epoch, ingest_seat, ingest_member"
 )
 
 
@@ -59,11 +59,12 @@ def _tls(broker: Broker, name: str) -> Tls:
 
 @pytest.fixture
 def settings(mosquitto: Broker, store_url: str, tmp_path: Path) -> Settings:
-    """Settings of worker 0; it, worker 1 and the command line have certificates but no session at the broker yet."""
+    """Settings of a worker; two seats and the command line have certificates but no session at the broker yet."""
     host, port = mqtt_address(mosquitto.url)
     for user in ("ingest.0", "ingest.1", "ingest.tool"):
         _end_session(host, port, _tls(mosquitto, user))
-    return Settings(store_url, host, port, _tls(mosquitto, "ingest.0"), tmp_path, worker="0", session_s=30)
+    files = mosquitto.credentials("ingest.0")
+    return Settings(store_url, host, port, files.ca, files.certificate.parent, tmp_path, session_s=30)
 
 
 def _end_session(host: str, port: int, tls: Tls) -> None:

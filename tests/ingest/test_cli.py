@@ -19,6 +19,7 @@ import pytest
 import structlog
 from feldsher_cloud_api import ca
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import shard
 from feldsher_ingest import sql
 from feldsher_ingest.check import check
 from feldsher_ingest.cli import main
@@ -28,7 +29,7 @@ from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 from feldsher_ingest.store import Store
 from feldsher_tools.mosquitto import Mosquitto
 from feldsher_tools.postgres import Postgres
-from feldsher_tools.services import client_files
+from feldsher_tools.services import Broker, client_files
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 Connect = Callable[[str], GatewayClient]
@@ -37,14 +38,14 @@ COMMAND = [sys.executable, "-c", "from feldsher_ingest.cli import main; main()"]
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    folder = settings.tls.certificate.parent
-    (folder / "ca.pem").write_bytes(settings.tls.ca.read_bytes())
+    folder = settings.clients
+    (folder / "ca.pem").write_bytes(settings.ca.read_bytes())
     return os.environ | {
         "FELDSHER_DATABASE_URL": settings.database_url,
         "FELDSHER_MQTT_URL": f"mqtts://{settings.mqtt_host}:{settings.mqtt_port}",
         "FELDSHER_MQTT_TLS": str(folder),
         "FELDSHER_STATE": str(settings.state),
-        "FELDSHER_INGEST_WORKER": settings.worker,
+        "FELDSHER_INGEST_SEATS": str(settings.seats),
         "COLUMNS": "200",
     }
 
@@ -227,16 +228,47 @@ def test_sigterm_ends_in_order(settings: Settings, gateway: Connect, spawn: Spaw
     assert '"event": "stopped"' in (settings.state / "log").read_text()
 
 
+def test_a_killed_workers_seats_are_taken_over_within_ten_seconds(
+    settings: Settings, mosquitto: Broker, gateway: Connect, spawn: Spawn, rows: Rows, tmp_path: Path
+) -> None:
+    mosquitto.credentials("ingest.1")
+    other = tmp_path / "other machine"
+    first = spawn(dataclasses.replace(settings, seats=2))
+    spawn(dataclasses.replace(settings, seats=2, state=other))
+    while len(rows("select distinct holder from ingest_seat")) < 2:
+        time.sleep(0.05)
+    names = [f"gw-{i}" for i in range(6)]
+    assert {shard(name) % 2 for name in names} == {0, 1}
+    clients = {name: gateway(name) for name in names}
+    first.kill()
+    first.wait()
+    died = time.monotonic()
+    for name, client in clients.items():
+        made = SimulatedGateway(name, 1)
+        messages = [made.pressure() for _ in range(20)]
+        for message in messages:
+            client.send(message)
+        assert client.wait_receipts({m.env.id for m in messages}, 10 - (time.monotonic() - died))
+    assert rows("select count(distinct id), count(*) from message") == [(120, 120)]
+
+
+def fetch(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
+        return str(answer.read().decode())
+
+
 def test_metrics_liveness_and_readiness(settings: Settings, gateway: Connect, spawn: Spawn) -> None:
-    spawn(None, "--metrics-port", "0", "--shards", "0-15")
+    spawn(None, "--metrics-port", "0", "--seats", "1")
     client, message = gateway("gw-a"), SimulatedGateway("gw-a", 1).pressure()
     client.send(message)
     assert client.wait_receipts({message.env.id})
     lines = (settings.state / "log").read_text().splitlines()
     port = next(msgspec.json.decode(line)["port"] for line in lines if '"port"' in line)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        text = answer.read().decode()
-    assert 'feldsher_ingest_messages_total{state="stored"} 1.0' in text
+    deadline = time.monotonic() + 30  # counted after the receipt has gone
+    while 'feldsher_ingest_messages_total{state="stored"} 1.0' not in (text := fetch(port, "metrics")):
+        assert time.monotonic() < deadline, text
+    assert f'feldsher_ingest_shard_lag_seconds{{shard="{shard("gw-a")}"}}' in text
+    assert "feldsher_ingest_seats 1.0" in text
     assert "gw-a" not in text
     for path in ("live", "ready"):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}") as answer:
@@ -296,8 +328,7 @@ def test_dead_letters_are_listed_shown_repaired_and_replayed(
     [
         ("FELDSHER_MQTT_URL", "mqtt://127.0.0.1:1883", "is not mqtts://"),
         ("FELDSHER_DATABASE_URL", "", "FELDSHER_DATABASE_URL is not set"),
-        ("FELDSHER_INGEST_SHARDS", "3-99", "not within 0 to 15"),
-        ("FELDSHER_INGEST_WORKER", "bench", "worker: 'bench' is not a number from 0 to 15"),
+        ("FELDSHER_INGEST_SEATS", "17", "FELDSHER_INGEST_SEATS: '17' is not a number from 1 to 16"),
         ("FELDSHER_MQTT_TLS", "/nowhere", "/nowhere/ca.pem is missing"),
     ],
 )

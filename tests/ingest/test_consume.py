@@ -13,7 +13,7 @@ import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import shard
 from feldsher_ingest.consume import Worker
-from feldsher_ingest.settings import Settings, Tls
+from feldsher_ingest.settings import Settings
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 from feldsher_tools.services import Broker
 
@@ -203,15 +203,19 @@ def test_a_worker_that_was_away_finds_its_backlog(
     assert rows("select count(*) from vital_sign") == [(1501 * 4,)]
 
 
+def seats_of(rows: Rows) -> list[int]:
+    return sorted(number for (number,) in rows("select count(*) from ingest_seat group by holder"))
+
+
 def test_two_workers_share_the_shards(
     settings: Settings, mosquitto: Broker, gateway: Connect, running: Run, rows: Rows
 ) -> None:
-    running(dataclasses.replace(settings, shards=tuple(range(8))))
-    files = mosquitto.credentials("ingest.1")
-    tls = Tls(files.ca, files.certificate, files.key)
-    running(dataclasses.replace(settings, worker="1", tls=tls, shards=tuple(range(8, 16))))
+    mosquitto.credentials("ingest.1")
+    both = dataclasses.replace(settings, seats=2)
+    workers = [running(both), running(both)]
+    wait_until(lambda: seats_of(rows) == [1, 1] and all(worker.ready for worker in workers))
     names = [f"gw-{i}" for i in range(6)]
-    assert {shard(name) < 8 for name in names} == {True, False}
+    assert {shard(name) % 2 for name in names} == {0, 1}
     for name in names:
         client, message = gateway(name), SimulatedGateway(name, 1).pressure()
         client.send(message)
