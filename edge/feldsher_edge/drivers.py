@@ -10,9 +10,12 @@ from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.clock import Clock
 from feldsher_edge.config import BluetoothDevice, Config
 from feldsher_edge.devices import Cardiograph, Cuff
+from feldsher_edge.devices.bitalino import BitalinoCardiograph
+from feldsher_edge.devices.bitalino_session import Wiring
 from feldsher_edge.devices.ble_device import BleDevice, Which
 from feldsher_edge.devices.cyton import CytonCardiograph
 from feldsher_edge.devices.kit import KitCardiograph
+from feldsher_edge.devices.openview import OpenViewCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.devices.records import Marks
 from feldsher_edge.dropbox import Dropbox
@@ -24,6 +27,13 @@ def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardi
     """Return the cardiographs of a configuration."""
     found: list[Cardiograph] = [KitCardiograph(it.device, it.port, clock, rng) for it in config.kit]
     found += [CytonCardiograph(it.device, it.port, clock, rng, it.channels, it.gain) for it in config.cyton]
+    found += [
+        OpenViewCardiograph(it.device, it.port, clock, rng, it.board, it.lead, it.uv_per_bit) for it in config.openview
+    ]
+    found += [
+        BitalinoCardiograph(it.device, it.port, clock, rng, Wiring(it.channels, it.rate, it.gain))
+        for it in config.bitalino
+    ]
     return found
 
 

@@ -162,6 +162,32 @@ class Originals(_Table, frozen=True):
     mb: Count = 1000
 
 
+class OpenView(_Table, frozen=True):
+    """A ProtoCentral board. `lead`: how its electrodes are wired; `uv_per_bit`: microvolts per unit.
+
+    HealthyPi 5 and bare boards need the scale: it is measured with a known signal (docs/devices.md).
+    """
+
+    device: Name
+    port: str
+    board: Literal["healthypi4", "healthypi5", "ads1292r"]
+    lead: Lead
+    uv_per_bit: Positive | None = None
+
+
+class Bitalino(_Table, frozen=True):
+    """A BITalino (r)evolution. `channels`: the lead on A1, A2 …, an empty text for an unused one.
+
+    `gain`: of its ECG sensor.
+    """
+
+    device: Name
+    port: str
+    channels: Annotated[tuple[Lead | Literal[""], ...], msgspec.Meta(min_length=1, max_length=6)]
+    rate: Literal[100, 1000] = 1000
+    gain: Positive = 1100.0
+
+
 class BluetoothDevice(_Table, frozen=True):
     """A Bluetooth device, found by `address`, else by the beginning of its `name`, else any that offers the service.
 
@@ -212,6 +238,8 @@ class Config(_Table, frozen=True):
     folder: tuple[Folder, ...] = ()
     kit: tuple[Kit, ...] = ()
     cyton: tuple[Cyton, ...] = ()
+    openview: tuple[OpenView, ...] = ()
+    bitalino: tuple[Bitalino, ...] = ()
     cuff: tuple[BluetoothDevice, ...] = ()
     thermometer: tuple[BluetoothDevice, ...] = ()
     oximeter: tuple[BluetoothDevice, ...] = ()
@@ -219,6 +247,10 @@ class Config(_Table, frozen=True):
     glucometer: tuple[BluetoothDevice, ...] = ()
     glucose_sensor: tuple[BluetoothDevice, ...] = ()
     belt: tuple[BluetoothDevice, ...] = ()
+
+    def serial(self) -> list[Kit | Cyton | OpenView | Bitalino]:
+        """Return the cardiographs on serial lines."""
+        return [*self.kit, *self.cyton, *self.openview, *self.bitalino]
 
     def bluetooth(self) -> list[tuple[str, BluetoothDevice]]:
         """Return the Bluetooth health devices with the name of their table."""
@@ -278,7 +310,7 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.page`")
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
-    names = [d.device for d in (*config.kit, *config.cyton, *config.folder)] + [d.device for _, d in config.bluetooth()]
+    names = [d.device for d in (*config.serial(), *config.folder)] + [d.device for _, d in config.bluetooth()]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit`, `$.cuff` or another device")
@@ -289,10 +321,14 @@ def _check(config: Config, source: str) -> None:
 
 
 def _check_wiring(config: Config, source: str) -> None:
-    for it in config.cyton:
+    tables = [("cyton", it) for it in config.cyton] + [("bitalino", it) for it in config.bitalino]
+    for table, it in tables:
         wired = [lead for lead in it.channels if lead]
         if not wired or len(set(wired)) < len(wired):
-            raise ConfigError(f"{source}: {it.device!r} needs each lead once, and at least one - at `$.cyton.channels`")
+            raise ConfigError(f"{source}: {it.device!r} needs each lead once, at least one - at `$.{table}.channels`")
+    for it in config.openview:
+        if it.board != "healthypi4" and it.uv_per_bit is None:
+            raise ConfigError(f"{source}: {it.device!r} needs its measured scale - at `$.openview.uv_per_bit`")
 
 
 LOCAL = (

@@ -56,6 +56,9 @@ RR_INTERVAL = Vital(147240, "", "R-R interval", "ms", 0, 64_000, "MDC_ECG_TIME_P
 SATURATION = Vital(150456, "2708-6", "Oxygen saturation", "%", 0, 100, "MDC_PULS_OXIM_SAT_O2", also=("59408-5",))
 PERFUSION = Vital(150448, "61006-3", "Perfusion index", "%", 0, 100, "MDC_PULS_OXIM_PERF_REL")
 TEMPERATURE = Vital(150364, "8310-5", "Body temperature", "Cel", 20, 45, "MDC_TEMP_BODY")
+# Codes also in the Danish core guide's value set "IEEE basic observation"; LOINC has skin temperature as a word alone.
+SKIN_TEMPERATURE = Vital(150388, "", "Skin temperature", "Cel", 0, 50, "MDC_TEMP_SKIN")
+RESPIRATION = Vital(151578, "9279-1", "Respiratory rate", "/min", 0, 150, "MDC_TTHOR_RESP_RATE")
 WEIGHT = Vital(188736, "29463-7", "Body weight", "kg", 0, 400, "MDC_MASS_BODY_ACTUAL")
 HEIGHT = Vital(188740, "8302-2", "Body height", "cm", 20, 260, "MDC_LEN_BODY_ACTUAL")
 BMI = Vital(188752, "39156-5", "Body mass index", "kg/m2", 5, 150, "MDC_RATIO_MASS_BODY_LEN_SQ")
@@ -101,7 +104,7 @@ HBA1C = Vital(160220, "4548-4", "Haemoglobin A1c", "%", 0, 30, "MDC_CONC_HBA1C")
 
 _ALL = (
     SYSTOLIC, DIASTOLIC, MEAN, PULSE, HEART_RATE, OXIMETER_PULSE, RR_INTERVAL, SATURATION, PERFUSION, TEMPERATURE,
-    *BODY, *GLUCOSE, CARBOHYDRATE, EXERCISE, MEDICATION, HBA1C,
+    SKIN_TEMPERATURE, RESPIRATION, *BODY, *GLUCOSE, CARBOHYDRATE, EXERCISE, MEDICATION, HBA1C,
 )  # fmt: skip
 VITALS: dict[int, Vital] = {v.mdc: v for v in _ALL}
 BLOOD_PRESSURE_PANEL = "85354-9"

@@ -3,7 +3,9 @@ import random
 import pytest
 from feldsher_edge import drivers
 from feldsher_edge.config import ConfigError, parse
+from feldsher_edge.devices.bitalino import BitalinoCardiograph
 from feldsher_edge.devices.cyton import CytonCardiograph
+from feldsher_edge.devices.openview import OpenViewCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.simulate.clock import VirtualClock
 
@@ -23,11 +25,33 @@ def test_a_cyton_is_what_was_wired():
     assert (made.device, type(made)) == ("board", CytonCardiograph)
 
 
+def test_a_board_of_each_kind_has_its_driver():
+    text = """
+[[openview]]
+device = "hp"
+port = "/dev/ttyUSB1"
+board = "healthypi5"
+lead = "II"
+uv_per_bit = 0.38
+[[bitalino]]
+device = "bit"
+port = "/dev/rfcomm0"
+channels = ["", "I"]
+"""
+    made = drivers.cardiographs(parse(text), VirtualClock(), RNG)
+    assert [(it.device, type(it)) for it in made] == [("hp", OpenViewCardiograph), ("bit", BitalinoCardiograph)]
+
+
+def test_a_board_whose_scale_is_in_doubt_needs_it():
+    with pytest.raises(ConfigError, match=r"'hp' needs its measured scale - at `\$\.openview\.uv_per_bit`"):
+        parse('[[openview]]\ndevice = "hp"\nport = "p"\nboard = "ads1292r"\nlead = "II"')
+
+
 @pytest.mark.parametrize(
     ("rest", "why"),
     [
-        ('channels = ["I", "I"]', r"'board' needs each lead once, and at least one - at `\$\.cyton\.channels`"),
-        ('channels = [""]', "at least one"),
+        ('channels = ["I", "I"]', r"'board' needs each lead once, at least one - at `\$\.cyton\.channels`"),
+        ('channels = [""]', "at least one - at"),
         ("channels = []", "length >= 1"),
         ('channels = ["V9"]', r"\$\.cyton\[0\]\.channels\[0\]"),
         ('channels = ["I"]\ngain = 24', r"24.*\$\.cyton\[0\]\.gain"),

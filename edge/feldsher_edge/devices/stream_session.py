@@ -14,6 +14,7 @@ from feldsher_edge.devices.track import Track
 from feldsher_edge.serial_port import PortError, SerialPort
 
 _MOST_ANSWER = 65_536
+_UNCOUNTED = 2**31
 T = TypeVar("T")
 
 
@@ -77,7 +78,8 @@ class StreamSession(SerialSession):
 
     def _listen(self) -> None:
         """Begin to count samples."""
-        self._counter = Counter(self.signals().round_)
+        round_ = self.signals().round_
+        self._counter = Counter(round_ if round_ > 1 else _UNCOUNTED)
 
     def _sampled(self, count: int, values: Sequence[int], off: int = 0) -> None:
         """Take one sample as the board counts it."""
