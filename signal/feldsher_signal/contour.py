@@ -30,16 +30,57 @@ def slope(c: Row, i: int, s: int) -> float:
 
 
 @inner
-def bump(c: Row, i: int, w: int, lo: int, hi: int) -> float:
-    """Return how far the mean over ±w stands above the line through its flanks (w to 3 w away, kept within lo … hi)."""
+def bend(c: Row, i: int, s: int) -> float:
+    """Return s times what `slope` does, where no window is cut off (s ≤ i ≤ n − s): no division, so loops are wide."""
+    return (c[i + s] - c[i]) - (c[i] - c[i - s])
+
+
+@inner
+def add_bends(c: Row, a: int, b: int, s: int, part: float, out: Row) -> None:
+    """Add `part` times the square of each bend of a … b−1 to `out`.
+
+    Slices from 0 on, here and below: an index that might be negative keeps the loops from being vectorised.
+    """
+    back, here, ahead, into = c[a - s : b - s], c[a:b], c[a + s : b + s], out[a:b]
+    for i in range(b - a):
+        d = (ahead[i] - here[i]) - (here[i] - back[i])
+        into[i] += part * d * d
+
+
+@inner
+def steepness(c: Row, a: int, b: int, s: int, out: Row) -> None:
+    """Write how steep each of a … b−1 is: the slope's size, where no window is cut off."""
+    back, here, ahead, into, part = c[a - s : b - s], c[a:b], c[a + s : b + s], out[a:b], 1.0 / s
+    for i in range(b - a):
+        into[i] = part * abs((ahead[i] - here[i]) - (here[i] - back[i]))
+
+
+@inner
+def windows(i: int, w: int, lo: int, hi: int) -> tuple[int, int, int, int, float, float, float]:
+    """Return where the windows of a bump lie (four edges) and the parts of its middle and its flanks.
+
+    The same for all leads. Middle: ±w; flanks: w to 3 w away, kept within lo … hi; parts of 0 where there is no room.
+    """
     a, b = max(i - w, lo), min(i + w + 1, hi)
     left, right = max(i - 3 * w, lo), min(i + 3 * w + 1, hi)
     least = max(w // 2, 1)
     if b - a < w or a - left < least or right - b < least:
-        return 0.0
-    before, after = 0.5 * (b - left), 0.5 * (right - a)
-    line = (mean(c, left, a) * after + mean(c, b, right) * before) / (before + after)
-    return mean(c, a, b) - line
+        return 0, 0, 0, 0, 0.0, 0.0, 0.0
+    whole = float(b - left + right - a)
+    return left, a, b, right, 1.0 / (b - a), (right - a) / (whole * (a - left)), (b - left) / (whole * (right - b))
+
+
+@inner
+def stands(c: Row, at: tuple[int, int, int, int, float, float, float]) -> float:
+    """Return how far the mean over the middle window stands above the line through its flanks."""
+    left, a, b, right, middle, before, after = at
+    return middle * (c[b] - c[a]) - before * (c[a] - c[left]) - after * (c[right] - c[b])
+
+
+@inner
+def bump(c: Row, i: int, w: int, lo: int, hi: int) -> float:
+    """Return how far the mean over ±w stands above the line through its flanks (w to 3 w away, kept within lo … hi)."""
+    return stands(c, windows(i, w, lo, hi))
 
 
 @inner
@@ -57,14 +98,16 @@ def walk(g: Row, start: int, step: int, stop: int, threshold: float, run: int) -
 @inner
 def quiet(g: Row, a: int, b: int, w: int) -> float:
     """Return the lowest mean of g over w samples within a … b: the noise of the slope; 0 where there is no room."""
-    best, total = math.inf, 0.0
-    for i in range(a, b):
-        total += g[i]
-        if i >= a + w:
-            total -= g[i - w]
-        if i >= a + w - 1:
-            best = min(best, total / w)
-    return best if best < math.inf else 0.0
+    if b - a < w:
+        return 0.0
+    row, total = g[a:b], 0.0
+    for i in range(w):
+        total += row[i]
+    best = total
+    for i in range(b - a - w):
+        total += row[i + w] - row[i]
+        best = min(best, total)
+    return best / w
 
 
 @inner
@@ -84,9 +127,11 @@ def crest(c: Row, a: int, b: int, w: int, sign: float, lo: int, hi: int) -> int:
     first = mean(c, max(lo - w, 0), min(lo + w + 1, n))
     last = mean(c, max(hi - w, 0), min(hi + w + 1, n))
     rise = (last - first) / max(hi - lo, 1)
-    best, best_at = -math.inf, a
+    best, best_at, size = -math.inf, a, 2 * w + 1
+    whole = a >= w and b + w <= n
     for i in range(a, b):
-        v = sign * (mean(c, max(i - w, 0), min(i + w + 1, n)) - first - rise * (i - lo))
+        here = (c[i + w + 1] - c[i - w]) / size if whole else mean(c, max(i - w, 0), min(i + w + 1, n))
+        v = sign * (here - first - rise * (i - lo))
         if v > best:
             best, best_at = v, i
     return best_at
@@ -96,15 +141,17 @@ def crest(c: Row, a: int, b: int, w: int, sign: float, lo: int, hi: int) -> int:
 def foot(c: Row, peak: int, stop: int, s: int, part: float, sign: float) -> int:
     """Return where, from `peak` toward `stop`, the slope has fallen to `part` of its steepest."""
     step = 1 if stop > peak else -1
+    whole = min(peak, stop) >= s and max(peak, stop) + s < c.shape[0]
+    falling = -step * sign
     steepest, at = 0.0, peak
     i = peak
     while i != stop:
-        v = -step * sign * slope(c, i, s)
+        v = falling * (bend(c, i, s) if whole else s * slope(c, i, s))
         if v > steepest:
             steepest, at = v, i
         i += step
     i = at
-    while i != stop and -step * sign * slope(c, i, s) > part * steepest:
+    while i != stop and falling * (bend(c, i, s) if whole else s * slope(c, i, s)) > part * steepest:
         i += step
     return i
 
@@ -116,37 +163,30 @@ def blend(own: int, common: int, part: float) -> int:
 
 
 @inner
-def centre(c: NDArray[np.float64], weight: Row, a: int, b: int, w: int, lo: int, hi: int) -> tuple[int, float]:
-    """Return where in a … b−1 the leads together stand out most from their flanks, and by how much (weighted)."""
-    best, best_at = 0.0, -1
-    for i in range(a, b):
-        total = 0.0
+def along(c: NDArray[np.float64], pattern: Row, size: float, a: int, b: int, out: Row) -> None:
+    """Write the prefix sums a … b of the leads projected on a pattern, divided by `size`; 0 where that is 0."""
+    out[a : b + 1] = 0.0
+    if size > 0:
         for lead in range(c.shape[0]):
-            if weight[lead] > 0:
-                d = bump(c[lead], i, w, lo, hi)
-                total += weight[lead] * d * d
-        if total > best:
-            best, best_at = total, i
-    return best_at, math.sqrt(best)
+            part, row, into = pattern[lead] / size, c[lead, a : b + 1], out[a : b + 1]
+            if part != 0:
+                for i in range(row.shape[0]):
+                    into[i] += part * (row[i] - row[0])
 
 
 @inner
 def project(c: NDArray[np.float64], weight: Row, at: int, w: int, lo: int, hi: int, a: int, b: int, out: Row) -> float:
     """Write the prefix sums a … b of the leads projected on their pattern at `at`; return its size in µV."""
     leads, total, square = c.shape[0], 0.0, 0.0
-    pattern = np.zeros(leads)
+    pattern, room = np.zeros(leads), windows(at, w, lo, hi)
     for lead in range(leads):
         if weight[lead] > 0:
-            d = bump(c[lead], at, w, lo, hi)
+            d = stands(c[lead], room)
             pattern[lead] = d * weight[lead]
             square += d * d * weight[lead]
             total += weight[lead]
     size = math.sqrt(square)
-    for i in range(a, b + 1):
-        y = 0.0
-        for lead in range(leads):
-            y += pattern[lead] * (c[lead, i] - c[lead, a])
-        out[i] = y / size if size > 0 else 0.0
+    along(c, pattern, size, a, b, out)
     return size / math.sqrt(total) if total > 0 else 0.0
 
 

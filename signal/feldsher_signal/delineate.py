@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feldsher_signal import refine
-from feldsher_signal.contour import Row, blend, highest, mean, quiet, slope, walk
+from feldsher_signal.contour import Row, add_bends, blend, highest, mean, quiet, steepness, walk
 from feldsher_signal.jit import inner, kernel
 from feldsher_signal.pwave import AROUND, STEPS, bumps, p_wave, place, together
 from feldsher_signal.twave import t_wave
@@ -53,8 +53,7 @@ def _qrs_lead(c: Row, on: int, off: int, fs: float, g: Row, out: NDArray[np.int6
     if hi <= lo or on < lo or off >= hi:
         out[QRS_ON], out[QRS_OFF] = on, off
     else:
-        for i in range(lo, hi):
-            g[i] = abs(slope(c, i, s))
+        steepness(c, lo, hi, s, g)
         w = max(int(0.02 * fs), 1)
         noise = NOISE_TIMES * min(quiet(g, lo, on, w), quiet(g, off, hi, w))
         top, near = highest(g, on, off + 1), int(0.03 * fs)
@@ -72,9 +71,12 @@ def _r_lead(c: Row, fs: float, out: NDArray[np.int64]) -> None:
     first = max(out[QRS_ON], 0)
     base = mean(c, max(first - int(0.012 * fs), 0), min(first + 1, n))
     best, best_at = -1.0, first
-    for i in range(first, min(out[QRS_OFF] + 1, n)):
-        d = mean(c, max(i - half, 0), min(i + half + 1, n)) - base
-        size = POSITIVE * d if d > 0 else -d
+    last, width = min(out[QRS_OFF] + 1, n), 2 * half + 1
+    whole = first >= half and last + half <= n
+    for i in range(first, last):
+        here = (c[i + half + 1] - c[i - half]) / width if whole else mean(c, max(i - half, 0), min(i + half + 1, n))
+        d = here - base
+        size = max(POSITIVE * d, -d)
         if size > best:
             best, best_at = size, i
     out[R] = best_at
@@ -98,13 +100,12 @@ def _qrs(
     start = max(s, r - int(0.35 * fs), (before + r) // 2)
     if hi - lo < int(0.06 * fs) or r <= lo or r >= hi:
         return False
+    g[start : hi + 1] = 0.0
+    for lead in range(leads):
+        if weight[lead] > 0:
+            add_bends(c[lead], start, hi + 1, s, weight[lead] / (s * s), g)
     for i in range(start, hi + 1):
-        total = 0.0
-        for lead in range(leads):
-            if weight[lead] > 0:
-                d = slope(c[lead], i, s)
-                total += weight[lead] * d * d
-        g[i] = math.sqrt(total)
+        g[i] = math.sqrt(g[i])
     noise = NOISE_TIMES * quiet(g, start, max(r - int(0.04 * fs), start), max(int(0.03 * fs), 1))
     top = highest(g, max(lo, r - int(0.08 * fs)), min(hi, r + int(0.08 * fs)))
     run, every = max(2, int(RUN_S * fs)), out[leads]

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal.contour import Row, blend, bump, crest, foot
+from feldsher_signal.contour import Row, along, blend, crest, foot, stands, windows
 from feldsher_signal.jit import inner
 
 ON, PEAK, OFF, QRS_ON, T_OFF = 0, 1, 2, 3, 8
@@ -43,11 +43,15 @@ def bumps(
         t_end = min(t_end, on - int(ON_T_S * fs))
     first = max(t_end + int(AFTER_S * fs), r - int(min(REACH_S * fs, REACH_RR * (r - before))) + w // 2, w)
     room = max(first - w // 2 - int(OVER_S * fs), 0)
-    for lead in range(c.shape[0]):
-        for j in range(STEPS):
-            i = last - w - j * step
-            ok = weight[lead] > 0 and i >= first
-            out[lead, j] = bump(c[lead], i, w, room, last) if ok else 0.0
+    out[:] = 0.0
+    for j in range(STEPS):
+        i = last - w - j * step
+        if i < first:
+            break
+        at = windows(i, w, room, last)
+        for lead in range(c.shape[0]):
+            if weight[lead] > 0:
+                out[lead, j] = stands(c[lead], at)
 
 
 @inner
@@ -84,20 +88,6 @@ def place(both: NDArray[np.float32], weight: Row, fs: float) -> int:
 
 
 @inner
-def _project(c: NDArray[np.float64], pattern: Row, a: int, b: int, out: Row) -> None:
-    """Write the prefix sums a … b of the leads projected on a pattern."""
-    square = 0.0
-    for lead in range(c.shape[0]):
-        square += pattern[lead] * pattern[lead]
-    scale = 1.0 / math.sqrt(square) if square > 0 else 0.0
-    for i in range(a, b + 1):
-        y = 0.0
-        for lead in range(c.shape[0]):
-            y += pattern[lead] * (c[lead, i] - c[lead, a])
-        out[i] = y * scale
-
-
-@inner
 def p_wave(
     c: NDArray[np.float64],
     weight: Row,
@@ -123,7 +113,7 @@ def p_wave(
     size = math.sqrt(square / total) if total > 0 else 0.0
     lo, hi, half = max(middle - int(0.14 * fs), 0), min(on + int(0.02 * fs), n - 1), int(0.03 * fs)
     part = g[: n + 1]
-    _project(c, pattern, lo, hi, g)
+    along(c, pattern, math.sqrt(np.sum(pattern * pattern)), lo, hi, g)
     a, b = max(middle - half, lo + 1), min(middle + half, on)
     peak = crest(part, a, b, smooth, 1.0, max(middle - 2 * w, lo), min(middle + 2 * w, on))
     start, stop = max(lo + s, peak - int(0.10 * fs)), min(on, peak + int(0.10 * fs), hi - s)

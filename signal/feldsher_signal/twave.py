@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal.contour import Row, blend, bump, crest, foot, project
+from feldsher_signal.contour import Row, blend, bump, crest, foot, project, stands, windows
 from feldsher_signal.jit import inner
 
 T_ON, T_PEAK, T_OFF = 6, 7, 8
@@ -33,9 +33,10 @@ def likeliest(
     best, best_at = 0.0, -1
     for i in range(a, b, step):
         narrow, broad = 0.0, 0.0
+        close, far = windows(i, w, lo, hi), windows(i, wide, lo, hi)
         for lead in range(c.shape[0]):
             if weight[lead] > 0:
-                d, e = bump(c[lead], i, w, lo, hi), bump(c[lead], i, wide, lo, hi)
+                d, e = stands(c[lead], close), stands(c[lead], far)
                 narrow += weight[lead] * d * d
                 broad += weight[lead] * e * e
         z = (i - expected) / spread
