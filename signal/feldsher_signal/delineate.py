@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from feldsher_signal import refine
 from feldsher_signal.contour import Row, add_bends, blend, highest, mean, quiet, steepness, walk
 from feldsher_signal.jit import inner, kernel
-from feldsher_signal.pwave import AROUND, STEPS, bumps, p_wave, place, together
+from feldsher_signal.pwave import AROUND, STEPS, bumps, p_wave, place, t_over, together
 from feldsher_signal.twave import t_wave
 
 P_ON, P_PEAK, P_OFF, QRS_ON, R, QRS_OFF, T_ON, T_PEAK, T_OFF = range(9)
@@ -146,6 +146,9 @@ def _p_waves(
                 before = max(r[m - 1] if m > 0 else earlier, r[m] - near)
                 ended = int(max(out[m - 1, every, T_OFF], out[m - 1, every, QRS_OFF])) if m > 0 else t_end
                 on = int(out[m, every, QRS_ON])
+                if m > 0:
+                    last = out[m - 1, every]
+                    ended = t_over(last[QRS_ON], last[T_PEAK], ended, r[m] - before, on, fs)
                 bumps(c, weight[m], r[m], before, ended, on, fs, ring[m % ring.shape[0]])
         k = m - AROUND
         if k >= 0 and there[k]:

@@ -22,14 +22,28 @@ by whether it repeats (presence.py), and at 12 µV small ones that do were lost 
 qtdb's sel840), at 6 none, and no false one came: experts mark none smaller."""
 REACH_S, REACH_RR, AFTER_S, OVER_S = 0.42, 0.50, 0.0, 0.02
 """A P wave is sought no further before R, and no further into the T wave before it."""
-LEAST_TP_S, LEAST_RR_S, ON_T_S = 0.12, 0.5, 0.20
-"""At intervals from LEAST_RR_S on a T wave is over so long before the next QRS; one that is not has a P wave on its
-descent, which is sought so far before the QRS. At shorter intervals (supraventricular tachycardia) it may have none."""
+LEAST_TP_S, LEAST_RR_S, ON_T_S, PAST_T_S, LATEST_S = 0.12, 0.5, 0.20, 0.08, 0.48
+"""At intervals from LEAST_RR_S on a T wave is over LEAST_TP_S before the next QRS; one that is not has a P wave on its
+descent, which is sought from ON_T_S before the QRS and PAST_T_S after T's peak on. A peak later than T waves end, bundle
+branch block or not (QTc of 480 ms by Fridericia's cube root), is the P wave's own. At shorter intervals (supraventricular tachycardia) there may be no P wave."""
 STEP_S, STEPS = 0.008, 48
 AROUND, SHARED = 4, 1.0
 """Beats on each side whose bumps are shared, and how much their mean counts beside the beat's own."""
 USUAL_S, SPREAD_S = 0.10, 0.12
 """From a P wave's middle to the QRS: where it usually is, and how slowly a bump elsewhere counts less."""
+
+
+@inner
+def t_over(qrs: int, t_peak: int, t_end: int, rr: int, on: int, fs: float) -> int:
+    """Return from where on a P wave may be sought before the QRS at `on`, an interval rr after the beat before it.
+
+    `qrs`, `t_peak`, `t_end`: where the QRS of that beat begins, where its T wave peaks (−1 = none) and ends.
+    """
+    if t_peak < 0 or on - t_end >= LEAST_TP_S * fs or rr < LEAST_RR_S * fs:
+        return t_end
+    late = t_peak - qrs > LATEST_S * (rr / fs) ** (1.0 / 3.0) * fs
+    first = on - int(ON_T_S * fs)
+    return min(t_end, first if late else max(first, t_peak + int(PAST_T_S * fs)))
 
 
 @inner
@@ -39,8 +53,6 @@ def bumps(
     """Write (leads, STEPS) how far each lead stands out at each step before the QRS; 0 where no P wave can be."""
     w, step = max(2, int(HALF_S * fs)), max(1, round(STEP_S * fs))
     last = on - int(GAP_S * fs)
-    if on - t_end < LEAST_TP_S * fs and r - before >= LEAST_RR_S * fs:
-        t_end = min(t_end, on - int(ON_T_S * fs))
     first = max(t_end + int(AFTER_S * fs), r - int(min(REACH_S * fs, REACH_RR * (r - before))) + w // 2, w)
     room = max(first - w // 2 - int(OVER_S * fs), 0)
     out[:] = 0.0
