@@ -58,7 +58,7 @@ SUPPRESSED: dict[str, tuple[str, ...]] = {
     "AFLT": (*_FLUTTER, *_P_WAVES),
     "ATR": (*_SINUS, "LAO/LAE", "RAO/RAE"),
     "JUNC": (*_SINUS, "SHPR", "SVTAC", *_P_WAVES),
-    "VESC": ("RUND", *_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", "IVCD", *_STT),
+    "VESC": ("RUND",),
     "VTAC": ("SR", "SBRAD", "STACH"),
     "LAFB": ("LAD", "PRWP"),
     "LPFB": ("RAD", "LMI"),
@@ -92,6 +92,10 @@ HIDES: dict[str, tuple[str, ...]] = {
 """Not stated when limb or chest electrodes seem to be in each other's place; a suspected infarction is (IF_RIGHT)."""
 IF_RIGHT = "only if the electrodes are where they belong"
 """Said of STEMI beside a suspected exchange, which is itself only possible and must not hide it."""
+_BRANCH = ("CRBBB", "CLBBB")
+_ESCAPED = (*_CHAMBERS, *_Q_WAVES, "PRWP", "S1Q3T3", "IVCD", *_STT)
+"""What a ventricular escape hides too, unless it has the form of a bundle branch block: then it may as well come from
+the AV junction, and its form is read."""
 BLOCKED = ("CLBBB", "PACE")
 """Beside which alone Sgarbossa's criteria are stated."""
 
@@ -104,6 +108,8 @@ def hidden(found: list[Verdict]) -> dict[str, bool]:
     """Return the codes that others take away, and whether their scores stand; what is taken away hides nothing."""
     stated = [v.code for v in found if v.stated]
     out: dict[str, bool] = {} if any(code in BLOCKED for code in stated) else {"SGARB": False}
+    if "VESC" in stated and not any(code in stated for code in _BRANCH):
+        out |= dict.fromkeys(_ESCAPED, False)
     for code in DISORDERED:
         if code in stated:
             out |= {c: False for c in REGISTRY if c not in KEPT and c != code}

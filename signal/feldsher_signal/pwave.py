@@ -24,8 +24,9 @@ REACH_S, REACH_RR, AFTER_S, OVER_S = 0.42, 0.50, 0.0, 0.02
 """A P wave is sought no further before R, and no further into the T wave before it."""
 LEAST_TP_S, LEAST_RR_S, ON_T_S, PAST_T_S, LATEST_S = 0.12, 0.5, 0.20, 0.08, 0.48
 """At intervals from LEAST_RR_S on a T wave is over LEAST_TP_S before the next QRS; one that is not has a P wave on its
-descent, which is sought from ON_T_S before the QRS and PAST_T_S after T's peak on. A peak later than T waves end, bundle
-branch block or not (QTc of 480 ms by Fridericia's cube root), is the P wave's own. At shorter intervals (supraventricular tachycardia) there may be no P wave."""
+descent, which is sought from ON_T_S before the QRS and PAST_T_S after T's peak. A peak later than T waves end, bundle
+branch block or not (LATEST_S: QTc of 480 ms by Fridericia's cube root), is the P wave's own. At shorter ones, as in
+supraventricular tachycardia, there may be no P wave."""
 STEP_S, STEPS = 0.008, 48
 AROUND, SHARED = 4, 1.0
 """Beats on each side whose bumps are shared, and how much their mean counts beside the beat's own."""
