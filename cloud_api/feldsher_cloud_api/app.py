@@ -24,6 +24,7 @@ from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
+from feldsher_cloud_api.manage import routes as manage
 from feldsher_cloud_api.secret import keep_secret
 from feldsher_cloud_api.web import pages
 
@@ -72,6 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
         oauth.router,
         provision.router,
         renewal.router,
+        manage.router,
         ecg.router,
         vitals.router,
         rest.router,

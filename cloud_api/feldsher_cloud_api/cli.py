@@ -19,6 +19,7 @@ from feldsher_cloud_api.care import signature, unassigned
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.manage import cli as manage
+from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
 from feldsher_cloud_api.terminal import owner as _owner
 from feldsher_cloud_api.terminal import settings as _settings
@@ -40,6 +41,7 @@ for _name, _sub, _help in (
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
 manage.add_to(gateway_app)
+app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
 
 
 @app.command()

@@ -18,7 +18,7 @@ import structlog
 
 from feldsher_cloud_api import audit, commands, db
 from feldsher_cloud_api.config import Settings
-from feldsher_cloud_api.manage import tasks
+from feldsher_cloud_api.manage import diagnostics, rollout, tasks
 from feldsher_cloud_api.project import clocks, ecg, gateway, order, vitals
 from feldsher_cloud_api.project.common import Event
 
@@ -125,6 +125,7 @@ class Worker:
         threads = [threading.Thread(target=self._thread, args=(self._seal,), name="seal", daemon=True)]
         if self.publisher is not None:
             threads.append(threading.Thread(target=self._thread, args=(self._publish,), name="commands", daemon=True))
+            threads.append(threading.Thread(target=self._thread, args=(self._manage,), name="manage", daemon=True))
         for thread in threads:
             thread.start()
         self._again(self._project)
@@ -181,8 +182,23 @@ class Worker:
             while not self._stopping.is_set():
                 commands.publish_due(connection, self.publisher, self.settings.clock())
                 commands.lapse(connection, self.settings.clock())
-                tasks.publish_due(connection, self.publisher, self.settings.clock())
-                tasks.lapse(connection, self.settings.clock())
+                _listen(ear, _WAIT_S)
+
+    def _manage(self) -> None:
+        """Look after gateways in a thread of its own: whatever goes wrong here delays no order."""
+        if self.publisher is None:
+            return
+        with (
+            db.connect(self.settings.database_url, db.WORKER) as connection,
+            db.connect(self.settings.database_url, db.WORKER, autocommit=True) as ear,
+        ):
+            ear.execute("LISTEN feldsher_command")
+            while not self._stopping.is_set():
+                now = self.settings.clock()
+                rollout.step(connection, now)
+                tasks.publish_due(connection, self.publisher, now)
+                tasks.lapse(connection, now)
+                diagnostics.purge(connection, now)
                 _listen(ear, _WAIT_S)
 
     def _seal(self) -> None:

@@ -224,7 +224,7 @@ class Reported(Up, frozen=True, tag="reported"):
     `config`/`update` are the version and the sequence in force (0: none from the cloud); `*_wanted` those that
     `*_state` and `*_detail` speak of. `config_sha256`: of the text in force. `slot`: which of A and B runs.
     `certificate_until_us`: end of the certificate's life. `task`: the command (Down.id) that this answers, with
-    `task_state` and `task_detail`.
+    `task_state` and `task_detail`. `machine`, `python`: what an update must be made for (`aarch64`, `3.11`).
     """
 
     software: str
@@ -242,6 +242,8 @@ class Reported(Up, frozen=True, tag="reported"):
     task_state: ReportedState = "none"
     task_detail: str | None = None
     config_sha256: str | None = None
+    machine: str | None = None
+    python: str | None = None
 
 
 class LiveStrip(Up, frozen=True, tag="live"):

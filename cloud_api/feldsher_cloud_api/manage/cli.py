@@ -1,4 +1,4 @@
-"""`feldsher-cloud gateway configure|standing|tasks`: what is wanted of a gateway, and what became of it."""
+"""`feldsher-cloud gateway configure|standing|tasks|diagnostics|wipe`: what is wanted of a gateway, what came of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from feldsher_cloud_api.manage import configuration, tasks
+from feldsher_cloud_api.manage import configuration, tasks, wipe
+from feldsher_cloud_api.manage import diagnostics as bundles
 from feldsher_cloud_api.manage.tasks import TaskError
 from feldsher_cloud_api.terminal import owner, settings, show
 
@@ -75,9 +76,53 @@ def list_tasks(name: Annotated[str, typer.Argument(help="The gateway.")]) -> Non
             show(asdict(one))
 
 
+def diagnostics(
+    name: Annotated[str, typer.Argument(help="The gateway.")],
+    to: Annotated[Path | None, typer.Option(help="Write the newest bundle to this file; ask for none.")] = None,
+    reason: Reason = "",
+) -> None:
+    """Ask a gateway for a diagnostics bundle, without personal data; later fetch it with --to FILE."""
+    of = settings()
+    with owner(of) as connection:
+        try:
+            if to is None:
+                who = tasks.administrator()
+                show({"task": str(bundles.ask(connection, name, who, reason=reason, now=of.clock()))})
+                return
+        except TaskError as error:
+            raise typer.BadParameter(str(error)) from error
+        came = bundles.bundles(connection, name)
+        if not came:
+            typer.echo(f"{name}: no bundle has come (yet); `feldsher-cloud gateway tasks {name}` says more", err=True)
+            raise typer.Exit(1)
+        to.write_bytes(bundles.content(connection, came[0].id) or b"")
+        show(asdict(came[0]))
+
+
+def forget(
+    name: Annotated[str, typer.Argument(help="The gateway.")],
+    force: Annotated[bool, typer.Option(help="Also what it has measured and not sent yet; that is lost.")] = False,
+    reason: Reason = "",
+) -> None:
+    """Make a gateway forget everything before it is returned or given to others: measurements, bonds, identity.
+
+    It first sends what waits, unless --force. When its task is `applied` (`feldsher-cloud gateway tasks NAME`), revoke
+    it: `feldsher-cloud gateway revoke NAME`.
+    """
+    of = settings()
+    with owner(of) as connection:
+        try:
+            task = wipe.ask(connection, of, name, tasks.administrator(), reason=reason, force=force)
+        except TaskError as error:
+            raise typer.BadParameter(str(error)) from error
+    show({"task": str(task)})
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands to `feldsher-cloud gateway`."""
     app.command()(configure)
     app.command()(standing)
     app.command()(configurations)
     app.command("tasks")(list_tasks)
+    app.command()(diagnostics)
+    app.command("wipe")(forget)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from feldsher_cloud_api import cli
-from feldsher_tools.clinic import CLINIC, Clinic
+from feldsher_cloud_api.manage import rollout
+from feldsher_tools.clinic import CLINIC, HOME, Clinic
 from typer.testing import CliRunner
 
 _runner = CliRunner()
@@ -65,3 +66,53 @@ def test_a_configuration_is_only_checked() -> None:
 )
 def test_what_is_wrong_is_said(words: list[str], why: str) -> None:
     assert why in " ".join(run("gateway", "configure", CLINIC, *words, code=2).replace("│", " ").split())
+
+
+def test_an_update_is_signed_taken_in_offered_rolled_out_and_halted(
+    tmp_path: Path, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    (tmp_path / "requirements.lock").write_text("feldsher==2.0")
+    (tmp_path / "wheels" / "feldsher-2.0-py3-none-any.whl").write_bytes(b"PK")
+    update, keys = tmp_path / "update.tar", tmp_path / "keys"
+    with monkeypatch.context() as offline:
+        offline.delenv("FELDSHER_DATABASE_URL")  # the machine with the key needs none
+        run("release", "key", "anna", "--to", str(keys))
+        run("release", "pack", str(tmp_path), str(update))
+        words = ["--version", "2.0", "--sequence", "5", "--trust", str(keys / "anna.pub")]
+        run("release", "sign", str(update), "--key", str(keys / "anna.key"), *words)
+    run("release", "trust", "anna", str(keys / "anna.pub"))
+    [added] = lines("release", "add", str(update))
+    assert (added["version"], added["key"]) == ("2.0", "anna")
+    sha = added["sha256"][:12]
+    [made] = lines("release", "rollout", sha, "--stages", "50,100", "--first", CLINIC, "-m", "newer")
+    with clinic.owner() as connection:
+        rollout.step(connection, clinic.time())
+    [target] = [t for t in lines("release", "rollouts", made["rollout"]) if t["gateway"] == CLINIC]
+    assert (target["stage"], target["state"]) == (0, "waiting")
+    run("release", "pause", made["rollout"])
+    run("release", "resume", made["rollout"], "--most-failed", "20")
+    run("release", "halt", made["rollout"], "-m", "enough")
+    [one] = lines("release", "rollouts")
+    assert (one["state"], one["why"]) == ("halted", "enough")
+    assert lines("release", "offer", sha, CLINIC, "-m", "by hand")[0]["rollout"]
+    assert "name it with --kit" in run("release", "offer", sha, CLINIC, "--kit", "kit-1", code=2)
+    run("release", "retire", "anna")
+    assert [k["name"] for k in lines("release", "keys") if k["retired_at"]] == ["anna"]
+    assert "is retired" in run("release", "offer", sha, CLINIC, "-m", "by hand", code=2)
+    assert lines("release", "list")[0]["sequence"] == 5
+
+
+def test_a_key_among_the_clouds_secrets_is_trusted_at_once() -> None:
+    [made] = lines("release", "key", f"key-{id(object())}")
+    assert Path(made["key"]).stat().st_mode & 0o777 == 0o600
+    assert made["public"] in [k["public"] for k in lines("release", "keys")]
+
+
+def test_a_bundle_and_forgetting_are_asked_for(tmp_path: Path) -> None:
+    lines("gateway", "diagnostics", CLINIC, "-m", "it is slow")
+    assert "no bundle has come" in run("gateway", "diagnostics", CLINIC, "--to", str(tmp_path / "x.zip"), code=1)
+    lines("gateway", "wipe", CLINIC, "-m", "it goes back")
+    assert {t["kind"] for t in lines("gateway", "tasks", CLINIC)} == {"diagnose", "wipe"}
+    for words in (["diagnostics", HOME], ["wipe", HOME]):
+        assert "nobody has claimed it" in run("gateway", *words, "-m", "x", code=2)
