@@ -1,47 +1,60 @@
-"""One set of test bodies, two benches: virtual devices (every run), or real ones named on the command line.
+"""One set of test bodies, three benches, chosen by `--bench`:
 
-`--port /dev/ttyACM0`: a kit; `--ble AA:BB:CC:DD:EE:FF`: a cuff (take a measurement while the test waits).
+`virtual` (every run): virtual devices; the Bluetooth ones behind a virtual `org.bluez` on a real D-Bus.
+`vm`: the same in a virtual machine with a real kernel and the real `bluetoothd` (qemu; the first run fetches it).
+`kernel`: the same with this machine's own kernel and `bluetoothd` (what the virtual machine runs inside; root).
+
+Real hardware, one device a run: `--port /dev/ttyACM0` is a kit; `--ble AA:BB:CC:DD:EE:FF --kind thermometer` a
+Bluetooth device: measure when the test asks for it, within two minutes.
 """
 
 import asyncio
+import itertools
+import os
 import random
+import sys
 import time
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices.ble_device import BleDevice, Which
+from feldsher_edge.clock import SystemClock
+from feldsher_edge.devices.ble_device import Which
 from feldsher_edge.devices.kit import KitCardiograph
-from feldsher_edge.devices.profiles import CUFF
-from feldsher_edge.simulate import bleak_bumble
-from feldsher_edge.simulate.air import Air, host
+from feldsher_edge.simulate import ble_bench
+from feldsher_edge.simulate.air import Air
+from feldsher_edge.simulate.ble_bench import BleBench, Steady
 from feldsher_edge.simulate.cardiograph import VirtualCardiograph
-from feldsher_edge.simulate.cuff import VirtualCuff
+from feldsher_edge.simulate.kinds import KINDS, Example
 from feldsher_edge.simulate.patient import synthetic
 from feldsher_edge.simulate.sink import Kept
+from feldsher_tools import virtual_machine
+from feldsher_tools.dbus import DBus
+from feldsher_tools.place import find_place
 
 RNG = random.Random(1)  # noqa: S311 - jitter
-PERSON_S = 120.0
+_ADAPTERS = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--bench", choices=("virtual", "vm", "kernel"), default="virtual", help="what the tests run on")
     parser.addoption("--port", help="serial port of a real kit")
-    parser.addoption("--ble", help="Bluetooth address of a real cuff")
+    parser.addoption("--ble", help="Bluetooth address of a real device")
+    parser.addoption("--kind", choices=sorted(KINDS), default="cuff", help="what the device at --ble is")
 
 
-class SystemClock:
-    """The two clocks of this machine."""
-
-    def wall_us(self) -> int:
-        return time.time_ns() // 1000
-
-    def mono_ns(self) -> int:
-        return time.monotonic_ns()
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Run the same command inside the virtual machine, where that is the bench."""
+    if config.getoption("--bench") != "vm":
+        return None
+    arguments = [argument for argument in config.invocation_params.args if argument != "--bench=vm"]
+    if "--bench" in arguments:
+        at = arguments.index("--bench")
+        del arguments[at : at + 2]
+    return virtual_machine.run_tests([*arguments, "--bench=kernel"])
 
 
 @dataclass
@@ -49,20 +62,6 @@ class KitBench:
     driver: KitCardiograph
     kept: Kept
     real: bool
-
-
-@dataclass
-class CuffBench:
-    kept: Kept
-    virtual: VirtualCuff | None
-
-    async def reading(self) -> None:
-        """Have one measurement taken, and wait until it has arrived."""
-        self.kept.arrived.clear()
-        if self.virtual is not None:
-            await self.virtual.measure(Decimal(132), Decimal(84), Decimal(71))
-        async with asyncio.timeout(20 if self.virtual else PERSON_S):
-            await self.kept.arrived.wait()
 
 
 @pytest.fixture
@@ -86,20 +85,79 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
         virtual.unplug()
 
 
+@pytest.fixture(scope="session")
+def bus(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of the D-Bus on which `org.bluez` is; this process takes it for the system's."""
+    if request.config.getoption("--bench") == "kernel":
+        yield os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
+        return
+    with DBus(find_place(), name=f"hardware-{os.getpid()}-dbus") as it, pytest.MonkeyPatch.context() as patch:
+        for name, value in it.environment().items():
+            patch.setenv(name, value)
+        yield it.address
+
+
+def around(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[BleBench]:
+    """The gateway's side of the Bluetooth bench, with an adapter that has no bonds yet."""
+    bus: str = request.getfixturevalue("bus")
+    if request.config.getoption("--bench") == "kernel":
+        return ble_bench.over_kernel(f"00:1B:DC:06:00:{next(_ADAPTERS) % 256:02X}")
+    return ble_bench.over_dbus(bus)
+
+
 @pytest.fixture
-async def cuff(request: pytest.FixtureRequest) -> AsyncGenerator[CuffBench]:
+async def air(request: pytest.FixtureRequest) -> AsyncGenerator[BleBench]:
+    """The Bluetooth bench for virtual devices that misbehave."""
+    if request.config.getoption("--ble"):
+        pytest.skip("a real device has no faults on demand")
+    async with around(request) as it:
+        yield it
+
+
+class RunningClock(Steady):
+    """The two clocks of this machine, in the place of one that is told to go on."""
+
+    def wall_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def mono_ns(self) -> int:
+        return time.monotonic_ns()
+
+
+@dataclass
+class Subject:
+    """A device under test; `virtual` None: a real one, with which a person measures."""
+
+    kind: str
+    bench: BleBench
+    virtual: Example | None
+    which: Which | None = None
+
+    async def take(self, n: int) -> None:
+        """Have one measurement taken."""
+        if self.virtual is not None:
+            await self.virtual.take(n)
+        else:
+            print(f"\nNow take measurement {n} with the {self.kind} …", file=sys.__stderr__, flush=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "subject" in metafunc.fixturenames:
+        config = metafunc.config
+        kinds = [config.getoption("--kind")] if config.getoption("--ble") else list(KINDS)
+        metafunc.parametrize("subject", kinds, indirect=True)
+
+
+@pytest.fixture
+async def subject(request: pytest.FixtureRequest) -> AsyncGenerator[Subject]:
+    """Every kind of Bluetooth device in turn, or the real one."""
+    kind: str = request.param
     address: str | None = request.config.getoption("--ble")
-    if address is None:
-        air = Air()
-        radio = Radio(RNG, backend=bleak_bumble.backend(await host(air)))
-        it = CuffBench(Kept(), VirtualCuff(air, lambda: datetime.now(UTC).replace(tzinfo=None)))
-        assert it.virtual is not None
-        await it.virtual.power_on()
-    else:
-        radio, it = Radio(RNG), CuffBench(Kept(), None)
-    driver = BleDevice("cuff", CUFF, SystemClock(), radio, UTC, RNG, which=Which(address))
-    running = asyncio.create_task(driver.run(it.kept))
-    yield it
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
+    if address is not None:
+        bench = BleBench(Air(), Radio(RNG), clock=RunningClock())
+        yield Subject(kind, bench, None, Which(address))
+        return
+    async with around(request) as made:
+        virtual = KINDS[kind].make(made.air, made.clock.local)
+        await virtual.device.power_on()
+        yield Subject(kind, made, virtual)

@@ -6,6 +6,8 @@
 #   tools/prefix.sh              make the prefix where it is missing or made by another recipe; prints its path
 #   tools/prefix.sh --upgrade    ask the archive for newer versions first
 #   tools/prefix.sh --pip DIR    only fetch Debian's pip into DIR (for a python3 without pip); prints the wheel's path
+#   tools/prefix.sh --fetch NAME ARCHITECTURE PACKAGE…   unpack packages, with what they need, into .state/NAME where
+#                                they are not; prints its path (virtual machine, another architecture)
 #
 # FELDSHER_STATE (default .state beside this folder), FELDSHER_DEBIAN_MIRROR (default: from this machine's apt sources).
 set -euo pipefail
@@ -221,7 +223,35 @@ fetch_pip() { # DIR
     ls "$1"/pip-*.whl
 }
 
+fetch() { # NAME ARCHITECTURE PACKAGE…
+    local final=$STATE/$1 want="$2 ${*:3}" deb
+    if [ "$(cat "$final/fetched" 2>/dev/null)" != "$want" ]; then
+        machine
+        ARCH=$2 PACKAGES=("${@:3}")
+        say "fetching ${PACKAGES[*]} ($ARCH) from Debian 13's archive, once …"
+        work=$(mktemp -d "$STATE/fetch.XXXXXX")
+        trap 'rm -rf "$work"' EXIT
+        chmod 755 "$work"
+        private_apt "$work/apt"
+        wanted >"$APT/wanted"
+        [ -s "$APT/wanted" ] || die "the archive does not offer ${PACKAGES[*]}"
+        (cd "$APT/debs" && apt download $(cut -d_ -f1 "$APT/wanted") >"$APT/log" 2>&1) || { cat "$APT/log" >&2; die "download failed; run it again"; }
+        mkdir "$work/root"
+        for deb in "$APT"/debs/*.deb; do dpkg-deb -x "$deb" "$work/root"; done
+        rm -rf "$work"/root/usr/share/{doc,man,locale,info,lintian} "$final"
+        echo "$want" >"$work/root/fetched"
+        mv -T "$work/root" "$final"
+    fi
+    echo "$final"
+}
+
 place
+if [ "${1:-}" = --fetch ]; then
+    exec 9>"$STATE/fetch.lock"
+    flock 9
+    fetch "${@:2}" 9>&-
+    exit
+fi
 if [ "${1:-}" = --pip ]; then fetch_pip "$2"; exit; fi
 exec 9>"$STATE/prefix.lock"
 flock -n 9 || { say "another ./run is preparing the servers; waiting for it …"; flock 9; }

@@ -1,112 +1,58 @@
-import asyncio
-import random
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+"""The driver of all Bluetooth health devices, with a cuff: sessions, bonds, clocks, faults, what is kept."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
 
 import pytest
 from bumble.device import Advertisement, Device
-from feldsher_edge.ble.session import Radio
-from feldsher_edge.devices import Reading, ReadingSet, decode
-from feldsher_edge.devices.ble_device import FAILURES_BEFORE_FORGETTING, BleDevice, Which
+from feldsher_edge.devices import Reading, decode
+from feldsher_edge.devices.ble_device import FAILURES_BEFORE_FORGETTING, LOST_BOND, Which
 from feldsher_edge.devices.intake import reading_of
 from feldsher_edge.devices.profiles import CUFF
-from feldsher_edge.simulate import bleak_bumble
-from feldsher_edge.simulate.air import Air, host
+from feldsher_edge.simulate import ble_bench
+from feldsher_edge.simulate.ble_bench import BleBench, Steady, until
 from feldsher_edge.simulate.cuff import ADDRESS, VirtualCuff
 from feldsher_edge.simulate.sink import Kept
 from feldsher_edge.simulate.storing import Faults
-from feldsher_ehr_core.ids import reading_id
-
-START = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
 
 
 @dataclass
-class Steady:
-    """A clock that moves on only where a test says so."""
-
-    wall: int = int(START.timestamp() * 1e6)
-    mono: int = 0
-
-    def wall_us(self) -> int:
-        return self.wall
-
-    def mono_ns(self) -> int:
-        return self.mono
-
-    def local(self) -> datetime:
-        return datetime.fromtimestamp(self.wall / 1e6, UTC).replace(tzinfo=None)
-
-    def advance(self, seconds: float) -> None:
-        self.wall += int(seconds * 1e6)
-        self.mono += int(seconds * 1e9)
-
-
-@dataclass
-class Bench:
+class CuffBench:
     """A gateway's radio, a cuff and a sink, all in this process."""
 
-    air: Air
-    adapter: Device
+    ble: BleBench
     cuff: VirtualCuff
-    clock: Steady
-    kept: Kept = field(default_factory=Kept)
+
+    @property
+    def clock(self) -> Steady:
+        return self.ble.clock
+
+    @property
+    def kept(self) -> Kept:
+        return self.ble.kept
 
     def readings(self) -> list[Reading]:
-        return [reading for one in self.kept.sets for reading in one.readings]
-
-
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is another object's state
-            await asyncio.sleep(0.01)
+        return self.ble.readings()
 
 
 @asynccontextmanager
 async def bench(
-    faults: Faults | None = None, *, clock_is_true: bool = False, linger_s: float = 30.0, address: str | None = None
-) -> AsyncGenerator[Bench]:
-    clock = Steady()
-    air = Air()
-    adapter = await host(air)
-    cuff = VirtualCuff(air, clock.local, faults=faults)
+    faults: Faults | None = None,
+    *,
+    clock_is_true: bool = False,
+    linger_s: float | None = None,
+    address: str | None = None,
+    breaks_off: bool = False,
+) -> AsyncGenerator[CuffBench]:
+    it = await ble_bench.bench()
+    cuff = VirtualCuff(it.air, it.clock.local, faults=faults)
+    cuff.breaks_off = breaks_off
     await cuff.power_on()
-    it = Bench(air, adapter, cuff, clock)
-    rng = random.Random(1)  # noqa: S311 - jitter
-    radio = Radio(rng, backend=bleak_bumble.backend(adapter))
-    driver = BleDevice(
-        "cuff-1",
-        CUFF,
-        clock,
-        radio,
-        UTC,
-        rng,
-        which=Which(address),
-        clock_is_true=lambda: clock_is_true,
-        linger_s=linger_s,
-        pause_s=(0.0, 0.01),
-    )
-    running = asyncio.create_task(driver.run(it.kept))
-    try:
-        yield it
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-
-
-def id_of(one: ReadingSet) -> UUID:
-    (reading,) = one.readings
-    return reading_id(
-        device=one.device,
-        user=reading.user,
-        sent_at=reading.sent_at.isoformat() if reading.sent_at else None,
-        values=[(value.code, str(value.value)) for value in reading.values],
-        sequence=reading.sequence,
-    )
+    async with it.driver(CUFF, which=Which(address), clock_is_true=clock_is_true, linger_s=linger_s):
+        yield CuffBench(it, cuff)
 
 
 async def test_stored_readings_arrive_with_who_and_when():
@@ -148,7 +94,8 @@ async def test_another_cuff_than_the_configured_one_is_left_alone():
     async with bench(address="F0:F1:F2:F3:F4:99") as it:
         await it.cuff.measure(Decimal(132), Decimal(84), Decimal(71))
         heard: list[Advertisement] = []
-        it.adapter.on(Device.EVENT_ADVERTISEMENT, heard.append)
+        assert it.ble.adapter is not None
+        it.ble.adapter.on(Device.EVENT_ADVERTISEMENT, heard.append)
         await until(lambda: len(heard) >= 5)  # the driver has heard the earlier ones and had time to connect
         assert it.cuff.connections == 0
 
@@ -172,7 +119,7 @@ async def test_what_is_sent_again_is_the_same_reading():
     async with bench(Faults(resends=True)) as it:
         await it.cuff.measure(Decimal(132), Decimal(84), Decimal(71))
         await until(lambda: len(it.readings()) >= 2)
-        assert len({id_of(one) for one in it.kept.sets}) == 1
+        assert len(it.ble.ids()) == 1
 
 
 async def test_a_cuff_without_a_clock_keeps_equal_readings_apart():
@@ -183,7 +130,7 @@ async def test_a_cuff_without_a_clock_keeps_equal_readings_apart():
             it.clock.advance(60)
         assert [r.sent_at for r in it.readings()] == [None, None]
         assert it.kept.sets[0].device_now is None
-        assert len({id_of(one) for one in it.kept.sets}) == 2
+        assert len(it.ble.ids()) == 2
 
 
 async def test_a_cuff_without_a_clock_that_sends_again_at_once_sends_one_reading():
@@ -192,7 +139,7 @@ async def test_a_cuff_without_a_clock_that_sends_again_at_once_sends_one_reading
         await until(lambda: len(it.readings()) == 1 and it.cuff.connection is None)
         it.clock.advance(5)
         await until(lambda: len(it.readings()) == 2)
-        assert len({id_of(one) for one in it.kept.sets}) == 1
+        assert len(it.ble.ids()) == 1
 
 
 async def test_a_wrong_clock_is_reported_as_it_is_and_set_only_where_allowed():
@@ -233,16 +180,11 @@ async def test_a_cuff_that_breaks_off_is_read_to_the_end():
 
 
 async def test_a_cuff_that_hangs_up_during_discovery_is_a_fault_and_not_the_end():
-    async with bench(Faults(hangs_up_after=0)) as it:
+    async with bench(breaks_off=True) as it:
         await it.cuff.measure(Decimal(120), Decimal(80), Decimal(70))
         await until(lambda: any(state.state == "fault" for state in it.kept.states), 30)
-        it.cuff.faults.hangs_up_after = None
-        await until(lambda: advance(it, 60) or it.readings(), 30)
-
-
-def advance(it: Bench, seconds: float) -> None:
-    """Let the driver's own pauses pass."""
-    it.clock.advance(seconds)
+        it.cuff.breaks_off = False
+        await until(lambda: it.clock.advance(60) or it.readings(), 30)
 
 
 async def test_a_lost_bond_is_made_anew():
@@ -251,9 +193,12 @@ async def test_a_lost_bond_is_made_anew():
         await until(lambda: it.readings() and it.cuff.connection is None)
         await it.cuff.forget_bonds()
         await it.cuff.measure(Decimal(130), Decimal(80), Decimal(70))
-        await until(lambda: advance(it, 60) or len(it.readings()) == 2, 40)
+        await until(lambda: it.clock.advance(60) or len(it.readings()) == 2, 40)
         assert it.cuff.pairings == 2
-        assert sum(state.state == "fault" for state in it.kept.states) == FAILURES_BEFORE_FORGETTING
+        faults = [state.detail for state in it.kept.states if state.state == "fault"]
+        assert len(faults) == FAILURES_BEFORE_FORGETTING + 1
+        assert faults[-1] == LOST_BOND
+        assert it.ble.radio.figures.lost_bonds == 1
 
 
 async def test_what_the_disk_refuses_is_committed_later():

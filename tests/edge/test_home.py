@@ -75,7 +75,8 @@ async def test_a_scale_brings_weight_and_both_packets_of_the_body():
 
 async def test_packets_of_the_smallest_size_are_read_as_well():
     it = await bench()
-    device = VirtualScale(it.air, it.clock.local, Faults(smallest_mtu=True))
+    device = VirtualScale(it.air, it.clock.local)
+    device.limit_mtu()
     await device.power_on()
     async with it.driver(SCALE):
         await device.weigh(Decimal("71.005"))

@@ -82,7 +82,7 @@ async def test_a_scan_that_hears_nothing_is_started_anew():
     async with Radio(RNG, backend=bleak_bumble.backend(await host(Air())), silence_s=0.02) as radio:
         waiting = asyncio.create_task(radio.find(SERVICE, anyone))
         async with asyncio.timeout(5):
-            while radio.scan_restarts < 3:  # noqa: ASYNC110 - counted inside the radio
+            while radio.figures.scan_restarts < 3:  # noqa: ASYNC110 - counted inside the radio
                 await asyncio.sleep(0.01)
         waiting.cancel()
 

@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +75,16 @@ def find_place(state: Path | None = None, *, upgrade: bool = False) -> Place:
         uid=int(facts["uid"]),
         gid=int(facts["gid"]),
     )
+
+
+def fetch(name: str, architecture: str, packages: Sequence[str], *, state: Path | None = None) -> Path:
+    """Return the folder `.state/NAME` with Debian packages unpacked, fetched first where they are not there."""
+    command = [str(ROOT / "tools" / "prefix.sh"), "--fetch", name, architecture, *packages]
+    environment = os.environ | {"FELDSHER_STATE": str(state or state_directory())}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise ServiceError(f"the packages {', '.join(packages)} could not be fetched, see above")
+    return Path(done.stdout.strip())
 
 
 def free_port() -> int:

@@ -51,18 +51,24 @@ class _Agent(ServiceInterface):
         """Allow: there is no screen on which anyone could compare the number."""
 
 
-async def keep_registered(rng: random.Random) -> None:
-    """Hold the default pairing agent until cancelled; again after each restart of bus or Bluetooth daemon."""
+async def keep_registered(rng: random.Random, held: asyncio.Event | None = None) -> None:
+    """Hold the default pairing agent until cancelled; again after each restart of bus or Bluetooth daemon.
+
+    `held` is set while it is registered.
+    """
+    held = held or asyncio.Event()
     while True:
         try:
-            await _registered_until_lost()
+            await _registered_until_lost(held)
             _log.info("pairing_agent_lost")
         except (OSError, EOFError, DBusError) as error:
             _log.warning("pairing_agent_unavailable", why=str(error))
+        finally:
+            held.clear()
         await asyncio.sleep(rng.uniform(0, _RETRY_S))
 
 
-async def _registered_until_lost() -> None:
+async def _registered_until_lost(held: asyncio.Event) -> None:
     bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
     try:
         changed = asyncio.Event()
@@ -78,6 +84,7 @@ async def _registered_until_lost() -> None:
         await _call(bus, "org.bluez", "/org/bluez", f"{_MANAGER}.RegisterAgent", "os", PATH, _CAPABILITY)
         await _call(bus, "org.bluez", "/org/bluez", f"{_MANAGER}.RequestDefaultAgent", "o", PATH)
         _log.info("pairing_agent_registered")
+        held.set()
         lost = asyncio.ensure_future(bus.wait_for_disconnect())
         waiting = asyncio.ensure_future(changed.wait())
         try:

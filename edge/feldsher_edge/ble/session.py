@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Final
 
@@ -22,8 +24,14 @@ from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 from bleak.exc import BleakError
-from bleak_retry_connector import BleakClientWithServiceCache, establish_connection
+from bleak_retry_connector import (
+    BleakClientWithServiceCache,
+    BleakNotFoundError,
+    BleakOutOfConnectionSlotsError,
+    establish_connection,
+)
 
+from feldsher_edge.ble.adapter import Care, Figures, power_cycle
 from feldsher_edge.ble.agent import keep_registered
 
 RADIO_ERRORS: Final = (BleakError, OSError, EOFError, TimeoutError)
@@ -31,8 +39,13 @@ RADIO_ERRORS: Final = (BleakError, OSError, EOFError, TimeoutError)
 
 _RETRY_S = 10.0
 _SILENCE_S = 90.0
+_AGENT_S = 15.0
 
 _log = structlog.get_logger()
+
+
+class NotReachedError(BleakError):
+    """No connection was made, which says nothing of the bond: out of reach, gone meanwhile, or the adapter is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,7 @@ class Radio:
     """One Bluetooth adapter. Use as an async context manager, as often as there are drivers; the last one stops it.
 
     `adapter`: such as `hci1`, None for the default one. `silence_s`: a scan that hears nothing for so long is started
-    anew (stuck adapters are known to do that).
+    anew; what more is done for a stuck adapter, see `adapter.py`.
     """
 
     def __init__(
@@ -80,19 +93,34 @@ class Radio:
         self._waiters: list[_Waiter] = []
         self._users = 0
         self._connecting = 0
+        self._sessions = 0
         self._heard = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self.scan_restarts = 0
+        self._care = Care(partial(power_cycle, adapter) if backend is None else None, time.monotonic)
+        # Set while our pairing agent is registered: without it BlueZ would pair and not bond.
+        self._may_bond = asyncio.Event()
         # Scanning and connecting at the same time fails on many adapters.
         self._air = asyncio.Lock()
         self._changed = asyncio.Event()
+
+    @property
+    def adapter(self) -> str:
+        """Its adapter's name."""
+        return self._adapter or "default"
+
+    @property
+    def figures(self) -> Figures:
+        """What has happened to the adapter so far."""
+        return self._care.figures
 
     async def __aenter__(self) -> Radio:
         self._users += 1
         if self._users == 1:
             self._tasks = [asyncio.create_task(self._scan_for_all())]
             if self._backend is None:
-                self._tasks.append(asyncio.create_task(keep_registered(self._rng)))
+                self._tasks.append(asyncio.create_task(keep_registered(self._rng, self._may_bond)))
+            else:
+                self._may_bond.set()
         return self
 
     async def __aexit__(
@@ -123,17 +151,29 @@ class Radio:
     async def session(self, device: BLEDevice, *, pair: bool) -> AsyncGenerator[Session]:
         """Connect (with `pair`: bond before services are discovered), and disconnect at the end whatever happened."""
         gone = asyncio.Event()
+        if pair:
+            await self._wait_for_agent()
         client = await self._connect(device, gone, pair=pair)
+        self._sessions += 1
         try:
             yield Session(client, gone)
         finally:
+            self._sessions -= 1
             try:
                 await client.disconnect()
             except RADIO_ERRORS as error:
                 _log.warning("bluetooth_disconnect_failed", device=device.address, why=str(error))
 
+    async def _wait_for_agent(self) -> None:
+        try:
+            async with asyncio.timeout(_AGENT_S):
+                await self._may_bond.wait()
+        except TimeoutError as error:
+            raise NotReachedError("no pairing agent is registered: does the Bluetooth daemon run?") from error
+
     async def forget(self, device: BLEDevice) -> None:
-        """Remove the bond with a device, so that the next session pairs anew."""
+        """Remove a bond that was lost on the device's side, so that the next session pairs anew."""
+        self.figures.lost_bonds += 1
         await BleakClient(device, **self._options(self._backend and self._backend.client)).unpair()
 
     async def _connect(self, device: BLEDevice, gone: asyncio.Event, *, pair: bool) -> BleakClient:
@@ -144,7 +184,7 @@ class Radio:
         self._changed.set()
         try:
             async with self._air:
-                return await establish_connection(
+                client = await establish_connection(
                     BleakClientWithServiceCache,
                     device,
                     device.name or device.address,
@@ -154,6 +194,14 @@ class Radio:
                     pair=pair,
                     **self._options(self._backend and self._backend.client),
                 )
+        except RADIO_ERRORS as error:
+            self._care.connect_failed()
+            if isinstance(error, BleakNotFoundError | BleakOutOfConnectionSlotsError):
+                raise NotReachedError(str(error)) from error
+            raise
+        else:
+            self._care.connected()
+            return client
         finally:
             self._connecting -= 1
             self._changed.set()
@@ -173,7 +221,11 @@ class Radio:
                     await self._listen()
             except RADIO_ERRORS as error:
                 _log.warning("bluetooth_scan_failed", why=str(error))
+                self._care.scan_failed()
                 await asyncio.sleep(self._rng.uniform(0, _RETRY_S))
+            async with self._air:
+                if not self._sessions:
+                    await self._care.recover()
 
     async def _listen(self) -> None:
         services = sorted({service for waiter in self._waiters for service in waiter.services})
@@ -187,12 +239,13 @@ class Radio:
                         await self._changed.wait()
                 except TimeoutError:
                     if self._heard == before:
-                        self.scan_restarts += 1
+                        self._care.silent()
                         _log.info("bluetooth_scan_restarted", silent_s=self._silence_s)
                         return
 
     def _advertised(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
         self._heard += 1
+        self._care.heard()
         for waiter in self._waiters:
             offers = not set(waiter.services).isdisjoint(advertisement.service_uuids)
             matches = offers and waiter.wanted(device, advertisement)

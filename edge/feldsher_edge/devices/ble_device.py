@@ -21,16 +21,17 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 from bleak.uuids import normalize_uuid_16
 
-from feldsher_edge.ble.session import RADIO_ERRORS, Radio, Session
+from feldsher_edge.ble.session import RADIO_ERRORS, NotReachedError, Radio, Session
 from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.devices import DeviceClock, Identity, ReadingSet, Sink, Status, ble_talk, quirks
-from feldsher_edge.devices.intake import Intake, Known
+from feldsher_edge.devices.intake import BATCH_US, Intake, Known
 from feldsher_edge.devices.profiles import Channel, Profile
 from feldsher_edge.devices.records import Marks, Records, RecordsError
 
 RECORD_ACCESS = normalize_uuid_16(0x2A52)
 FAILURES_BEFORE_FORGETTING = 3
 """So many sessions that broke off in a row, and the bond counts as lost (the device's battery was changed)."""
+LOST_BOND = "the bond is lost (battery changed, or paired with something else?); it is removed and made anew"
 PAUSE_S = (0.2, 1.0)
 """The pause after a session, drawn anew each time."""
 _FRUITLESS_PAUSE_S = (5.0, 60.0)
@@ -125,7 +126,7 @@ class BleDevice:
                 await self._receive(session, found, known, quirk, sink)
         except RADIO_ERRORS as error:
             why = f"{type(error).__name__}: {error}"
-            broke_off = not isinstance(error, ble_talk.ConsentError | RecordsError)
+            broke_off = not isinstance(error, NotReachedError | ble_talk.ConsentError | RecordsError)
         known.failures = 0 if why is None or known.received or not broke_off else known.failures + 1
         known.fruitless = 0 if known.brought_something_new() else known.fruitless + 1
         pause = min(_FRUITLESS_PAUSE_S[1], _FRUITLESS_PAUSE_S[0] * 2**known.fruitless) if known.fruitless > 1 else 0.0
@@ -137,10 +138,11 @@ class BleDevice:
         if why is not None and not known.received:
             sink.status(Status(known.address, "fault", detail=why))
         if known.failures >= FAILURES_BEFORE_FORGETTING:
-            await self._forget(found, known)
+            await self._forget(found, known, sink)
 
-    async def _forget(self, found: BLEDevice, known: Known) -> None:
+    async def _forget(self, found: BLEDevice, known: Known, sink: Sink) -> None:
         _log.warning("bond_forgotten", device=known.address, failures=known.failures)
+        sink.status(Status(known.address, "fault", detail=LOST_BOND))
         known.failures = 0
         known.not_before_ns = self._clock.mono_ns()
         try:
@@ -185,8 +187,13 @@ class BleDevice:
             await _fetch(client, session.gone, records)
             if not self._profile.stays:
                 return
-        while await _first(session.gone, heard, self._linger_s) and not self._uncommitted:
+        silent_s = 0.0
+        while silent_s < self._linger_s and not session.gone.is_set() and not self._uncommitted:
+            wait_s = min(self._linger_s - silent_s, BATCH_US / 1e6)
+            silent_s = 0.0 if await _first(session.gone, heard, wait_s) else silent_s + wait_s
             heard.clear()
+            if silent_s:
+                intake.flush()  # what is held waits for no further packet
 
     def _keep_mark(self, known: Known, records: Records | None) -> None:
         if records is None or records.mark is None or records.mark == self._marks.get(known.address):

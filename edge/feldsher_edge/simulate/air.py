@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 
 from bumble import hci
+from bumble.att import ATT_DEFAULT_MTU
 from bumble.controller import Controller
-from bumble.core import UUID, AdvertisingData, PhysicalTransport
+from bumble.core import UUID, AdvertisingData, BaseBumbleError, PhysicalTransport
 from bumble.data_types import CompleteLocalName, Flags, IncompleteListOf16BitServiceUUIDs
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Service
@@ -15,6 +17,7 @@ from bumble.hci import Address
 from bumble.keys import MemoryKeyStore
 from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.transport.common import Transport
 
 HOST_ADDRESS = "F0:F1:F2:F3:F4:FF"
 _ADVERTISING_MS = 100
@@ -51,17 +54,24 @@ async def host(air: Air, address: str = HOST_ADDRESS) -> Device:
     return device
 
 
-def _device(air: Air, name: str, address: str) -> Device:
-    controller = Controller(name, link=air)
+def controller(air: Air, name: str, line: Transport | None = None, address: str | None = None) -> Controller:
+    """Return a controller in the air; `line`: the host's end, where the host is not in this process."""
+    source, sink = (line.source, line.sink) if line is not None else (None, None)
+    it = Controller(name, host_source=source, host_sink=sink, link=air, public_address=address)
     # With these the controller and a real host disagree about addresses (google/bumble #841).
-    controller.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+    it.le_features &= ~(hci.LeFeatureMask.LL_PRIVACY | hci.LeFeatureMask.LE_EXTENDED_ADVERTISING)
+    return it
+
+
+def _device(air: Air, name: str, address: str) -> Device:
+    chip = controller(air, name)
     config = DeviceConfiguration(
         name=name,
         address=Address(address),
         advertising_interval_min=_ADVERTISING_MS,
         advertising_interval_max=_ADVERTISING_MS,
     )
-    device = Device.from_config_with_hci(config, controller, controller)
+    device = Device.from_config_with_hci(config, chip, chip)
     # Without a store of its own a device forgets its bonds at every disconnection.
     device.keystore = MemoryKeyStore()
     delegate = PairingDelegate(PairingDelegate.IoCapability.NO_OUTPUT_NO_INPUT)
@@ -74,11 +84,17 @@ def _device(air: Air, name: str, address: str) -> Device:
 
 
 class Peripheral:
-    """A device that can be found, connected and bonded; what it offers is its subclass's matter."""
+    """A device that can be found, connected and bonded; what it offers is its subclass's matter.
+
+    `breaks_off`: a fault; it hangs up as soon as somebody has connected, while its services are being discovered.
+    `comes_back`: it lets itself be found again after every connection.
+    """
 
     def __init__(self, air: Air, name: str, address: str, advertised: list[int]) -> None:
         self.device = _device(air, name, address)
         self.address = address
+        self.breaks_off = False
+        self.comes_back = False
         self.pairings = 0
         self.connections = 0
         self.connection: Connection | None = None
@@ -113,10 +129,15 @@ class Peripheral:
         """Lose every bond, as a device does whose battery was changed."""
         self.device.keystore = MemoryKeyStore()
 
+    def limit_mtu(self) -> None:
+        """Send packets of 23 bytes at most, as the first Bluetooth 4.0 chips do; before `power_on`."""
+        self.device.gatt_server.max_mtu = ATT_DEFAULT_MTU
+
     async def hang_up(self) -> None:
         """Disconnect, where connected."""
         if self.connection is not None:
-            await self.connection.disconnect()
+            with contextlib.suppress(BaseBumbleError, TimeoutError):
+                await self.connection.disconnect()
 
     def connected(self, connection: Connection) -> None:
         """Act on a new connection."""
@@ -131,6 +152,8 @@ class Peripheral:
         def ended(_reason: int) -> None:
             self.connection = None
             self.disconnected()
+            if self.comes_back:
+                self.start(self.advertise())
 
         def paired(*_keys: object) -> None:
             self.pairings += 1
@@ -138,3 +161,5 @@ class Peripheral:
         connection.on(Connection.EVENT_DISCONNECTION, ended)
         connection.on(Connection.EVENT_PAIRING, paired)
         self.connected(connection)
+        if self.breaks_off:
+            self.start(self.hang_up())

@@ -1,4 +1,9 @@
-"""A radio, drivers and a sink in one process, around virtual devices: tests of Bluetooth drivers without a D-Bus."""
+"""A radio, drivers and a sink in one process, around virtual devices: for tests of Bluetooth drivers.
+
+The drivers reach the devices in one of three ways: `bench`, bleak over bumble, in user space and fast; `over_dbus`,
+bleak's own BlueZ backend over a real D-Bus against the virtual `org.bluez`; `over_kernel`, the same against the real
+kernel and the real `bluetoothd`, which see a virtual controller on `/dev/vhci` (root only: in a virtual machine).
+"""
 
 from __future__ import annotations
 
@@ -11,15 +16,17 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from bumble.device import Device
+from bumble.transport import open_transport
 from feldsher_ehr_core.ids import reading_id
 
+from feldsher_edge.ble.adapter import switch_on
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.devices import Reading
 from feldsher_edge.devices.ble_device import BleDevice, Which
 from feldsher_edge.devices.profiles import Profile
 from feldsher_edge.devices.records import Mark
-from feldsher_edge.simulate import bleak_bumble
-from feldsher_edge.simulate.air import Air, host
+from feldsher_edge.simulate import bleak_bumble, bluez
+from feldsher_edge.simulate.air import Air, controller, host
 from feldsher_edge.simulate.sink import Kept
 
 START = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
@@ -52,11 +59,14 @@ class Steady:
 
 @dataclass
 class BleBench:
-    """The gateway's side: `kept` is what its drivers delivered, `marks` up to where records were read."""
+    """The gateway's side: `kept` is what its drivers delivered, `marks` up to where records were read.
+
+    `adapter`: the virtual host, where it is one of ours.
+    """
 
     air: Air
-    adapter: Device
     radio: Radio
+    adapter: Device | None = None
     clock: Steady = field(default_factory=Steady)
     kept: Kept = field(default_factory=Kept)
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
@@ -99,11 +109,38 @@ class BleBench:
 
 
 async def bench() -> BleBench:
-    """Return a bench with an adapter that hears what is in its air."""
+    """Return a bench in user space."""
     air = Air()
     adapter = await host(air)
     rng = random.Random(1)  # noqa: S311 - jitter
-    return BleBench(air, adapter, Radio(rng, backend=bleak_bumble.backend(adapter)), rng=rng)
+    return BleBench(air, Radio(rng, backend=bleak_bumble.backend(adapter)), adapter, rng=rng)
+
+
+@asynccontextmanager
+async def over_dbus(address: str) -> AsyncGenerator[BleBench]:
+    """Offer a bench behind a virtual `org.bluez` on the bus at `address`, which this process takes for the system's."""
+    air = Air()
+    adapter = await host(air)
+    daemon = await bluez.start(adapter, address)
+    rng = random.Random(1)  # noqa: S311 - jitter
+    try:
+        yield BleBench(air, Radio(rng), adapter, rng=rng)
+    finally:
+        await daemon.stop()
+
+
+@asynccontextmanager
+async def over_kernel(own_address: str) -> AsyncGenerator[BleBench]:
+    """Offer a bench behind this machine's kernel and `bluetoothd`, by an adapter that exists meanwhile.
+
+    `own_address`: the adapter's; `bluetoothd` keeps bonds by it, so another one has none.
+    """
+    air = Air()
+    rng = random.Random(1)  # noqa: S311 - jitter
+    async with await open_transport("vhci") as line:
+        controller(air, "adapter", line, own_address)
+        await switch_on(10.0)
+        yield BleBench(air, Radio(rng), rng=rng)
 
 
 @asynccontextmanager

@@ -193,12 +193,17 @@ class RemoteDevice(ServiceInterface):
 
     async def _connect(self) -> None:
         try:
-            connection = await central.connect(self._daemon.host, self._target)
+            connection = await self._daemon.host.connect_le(self._target, timeout=central.CONNECT_S)
         except (BaseBumbleError, TimeoutError) as error:
             raise DBusError("org.bluez.Error.Failed", "le-connection-abort-by-local") from error
         self._connection = connection
         connection.on(Connection.EVENT_DISCONNECTION, self._ended)
         self.emit_properties_changed({"Connected": True})
+        try:
+            await central.secure(self._daemon.host, connection)
+        except BaseBumbleError as error:
+            # So does bluetoothd 5.82 where the device has lost the bond (seen in the virtual machine).
+            raise DBusError("org.bluez.Error.Failed", "br-connection-canceled") from error
 
     async def _resolve(self) -> None:
         # The device may hang up meanwhile: bleak then sees Connected go first, as with the real daemon.

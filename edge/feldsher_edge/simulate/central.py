@@ -52,15 +52,20 @@ def advertised(it: Advertisement) -> tuple[str | None, list[str]]:
 
 
 async def connect(host: Device, address: Address) -> Connection:
-    """Connect, and encrypt where a bond exists; a device that has lost its bond is disconnected, as BlueZ does it."""
+    """Connect, and encrypt where a bond exists."""
     connection = await host.connect_le(address, timeout=CONNECT_S)
-    if await is_bonded(host, address):
+    await secure(host, connection)
+    return connection
+
+
+async def secure(host: Device, connection: Connection) -> None:
+    """Encrypt where a bond exists; a device that has lost its bond is disconnected, as BlueZ does it."""
+    if await is_bonded(host, connection.peer_address):
         try:
             await connection.encrypt()
         except BaseBumbleError:
             await connection.disconnect()
             raise
-    return connection
 
 
 async def is_bonded(host: Device, address: Address) -> bool:

@@ -31,8 +31,7 @@ class Faults:
 
     `no_clock`: sends no time and has no clock to read; `clock_error`: its clock is so much ahead; `stays_connected`: it
     does not hang up; `resends`: it keeps what was confirmed and brings all of it every time; `hangs_up_after`: it
-    breaks off after so many readings (0: while its services are being discovered); `smallest_mtu`: packets of 23 bytes
-    at most, as from the first Bluetooth 4.0 chips.
+    breaks off after so many readings.
     """
 
     no_clock: bool = False
@@ -40,7 +39,6 @@ class Faults:
     stays_connected: bool = False
     resends: bool = False
     hangs_up_after: int | None = None
-    smallest_mtu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,6 @@ class StoringDevice(Peripheral):
         self._emit = emit or _silent
         self._subscribed: set[int] = set()
         self._channels = {uuid: self._channel(uuid) for uuid in make.channels}
-        if self.faults.smallest_mtu:
-            self.device.gatt_server.max_mtu = 23
         self.offer([Service(uuid16(make.service), self._characteristics()), *information(make.model)])
         self.offer(self.more_services())
 
@@ -133,11 +129,9 @@ class StoringDevice(Peripheral):
         await self.advertise()
 
     def connected(self, connection: Connection) -> None:
-        """Break off at once, where that is its fault."""
+        """Forget what an earlier connection had subscribed."""
         self.hung_up.clear()
         self._subscribed.clear()
-        if self.faults.hangs_up_after == 0:
-            self.start(self._break_off(connection))
 
     def disconnected(self) -> None:
         """Say so, and be found again only while something waits."""
@@ -165,10 +159,6 @@ class StoringDevice(Peripheral):
             if not self.faults.stays_connected:
                 await asyncio.sleep(_BEFORE_HANG_UP_S)
                 await self.hang_up()
-
-    async def _break_off(self, connection: Connection) -> None:
-        with contextlib.suppress(BaseBumbleError, TimeoutError):
-            await connection.disconnect()
 
     def time(self) -> date_time.DeviceTime | None:
         """Return what its clock shows, None where it has none."""

@@ -23,7 +23,8 @@ _FRAME_SAMPLES = 73
 class StreamingDevice(Peripheral):
     """A device that notifies one packet after the other to whoever subscribes, every `every_s` seconds.
 
-    `packets` is drawn from as long as it lasts; then the device stays silent, or hangs up where `hangs_up`.
+    `packets` is drawn from as long as it lasts; then the device hangs up where `hangs_up`, else it sends what it is
+    told to `say`. `hangs_up_after`: a fault; it breaks off after so many packets of a connection.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class StreamingDevice(Peripheral):
     ) -> None:
         super().__init__(air, name, address, [service])
         self.sent: list[bytes] = []
+        self.hangs_up_after: int | None = None
         self._packets = iter(packets)
+        self._told: asyncio.Queue[bytes] = asyncio.Queue()
         self._every_s = every_s
         self._hangs_up = hangs_up
         self._task: asyncio.Task[None] | None = None
@@ -54,12 +57,24 @@ class StreamingDevice(Peripheral):
 
     async def _stream(self, connection: Connection) -> None:
         with contextlib.suppress(BaseBumbleError, TimeoutError):
-            for packet in self._packets:
+            count = 0
+            while count != self.hangs_up_after and (packet := await self._next()) is not None:
                 await self.device.notify_subscriber(connection, self._channel, packet)
                 self.sent.append(packet)
+                count += 1
                 await asyncio.sleep(self._every_s)
-            if self._hangs_up:
-                await self.hang_up()
+            # Not as this task, which `disconnected` ends.
+            self.start(self.hang_up())
+
+    async def _next(self) -> bytes | None:
+        """Return the next packet, None where it hangs up instead."""
+        packet = next(self._packets, None)
+        return packet if packet is not None or self._hangs_up else await self._told.get()
+
+    async def say(self, packet: bytes) -> None:
+        """Send a packet to whoever is connected, or as soon as somebody is; be found."""
+        self._told.put_nowait(packet)
+        await self.advertise()
 
     def disconnected(self) -> None:
         """End the stream and let itself be found again."""
