@@ -23,6 +23,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import ingest_trial
 import msgspec
 import psycopg
 import structlog
@@ -280,6 +281,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=240_000, help="rows of the store parts")
+    parser.add_argument("--kills", type=int, default=10, help="SIGKILLs of worker, broker and database")
+    parser.add_argument("--messages", type=int, default=8000, help="messages sent meanwhile")
+    parser.add_argument("--pause", type=float, default=60, help="seconds of a database that takes nothing, under flood")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args(argv)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -295,7 +299,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         single = bench_line(settings, client, max(500, options.rows // 100), 1)
         many = bench_line(settings, client, max(200, options.rows // 240), 15)
         latency = bench_latency(settings, client, 200)
-    _report(vitals, ecg, single, many, latency, as_json=options.json)
+    with tempfile.TemporaryDirectory() as place:
+        trial = ingest_trial.run(Path(place), options.kills, options.messages, options.pause)
+    _report(vitals, ecg, single, many, latency)
+    print(
+        f"{trial.kills} SIGKILLs and {options.pause:g} s without a database in {trial.made:,} messages: "
+        f"{trial.lost} lost, {trial.duplicated} duplicated; worker's memory at most {trial.worker_rss_mb:.0f} MB"
+    )
+    if options.json:
+        print(json.dumps(_numbers(vitals, ecg, single, many, latency) | _judged(trial)))
     return 0
 
 
@@ -305,8 +317,6 @@ def _report(
     single: dict[str, float],
     many: dict[str, float],
     latency: dict[str, float],
-    *,
-    as_json: bool,
 ) -> None:
     for readings, v in vitals.items():
         print(f"{4 * readings} rows per message: store {v['store']:,.0f} rows/s", end=", ")
@@ -318,8 +328,15 @@ def _report(
     print(f"MQTT to receipt: {single['messages']:,.0f} messages/s of 4 rows", end="; ")
     print(f"{many['messages']:,.0f} messages/s of 60 rows = {many['rows']:,.0f} rows/s")
     print(f"one message at a time, publish to receipt: p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
-    if as_json:
-        print(json.dumps(_numbers(vitals, ecg, single, many, latency)))
+
+
+def _judged(trial: ingest_trial.Found) -> dict[str, float]:
+    return {
+        "worker_rss_mb": round(trial.worker_rss_mb),
+        "kills": trial.kills,
+        "lost": trial.lost,
+        "duplicated": trial.duplicated,
+    }
 
 
 def _numbers(
