@@ -287,28 +287,36 @@ def windows(beats: int) -> NDArray[np.int64]:
     return np.stack([first, first + WINDOW_BEATS], axis=1)
 
 
-def features(
-    at: NDArray[np.int64],
-    fs: float,
-    r: NDArray[np.int64],
-    on: NDArray[np.int64],
-    ectopic: NDArray[np.bool_],
-    ventricular: NDArray[np.bool_],
-    like: NDArray[np.float64],
-    seen: NDArray[np.bool_],
-    atria: Atria,
-) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of every beat: R peaks and QRS onsets (−1 = none) in samples at `fs`, early and ventricular ones.
+
+    `like`, `seen`: P evidence (presence.py); `atria`: what lies between the beats.
+    """
+
+    fs: float
+    r: NDArray[np.int64]
+    on: NDArray[np.int64]
+    ectopic: NDArray[np.bool_]
+    ventricular: NDArray[np.bool_]
+    like: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+    atria: Atria
+
+
+def features(at: NDArray[np.int64], known: Known) -> NDArray[np.float64]:
     """Return the FEATURES (windows, k) of the windows `at`.
 
-    r, on: R peaks and QRS onsets (−1 = none) in samples; the smaller change of both counts, as an R peak that jumps
-    between two waves of one complex is no irregularity. `like`, `seen`: P evidence (presence.py).
+    Of an interval's change between R peaks and that between onsets the smaller counts: an R peak that jumps between two
+    waves of one complex is no irregularity.
     """
+    r, fs, atria = known.r, known.fs, known.atria
     rr, change = np.zeros(r.shape[0]), np.zeros(r.shape[0])
     rr[1:] = np.diff(r) / fs
-    edge = np.where(on >= 0, on, r)
+    edge = np.where(known.on >= 0, known.on, r)
     change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(edge, 2))) / fs
     out = np.empty((at.shape[0], len(FEATURES)))
-    beats = (rr, change, ectopic, ventricular, like, seen)
+    beats = (rr, change, known.ectopic, known.ventricular, known.like, known.seen)
     weigh(np.ascontiguousarray(at), *beats, atria.before, atria.same, atria.size, atria.rough, atria.qrs, out)
     return out
 
@@ -339,22 +347,13 @@ class Chance:
         return [(a, b) for a, b in joined if b - a >= min(SHORTEST, self.beat.shape[0])]
 
 
-def chance(
-    fs: float,
-    r: NDArray[np.int64],
-    on: NDArray[np.int64],
-    ectopic: NDArray[np.bool_],
-    ventricular: NDArray[np.bool_],
-    like: NDArray[np.float64],
-    seen: NDArray[np.bool_],
-    atria: Atria,
-) -> Chance:
-    """Return the chance of fibrillation, arguments as of `features`; a beat's is the mean of the windows it is in."""
-    beats = r.shape[0]
+def chance(known: Known) -> Chance:
+    """Return the chance of fibrillation; a beat's is the mean of the windows it is in."""
+    beats = known.r.shape[0]
     at = windows(beats)
     if not at.shape[0]:
-        return Chance(np.zeros(r.shape), 0.0, np.empty((0, len(FEATURES))))
-    x = features(at, fs, r, on, ectopic, ventricular, like, seen, atria)
+        return Chance(np.zeros((beats,)), 0.0, np.empty((0, len(FEATURES))))
+    x = features(at, known)
     p = model.load("fibrillation", FEATURES).probability(x)
     step, count = np.zeros(beats + 1), np.zeros(beats + 1)
     for edge, sign in ((at[:, 0], 1.0), (at[:, 1], -1.0)):

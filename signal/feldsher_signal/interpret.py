@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from feldsher_ehr_core.ecg import Beat, BeatKind, BeatReason, Interpretation, LeadMatrix, Quality, Subject, Wave
@@ -91,16 +90,16 @@ def windows_of(recording: Recording) -> tuple[NDArray[np.int64], NDArray[np.floa
     x = recording.microvolts()
     t = trace(quality.bridged(x), recording, stream.trace(x, recording.leads, recording.fs))
     at = fibrillation.windows(t.r.shape[0])
-    return at, fibrillation.features(at, recording.fs, *_beat_arrays(t)), t.r
+    return at, fibrillation.features(at, _known(t, recording.fs)), t.r
 
 
-def _beat_arrays(t: Traced) -> tuple[Any, ...]:
-    """Return what fibrillation is judged by: R peaks, onsets, early, ventricular, P likeness, P seen, atria."""
+def _known(t: Traced, fs: float) -> fibrillation.Known:
+    """Return what fibrillation is judged by."""
     letters = np.frombuffer("".join(t.kinds).encode(), np.uint8)
     on, p_peak = t.marks[:, -1, delineate.QRS_ON], t.marks[:, -1, delineate.P_PEAK]
     # A beat of unknown class (Q) is where it is for no less reason than a normal one.
     ectopic = (letters != ord("N")) & (letters != ord("Q"))
-    return t.r, on, ectopic, letters == ord("V"), t.p_like, p_peak >= 0, t.atria
+    return fibrillation.Known(fs, t.r, on, ectopic, letters == ord("V"), t.p_like, p_peak >= 0, t.atria)
 
 
 def warm() -> int:
@@ -212,7 +211,7 @@ def _measure(
         found,
         silent,
         alike,
-        fibrillation.chance(fs, *_beat_arrays(t)),
+        fibrillation.chance(_known(t, fs)),
         t.paced,
         t.train,
         t.chaos,

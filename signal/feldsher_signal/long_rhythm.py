@@ -72,7 +72,8 @@ def _fibrillation(
     ventricular = found.kinds == ord("V")
     nothing = Atria.none(found.r.shape[0])
     onsets = np.full(found.r.shape[0], -1, np.int64)
-    return fibrillation.chance(found.fs, found.r, onsets, ectopic, ventricular, p_like, seen, nothing).spans()
+    known = fibrillation.Known(found.fs, found.r, onsets, ectopic, ventricular, p_like, seen, nothing)
+    return fibrillation.chance(known).spans()
 
 
 def _codes(share: NDArray[np.float64], rate: NDArray[np.float64]) -> NDArray[np.int8]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from feldsher_signal import block, ectopy, fibrillation, flutter, measure, order, origin, tachycardia
 from feldsher_signal.between import Atria
-from feldsher_signal.fibrillation import Chance
+from feldsher_signal.fibrillation import Chance, Known
 from feldsher_signal.findings import Findings, Verdict, both, grade
 from feldsher_signal.paediatric import rates
 
@@ -46,7 +46,7 @@ def chance(f: Findings) -> Chance:
     letters = f.letters
     none = np.full(f.r.shape[0], -1)
     early, wide = letters != ord("N"), letters == ord("V")
-    return fibrillation.chance(f.fs, f.r, none, early, wide, f.p_like, f.p_seen, Atria.none(f.r.shape[0]))
+    return fibrillation.chance(Known(f.fs, f.r, none, early, wide, f.p_like, f.p_seen, Atria.none(f.r.shape[0])))
 
 
 def evidence(f: Findings) -> Evidence:

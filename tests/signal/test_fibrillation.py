@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from feldsher_signal import fibrillation
 from feldsher_signal.between import Atria
-from feldsher_signal.fibrillation import Chance
+from feldsher_signal.fibrillation import Chance, Known
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -28,7 +28,7 @@ def test_features_as_the_slow_twin(seed: int) -> None:
         np.arange(19, dtype=np.float64) * 0.008,
     )
     at = np.array([[0, 30], [12, 42], [30, 60], [0, 60]])
-    found = fibrillation.features(at, fs, r, on, early, wide, like, seen, atria)
+    found = fibrillation.features(at, Known(fs, r, on, early, wide, like, seen, atria))
     rr, change = np.zeros(beats), np.zeros(beats)
     rr[1:] = np.diff(r) / fs
     change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(on, 2))) / fs
@@ -66,7 +66,7 @@ def test_reasons_are_numbers_of_the_likeliest_window() -> None:
     rng = np.random.default_rng(4)
     r = np.cumsum(rng.integers(250, 600, 40))
     none = np.zeros(40, np.bool_)
-    found = fibrillation.chance(500.0, r, np.full(40, -1), none, none, np.zeros(40), none, Atria.none(40))
+    found = fibrillation.chance(Known(500.0, r, np.full(40, -1), none, none, np.zeros(40), none, Atria.none(40)))
     said = fibrillation.because(found)
     assert said[0] == f"probability {100 * found.most:.0f} % (learned)"
     assert 2 <= len(said) <= 4

@@ -14,7 +14,10 @@ from feldsher_signal import model
 from feldsher_signal.model import Linear, ModelFile, Provenance
 
 MADE = Provenance("benchmarks/none.py", {"none": 300}, 0, 0, 0, "", {})
-with_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="scikit-learn is not installed")
+with_sklearn = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None,
+    reason="scikit-learn is not installed: what the training scripts fit is NOT TESTED here (benchmarks/learn.py)",
+)
 
 
 def test_platt_finds_the_rule_that_made_the_labels() -> None:
