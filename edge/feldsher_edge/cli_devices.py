@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +74,7 @@ def pair(
         identity, battery = asyncio.run(pairing.pair(Radio(random.SystemRandom()), kind, address, wait))
         if there is None:
             there = name or proposed(kind, {str(fields["device"]) for _, fields in known})
-            config_file.add(config, kind, {"device": there, "address": address.upper()})
+            config_file.add(config, kind, {"device": there, "address": address.upper(), "since": _now()})
     except DeviceError as error:
         out.fail(str(error), f"feldsher-edge pair {address}", code=1)
     except (ConfigError, OSError) as error:
@@ -81,6 +82,10 @@ def pair(
     _reload(out, config)
     told = {"device": there, "address": address.upper(), "model": identity.model, "battery": battery}
     out.result(told, f"{there}: {identity.model} is paired. Now: feldsher-edge test {there} --wait 120")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def forget(device: Device, config: ConfigFile = DEFAULT, json: Json = False) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ _ANY_HEAD = re.compile(r"^\s*\[")
 _BASIC = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
+Field = str | list[str] | datetime
+"""What can be written of a device."""
+
+
 def create(path: Path, state: Path, timezone: str) -> None:
     """Write a first configuration where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,7 +30,7 @@ def create(path: Path, state: Path, timezone: str) -> None:
     _write(path, f"{text}timezone = {_value(timezone)}\n")
 
 
-def add(path: Path, kind: str, fields: Mapping[str, str | list[str]]) -> None:
+def add(path: Path, kind: str, fields: Mapping[str, Field]) -> None:
     """Add a device; ConfigError where the configuration would be wrong with it, and nothing is changed."""
     before = path.read_text(encoding="utf-8")
     lines = [f"[[{kind}]]", *(f"{name} = {_value(value)}" for name, value in fields.items())]
@@ -100,8 +105,10 @@ def _block(text: str, kind: str, number: int) -> tuple[int, int]:
     return first, end
 
 
-def _value(text: str | list[str]) -> str:
-    """Return a TOML string, or an array of them."""
+def _value(text: Field) -> str:
+    """Return a TOML string, an array of them, or a moment."""
+    if isinstance(text, datetime):
+        return text.isoformat()
     if isinstance(text, list):
         return f"[{', '.join(map(_value, text))}]"
     return '"' + _BASIC.sub(lambda m: f"\\u{ord(m.group()):04x}", text) + '"'

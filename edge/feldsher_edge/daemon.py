@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 from feldsher_ehr_core.ids import gateway_id
 
-from feldsher_edge import diagnostics, metrics, proxy, status, tls, wiping
+from feldsher_edge import diagnostics, metrics, proxy, returning, status, tls, wiping
 from feldsher_edge.clock import Envelopes, SystemClock
 from feldsher_edge.config import Config, ConfigError, convert, read
 from feldsher_edge.configured import Configured
@@ -24,7 +24,7 @@ from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
 from feldsher_edge.local.service import LocalService
 from feldsher_edge.management import Ending, Management
-from feldsher_edge.marks import StoredMarks
+from feldsher_edge.marks import StoredMarks, StoredMeetings
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.renewal import Renewal
 from feldsher_edge.slots import Slots
@@ -95,6 +95,7 @@ async def run(path: Path, rng: random.Random) -> Ending:
             continue
         configured = _read_anew(configured, path)
         if ending == "wiped":
+            await returning.clean(convert(configured.local, str(path)))
             await asyncio.to_thread(wiping.wipe, configured.state)
         if ending != "configuration":
             return ending
@@ -123,7 +124,7 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
             outbox,
             broker(config, load_identity(config.state), time.now),
             cardiographs(config, clock, rng),
-            cuffs(config, clock, rng, StoredMarks(outbox.store)),
+            cuffs(config, clock, rng, StoredMarks(outbox.store), StoredMeetings(outbox.store)),
             rng,
         )
         gateway.renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)

@@ -10,6 +10,7 @@ from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.clock import Clock
 from feldsher_edge.config import BluetoothDevice, Config
 from feldsher_edge.devices import Cardiograph, Cuff
+from feldsher_edge.devices.belonging import Belonging, Meetings
 from feldsher_edge.devices.bitalino import BitalinoCardiograph
 from feldsher_edge.devices.bitalino_session import Wiring
 from feldsher_edge.devices.ble_device import BleDevice, Which
@@ -37,10 +38,12 @@ def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardi
     return found
 
 
-def cuffs(config: Config, clock: Clock, rng: random.Random, marks: Marks) -> list[Cuff]:
+def cuffs(
+    config: Config, clock: Clock, rng: random.Random, marks: Marks, meetings: Meetings | None = None
+) -> list[Cuff]:
     """Return the Bluetooth health devices of a configuration; those of one adapter share its radio.
 
-    `marks`: where it is kept up to which record glucose meters have been read.
+    `marks`: where it is kept up to which record glucose meters have been read; `meetings`: which pairings were met.
     """
     wanted = config.bluetooth()
     radios = {it.adapter: Radio(rng, adapter=it.adapter) for _, it in wanted}
@@ -54,6 +57,7 @@ def cuffs(config: Config, clock: Clock, rng: random.Random, marks: Marks) -> lis
             rng,
             which=Which(it.address, it.name or "", _consent(it)),
             marks=marks,
+            belonging=None if meetings is None else Belonging(it.since, config.zone(), meetings),
             clock_is_true=lambda: clock.quality() == "synced",
         )
         for kind, it in wanted

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -98,6 +99,7 @@ class Guide:
     hands: Hands
     state: Path = Path("/var/lib/feldsher")
     timezone: str = "UTC"
+    now: Callable[[], datetime] = lambda: datetime.now(UTC).replace(microsecond=0)
     _checks: list[Check] = field(default_factory=list[Check])
 
     async def walk(self) -> Done:
@@ -197,10 +199,10 @@ class Guide:
             added.append(name)
         return added
 
-    def _fields(self, it: Found) -> dict[str, str | list[str]]:
+    def _fields(self, it: Found) -> dict[str, config_file.Field]:
         """Return what is written of a device beside its name."""
         if it.port is None:
-            return {"address": it.address or ""}
+            return {"address": it.address or "", "since": self.now()}
         if it.kind != "cyton":
             return {"port": it.port}
         self.person.tell(f"taken to be wired {', '.join(CYTON_CHANNELS)}; else change `channels` in {self.path}")

@@ -162,6 +162,7 @@ def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zon
         gateway_now_us=of.gateway_now_us,
         raw=tuple(r.raw for r in readings),
         continuous=of.continuous,
+        unowned=of.unowned,
     )
 
 

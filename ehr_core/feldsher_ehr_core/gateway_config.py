@@ -7,7 +7,7 @@ The technician's file is the ground; what the cloud wants is laid over it, table
 from __future__ import annotations
 
 import tomllib
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -192,7 +192,8 @@ class BluetoothDevice(_Table, frozen=True):
     """A Bluetooth device, found by `address`, else by the beginning of its `name`, else any that offers the service.
 
     `user`, `consent`: for devices that give readings only to a known user: the user's number on the device, and the
-    code (0 to 9999) that the device shows for this user.
+    code (0 to 9999) that the device shows for this user. `since`: when it was paired with this gateway; what it
+    measured before is nobody's until staff says whose.
     """
 
     device: Name
@@ -201,6 +202,7 @@ class BluetoothDevice(_Table, frozen=True):
     adapter: str | None = None
     user: Annotated[int, msgspec.Meta(ge=0, le=254)] | None = None
     consent: Annotated[int, msgspec.Meta(ge=0, le=9999)] | None = None
+    since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Update(_Table, frozen=True):

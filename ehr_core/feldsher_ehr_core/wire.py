@@ -118,7 +118,8 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
     None where it has no clock. `time_us`: the key time: the device's time as sent read in the gateway's offset, else
     the gateway's receiving time; never changes. `device_now`/`gateway_now_us`: coincident clocks of the session.
     `continuous`: values of running monitoring, about one a second, for the time series alone; the gateway sends one a
-    minute of them in a batch of its own, for the record.
+    minute of them in a batch of its own, for the record. `unowned`: they may have been measured before the device was
+    paired with this gateway, so no assignment tells whose they are.
     """
 
     device: str
@@ -137,6 +138,7 @@ class VitalsBatch(Up, frozen=True, tag="vitals"):
     gateway_now_us: int | None = None
     raw: tuple[bytes, ...] = ()
     continuous: bool = False
+    unowned: bool = False
 
 
 class Birth(Up, frozen=True, tag="birth"):

@@ -158,6 +158,7 @@ def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple
     if isinstance(message, wire.VitalsBatch):
         fresh = readings[message.env.gateway, message.env.id]
         body: dict[str, object] = {"readings": fresh, "device": message.device, "model": message.model}
+        body |= {"unowned": True} if message.unowned else {}
         return "vitals", body | {"continuous": True} if message.continuous else body
     if isinstance(message, wire.Birth | wire.Heartbeat | wire.Death):
         return "gateway", {"state": str(message.__struct_config__.tag)}

@@ -59,3 +59,20 @@ def test_from_a_claim_to_the_first_reading(
     forgotten = path.edge("forget", "cuff-1")
     assert forgotten.told == {"forgotten": "cuff-1", "bond_removed": True}, forgotten
     assert load(path.config).cuff == ()
+
+
+def test_a_running_gateway_sends_what_waits_and_forgets_everything(
+    path: GuidedPath, office: Office, own_mosquitto: Mosquitto, authority: CertificateAuthority
+) -> None:
+    assert path.walk(office.claim(), wait_s=0).code == 0
+    files = client_files(authority, INGEST_USERS[1])
+    with path.running():
+        left = path.edge("return", "--wait", "0.5")
+        assert (left.code, "have not reached the cloud" in left.told["error"]) == (1, True), left
+        tls = tls_context(files.ca, files.certificate, files.key)
+        with VirtualCloud("127.0.0.1", own_mosquitto.port, tls) as cloud:
+            done = path.edge("return", "--wait", "60")
+            assert (done.code, done.told["forgotten"]) == (0, True), done
+            assert cloud.of(wire.VitalsBatch)[0].unowned  # measured before the pairing: nobody's
+    assert list(path.state.iterdir()) == []
+    assert (load(path.config).kit, load(path.config).cuff) == ((), ())

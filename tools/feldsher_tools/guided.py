@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from feldsher_tools.dbus import DBus
+from feldsher_tools.place import ServiceError
 from feldsher_tools.simulator import CUFF_ADDRESS, Simulator
 
 
@@ -61,6 +64,20 @@ class GuidedPath:
             "setup", claim, "--yes", "--port", self.port, "--take", CUFF_ADDRESS, "--listen", "4",
             "--wait", str(wait_s), "--state", str(self.state), "--timezone", "UTC",
         )  # fmt: skip
+
+    @contextmanager
+    def running(self) -> Generator[None]:
+        """Keep the gateway running, once it answers."""
+        command = [sys.executable, "-m", "feldsher_edge.service", str(self.config)]
+        environment = os.environ | self._dbus.environment()
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as gateway:
+            try:
+                while not self.edge("status").told.get("gateway"):
+                    if gateway.poll() is not None:
+                        raise ServiceError(f"the gateway ended with code {gateway.returncode}")
+                yield
+            finally:
+                gateway.terminate()
 
     def close(self) -> None:
         """Take the devices away."""

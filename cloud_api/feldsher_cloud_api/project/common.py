@@ -22,6 +22,7 @@ _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-typ
 TIME_AS_SENT = "urn:feldsher:time-as-sent"
 """Extension: the time by the clock that measured, where it is known to have been wrong; the resource's is corrected."""
 NOBODY, CLOCK = "the device was assigned to nobody at the time of measurement", "clock not trusted"
+EARLIER = "it may have been measured before the device was given to its present user"
 """Why a measurement waits for staff."""
 _DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")
 _GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")

@@ -53,6 +53,7 @@ _KINDS = (
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
     """Project the readings of an event; each belongs to whom the device was assigned to when it measured.
 
+    Unowned ones, which a device may still have held of its last user, wait for staff.
     Continuous ones stay in the time series: the gateway sends one a minute of them as a reading of its own.
     """
     if event.body.get("continuous"):
@@ -75,9 +76,11 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
     first = values[0]
     model = event.body.get("model")
     device = common.device(connection, first.gateway, first.device, now, kind=_kind(values), model=model)
-    patient, reason = common.whose(
-        connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
-    )
+    patient, reason = None, common.EARLIER
+    if not event.body.get("unowned"):
+        patient, reason = common.whose(
+            connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
+        )
     made = resources(values, device, patient)
     for resource in made:
         fresh = store.insert(connection, resource, patient=patient, now=now)

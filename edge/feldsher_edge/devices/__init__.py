@@ -132,7 +132,8 @@ class ReadingSet:
 
     `device`: its address or system id; `device_now` (naive, as read) and `gateway_now_us` are the two clocks read at
     the same moment, None where the device shows no clock. `continuous`: running monitoring, about one reading a second;
-    where room is short, it is thinned to one a minute; for the time series alone.
+    where room is short, it is thinned to one a minute; for the time series alone. `unowned`: they may have been
+    measured before the device was paired with this gateway (`belonging.py`).
     """
 
     device: str
@@ -141,6 +142,7 @@ class ReadingSet:
     device_now: datetime | None = None
     gateway_now_us: int | None = None
     continuous: bool = False
+    unowned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

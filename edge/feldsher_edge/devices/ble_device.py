@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
+from functools import partial
 
 import structlog
 from bleak import BleakClient
@@ -23,7 +24,8 @@ from bleak.uuids import normalize_uuid_16
 
 from feldsher_edge.ble.session import RADIO_ERRORS, NotReachedError, Radio, Session
 from feldsher_edge.ble.user_data import Consent
-from feldsher_edge.devices import DeviceClock, Identity, ReadingSet, Sink, Status, ble_talk, quirks
+from feldsher_edge.devices import DeviceClock, Identity, Reading, ReadingSet, Sink, Status, ble_talk, quirks
+from feldsher_edge.devices.belonging import Belonging
 from feldsher_edge.devices.intake import BATCH_US, Intake, Known
 from feldsher_edge.devices.profiles import Channel, Profile
 from feldsher_edge.devices.records import Marks, Records, RecordsError
@@ -59,7 +61,8 @@ class BleDevice:
     """A device of one profile, as the technician configured it.
 
     `zone`: the local time that devices show. `marks`: up to which record meters have been read. `clock_is_true`:
-    whether the gateway's clock may be written into a device now. `linger_s`: overrides the profile's.
+    whether the gateway's clock may be written into a device now. `belonging`: whether what it has stored may be of an
+    earlier user. `linger_s`: overrides the profile's.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class BleDevice:
         which: Which | None = None,
         marks: Marks | None = None,
         clock_is_true: Callable[[], bool] = _never,
+        belonging: Belonging | None = None,
         linger_s: float | None = None,
         pause_s: tuple[float, float] = PAUSE_S,
     ) -> None:
@@ -86,6 +90,7 @@ class BleDevice:
         self._which = which or Which()
         self._marks: Marks = {} if marks is None else marks
         self._clock_is_true = clock_is_true
+        self._belonging = belonging
         self._linger_s = profile.linger_s if linger_s is None else linger_s
         self._pause_s = pause_s
         self._quirks = quirks.load()
@@ -166,11 +171,12 @@ class BleDevice:
         if self._profile.records and client.services.get_characteristic(RECORD_ACCESS) is not None:
             records = Records(self._marks.get(known.address))
         of = ReadingSet(known.address, identity.model, (), now, gateway_now_us)
-        intake = Intake(sink, self._clock, known, of, self._uncommitted, records)
+        intake = Intake(sink, self._clock, known, of, self._uncommitted, records, self._doubts(known))
         try:
             await self._listen(session, intake, records)
         finally:
             intake.flush()
+            self._remember(known)
             self._keep_mark(known, records)
 
     async def _listen(self, session: Session, intake: Intake, records: Records | None) -> None:
@@ -194,6 +200,19 @@ class BleDevice:
             heard.clear()
             if silent_s:
                 intake.flush()  # what is held waits for no further packet
+
+    def _doubts(self, known: Known) -> Callable[[Reading, ReadingSet], bool] | None:
+        if self._belonging is None:
+            return None
+        return partial(self._belonging.unowned, first=self._belonging.first(known.address))
+
+    def _remember(self, known: Known) -> None:
+        if self._belonging is None or not known.received:
+            return
+        try:
+            self._belonging.brought(known.address)
+        except OSError as error:  # then the next session is doubted too
+            _log.warning("pairing_not_kept", device=known.address, why=str(error))
 
     def _keep_mark(self, known: Known, records: Records | None) -> None:
         if records is None or records.mark is None or records.mark == self._marks.get(known.address):

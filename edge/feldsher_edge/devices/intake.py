@@ -75,6 +75,7 @@ class Intake:
     """Takes notifications of one session; `of` is the session's `ReadingSet` without readings.
 
     `uncommitted`: what the device has already deleted and the disk has not yet taken; the caller commits it later.
+    `unowned`: says of a stored reading whether it may be from before the device was paired with this gateway.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Intake:
         of: ReadingSet,
         uncommitted: list[Callable[[], None]],
         records: Records | None = None,
+        unowned: Callable[[Reading, ReadingSet], bool] | None = None,
     ) -> None:
+        self._unowned = unowned
         self._sink = sink
         self._clock = clock
         self._known = known
@@ -115,7 +118,9 @@ class Intake:
     def _deliver(self, found: tuple[Measured, ...], raw: bytes, received_us: int) -> None:
         second = self._known.second(raw, received_us)
         readings = tuple(reading_of(it, raw, received_us, second) for it in found)
-        committed = self._commit(partial(self._sink.readings, replace(self._of, readings=readings)))
+        doubted = self._unowned is not None and any(self._unowned(reading, self._of) for reading in readings)
+        of = replace(self._of, readings=readings, unowned=doubted)
+        committed = self._commit(partial(self._sink.readings, of))
         # After a record that waits in memory no later one may become the mark.
         if committed and not self._uncommitted and self._records is not None:
             for it in found:

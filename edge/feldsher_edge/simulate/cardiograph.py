@@ -72,11 +72,13 @@ class VirtualCardiograph(VirtualSerial):
         if kind == frame.CMD_STOP:
             self._end_sampling()
             return frame.RESULT_OK
-        if kind not in (frame.CMD_START, frame.CMD_CONFIG):
+        if kind not in (frame.CMD_START, frame.CMD_CONFIG, frame.CMD_WIPE):
             return frame.RESULT_UNKNOWN
         if self.sampling:
             return frame.RESULT_BUSY
-        if kind == frame.CMD_CONFIG:
+        if kind == frame.CMD_WIPE:
+            self._config = frame.Config()
+        elif kind == frame.CMD_CONFIG:
             self._config = frame.parse_config(payload)
         else:
             self._begin(frame.parse_start(payload))

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from feldsher_cloud_api import assignment
+from feldsher_cloud_api.project.common import EARLIER
 from feldsher_ehr_core import wire
 from feldsher_ingest import read
 from feldsher_tools.clinic import HOME, Clinic
@@ -143,3 +144,15 @@ def test_running_monitoring_stays_in_the_time_series(clinic: Clinic) -> None:
     with clinic.owner() as connection:
         (stored,) = read.readings(connection, list(message.reading))
     assert (stored.code, stored.value) == (147842, 61)
+
+
+def test_what_may_be_of_the_last_user_waits_for_staff(shared: tuple[Clinic, str]) -> None:
+    clinic, address = shared
+    clinic.receive(clinic.vitals(clinic.time.now, BP, device=address))
+    clinic.receive(
+        msgspec.structs.replace(clinic.vitals(clinic.time.now - timedelta(minutes=9), BP, device=address), unowned=True)
+    )
+    clinic.work()
+    patients, queue = _state(clinic)
+    assert patients == {clinic.patients[1], None}
+    assert queue == [(EARLIER, False)]
