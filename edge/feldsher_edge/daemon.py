@@ -19,6 +19,7 @@ from feldsher_edge.clock import Envelopes, SystemClock
 from feldsher_edge.config import Config, ConfigError, convert, read
 from feldsher_edge.configured import Configured
 from feldsher_edge.drivers import cardiographs, cuffs
+from feldsher_edge.firmware import Kits
 from feldsher_edge.gateway import SOFTWARE, Gateway
 from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
@@ -156,6 +157,7 @@ def _management(gateway: Gateway, configured: Configured, path: Path, time: True
         time,
         SOFTWARE,
         partial(diagnostics.bundle, gateway),
+        kit_update=Kits(gateway.cardiographs),
         trial_s=gateway.config.update.trial_s,
         steady_s=gateway.config.update.steady_s,
     )

@@ -7,10 +7,12 @@ kept once the gateway has been connected for a while with every task alive, else
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal, Protocol
+from uuid import UUID
 
 import structlog
 from feldsher_ehr_core import signed, wire
@@ -23,7 +25,7 @@ from feldsher_edge.outbox import Outbox
 from feldsher_edge.publish import Figures
 from feldsher_edge.signing import verified
 from feldsher_edge.true_time import TrueTime
-from feldsher_edge.update import Installer, Offer, UpdateError
+from feldsher_edge.update import PYTHON, Installer, Offer, UpdateError, believe
 from feldsher_edge.watchdog import Pulses
 
 _log = structlog.get_logger("management")
@@ -31,6 +33,8 @@ Ending = Literal["stop", "configuration", "program", "wiped"]
 """Why a run of the gateway ended: told to, another configuration, another program, everything is forgotten."""
 _POLL_S = 0.5
 _WIPE_LOOK_S = 1.0
+_ANSWERS_KEPT = 32
+_OWN_UPDATE = "update "
 _TASK = dict[str, object]
 
 
@@ -65,6 +69,8 @@ class Management:
     steady_s: float = 10.0
     ended: asyncio.Future[Ending] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
+    _answers: dict[UUID, _TASK] = field(default_factory=dict[UUID, _TASK])
+    _judged: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Report how the gateway stands, judge what is on trial, finish a wipe; until something ends this run."""
@@ -72,14 +78,18 @@ class Management:
         if await asyncio.to_thread(wiping.wanted, self.configured.state) is not None:
             self._begin("wipe", self._forget)
         await self._judge()
+        if not self.ended.done():
+            self._judged.set()
         await asyncio.wait([self.ended])
 
     async def __call__(self, message: wire.DownMessage) -> None:
         """Take a command; long work goes on in the background."""
-        if isinstance(message, wire.Configuration):
+        if message.id in self._answers:
+            await self.report({"task": message.id, **self._answers[message.id]})
+        elif isinstance(message, wire.Configuration):
             await self._configure(message)
         elif isinstance(message, wire.Update):
-            self._begin(f"update {message.device}", partial(self._update, message))
+            self._begin(f"{_OWN_UPDATE}{message.device}", partial(self._update, message))
         elif isinstance(message, wire.Diagnose):
             self._begin("diagnose", partial(self._diagnose, message))
         elif isinstance(message, wire.Wipe):
@@ -110,28 +120,51 @@ class Management:
             detail = f"version {last.version} came before; versions only grow"
             await self.report({"task": message.id, "task_state": "refused", "task_detail": detail})
         if tried:
-            self._end("configuration")
+            self._begin("configuration", self._try_configuration)
+
+    async def _try_configuration(self) -> None:
+        """End this run for another configuration, once no update is being installed: it would be lost half way."""
+        if (installing := self._running.get(_OWN_UPDATE)) is not None:
+            await asyncio.wait([installing])
+        self._end("configuration")
+
+    async def _answer(self, task: UUID, state: wire.ReportedState, detail: str | None) -> None:
+        """Report what became of a command, now and whenever it is repeated."""
+        answer: _TASK = {"task_state": state, "task_detail": detail}
+        self._answers[task] = answer
+        if len(self._answers) > _ANSWERS_KEPT:
+            del self._answers[next(iter(self._answers))]
+        await self.report({"task": task, **answer})
 
     async def _update(self, message: wire.Update) -> None:
+        offer, mine, new = Offer(message.manifest, message.signature), await self._mine(), False
+        state: wire.ReportedState
         try:
-            detail = await self._install(message)
-            state: wire.ReportedState = "working" if not message.device else "applied"
+            if message.device:
+                state, detail = "applied", await self._install_kit(message.device, offer, mine)
+            else:
+                state, detail, new = await self._install(message.id, offer, mine)
         except (UpdateError, ProvisionError) as error:
             state, detail = "failed", str(error)
             _log.error("update failed", device=message.device, error=detail)
-        await self.report({"task": message.id, "task_state": state, "task_detail": detail})
-        if state == "working":
+        await self._answer(message.id, state, detail)
+        if new:
             self._end("program")
 
-    async def _install(self, message: wire.Update) -> str:
-        offer, mine = Offer(message.manifest, message.signature), await self._mine()
-        if message.device:
-            return await self._install_kit(message.device, offer, mine)
+    async def _install(self, task: UUID, offer: Offer, mine: Identity) -> tuple[wire.ReportedState, str | None, bool]:
+        """Return state and detail of the update, and whether it is now on trial and the program to be started anew."""
         if self.installer is None:
             raise UpdateError("updates are not set up on this gateway - at `$.update.root` of its own configuration")
-        await self.report({"task": message.id, "task_state": "working", "task_detail": "fetching and installing"})
+        slots = self.installer.slots
+        manifest = believe(offer, slots.keys(mine.place.release_keys))
+        stands = slots.answer(task, manifest.sequence)
+        if stands is not None:
+            return stands.state, stands.detail, False
+        await self._judged.wait()  # while another is on trial, the slot that this one would take is the way back
+        slots.begin(task, manifest.sequence)
+        await self.report({"task": task, "task_state": "working", "task_detail": "fetching and installing"})
         made = await asyncio.to_thread(self.installer.install, offer, Api(mine, self.time))
-        return f"version {made.version} is on trial"
+        return "working", f"version {made.version} is on trial", True
 
     async def _install_kit(self, device: str, offer: Offer, mine: Identity) -> str:
         if self.kit_update is None or self.installer is None:
@@ -144,29 +177,38 @@ class Management:
         try:
             data = await self.bundle()
             await asyncio.to_thread(api.send, "POST", "/gateway/diagnostics", data, "application/zip")
-            answer: _TASK = {"task_state": "applied"}
         except ProvisionError as error:
-            answer = {"task_state": "failed", "task_detail": str(error)}
-        await self.report({"task": message.id, **answer})
+            await self._answer(message.id, "failed", str(error))
+        else:
+            await self._answer(message.id, "applied", None)
 
     async def _take_wipe(self, message: wire.Wipe) -> None:
         mine = await self._mine()
         if not verified(mine.place.word_keys, message.signature, signed.wipe(mine.place.gateway, message.id.bytes)):
             _log.error("a command to wipe without the cloud's signature")
             return
-        await asyncio.to_thread(wiping.want, self.configured.state, force=message.force)
+        await asyncio.to_thread(wiping.want, self.configured.state, force=message.force, task=message.id)
         waiting = sum((await self.outbox.call(self.outbox.counts)).waiting)
         detail = f"{waiting} messages are sent first" if waiting and not message.force else None
         await self.report({"task": message.id, "task_state": "working", "task_detail": detail})
         self._begin("wipe", self._forget)
 
     async def _forget(self) -> None:
-        """End this run for the wipe once nothing waits to be sent, or at once where it is forced."""
+        """End this run for the wipe once nothing waits to be sent, or at once where it is forced.
+
+        The last word to the cloud is that it is done: where that word has been receipted, everything else was.
+        """
+        told = False
         while not self.ended.done():
             wanted = await asyncio.to_thread(wiping.wanted, self.configured.state)
             counts = await self.outbox.call(self.outbox.counts)
             if wanted is not None and (wanted.force or not (sum(counts.waiting) or counts.held)):
-                self._end("wiped")
+                if told or wanted.task is None:
+                    self._end("wiped")
+                else:
+                    detail = "forgets, also what was not sent" if wanted.force else "all was sent; it forgets"
+                    await self.report({"task": wanted.task, "task_state": "applied", "task_detail": detail})
+                    told = True
             await asyncio.wait([self.ended], timeout=_WIPE_LOOK_S)
 
     async def _judge(self) -> None:
@@ -219,6 +261,8 @@ class Management:
             "config_state": wanted.state,
             "config_detail": wanted.detail,
             "certificate_until_us": until,
+            "machine": platform.machine(),
+            "python": PYTHON,
         }
         if self.installer is not None:
             slots, last = self.installer.slots, self.installer.slots.settle()

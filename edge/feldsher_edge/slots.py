@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -23,11 +24,12 @@ FACTORY = "-"
 
 
 class Last(msgspec.Struct, frozen=True):
-    """The newest update that was received, and what became of it."""
+    """The newest update that was received, and what became of it; `task`: the command that brought it."""
 
     sequence: int = 0
     state: wire.ReportedState = "none"
     detail: str | None = None
+    task: UUID | None = None
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -132,7 +134,24 @@ class Slots:
     def note(self, sequence: int, state: wire.ReportedState, detail: str | None) -> None:
         """Remember what became of an update."""
         self.root.mkdir(parents=True, exist_ok=True)
-        write_file(self.root / "last.json", msgspec.json.encode(Last(sequence, state, detail)))
+        write_file(self.root / "last.json", msgspec.json.encode(Last(sequence, state, detail, self.last().task)))
+
+    def begin(self, task: UUID, sequence: int) -> None:
+        """Remember which command is being carried out, so that its repeat is known also after a restart."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_file(self.root / "last.json", msgspec.json.encode(Last(sequence, "working", "begins", task)))
+
+    def answer(self, task: UUID, sequence: int) -> Last | None:
+        """Return how an update stands that is asked for again; None where it is to be carried out (again).
+
+        Again: where a restart interrupted it, and where another command asks for what has failed before.
+        """
+        last = self.settle()
+        if last.sequence != sequence:
+            return None
+        if self.trial() is not None or last.state == "applied":
+            return last
+        return last if last.task == task and last.state not in ("none", "working") else None
 
     def last(self) -> Last:
         """Return what is remembered of the newest update."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -20,15 +21,16 @@ _FILE = "wipe.json"
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """The wish to wipe; `force`: also what the cloud has not received."""
+    """The wish to wipe; `force`: also what the cloud has not received; `task`: the cloud's command, to be answered."""
 
     force: bool = False
+    task: UUID | None = None
 
 
-def want(state: Path, *, force: bool = False) -> None:
+def want(state: Path, *, force: bool = False, task: UUID | None = None) -> None:
     """Remember that the gateway is to be wiped; a wish to force is never taken back by a later one without."""
-    before = wanted(state)
-    write_file(state / _FILE, msgspec.json.encode(Wanted(force or (before is not None and before.force))))
+    before = wanted(state) or Wanted()
+    write_file(state / _FILE, msgspec.json.encode(Wanted(force or before.force, task or before.task)))
 
 
 def wanted(state: Path) -> Wanted | None:

@@ -185,6 +185,8 @@ async def test_a_bundle_is_sent_and_names_nobody(case: Case) -> None:
         case.send(asked)
         answer = await case.reported(lambda r: r.task == asked.id)
         assert answer.task_state == "applied"
+        case.send(asked)
+        await case.until(lambda: len([r for r in case.reports() if r.task == asked.id]) == 2)
     [data] = case.office.uploads["/base/gateway/diagnostics"]
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         read = {name: json.loads(parts.read(name)) for name in parts.namelist()}
@@ -212,11 +214,15 @@ async def test_an_update_is_installed_and_the_program_ends_to_be_started_anew(
         answer = await case.reported(lambda r: r.task == bad.id and r.task_state == "failed")
         assert "no release key" in (answer.task_detail or "")
         signature = gateway_keys.sign(case.office.release, signed.manifest(raw))
-        case.send(wire.Update(**case.there.down(), manifest=raw, signature=signature))
+        offered = wire.Update(**case.there.down(), manifest=raw, signature=signature)
+        case.send(offered)
         assert await task == "program"
-    async with case.running():
+    async with case.running() as task:
         found = await case.reported(lambda r: r.update == 5 and r.update_state == "applied")
         assert found.slot == "a"
+        case.send(offered)  # its answer may be lost: the update is not installed twice, nor called refused
+        answer = await case.reported(lambda r: r.task == offered.id and r.task_state == "applied")
+        assert (answer.update_state, task.done()) == ("applied", False)
 
 
 async def test_a_gateway_is_wiped_only_by_its_cloud_and_only_when_all_is_sent(case: Case) -> None:
@@ -236,4 +242,6 @@ async def test_a_gateway_is_wiped_only_by_its_cloud_and_only_when_all_is_sent(ca
         assert not task.done()
         held[0] = False
         assert await task == "wiped"
+        last = await case.reported(lambda r: r.task == fields["id"] and r.task_state == "applied")
+        assert last.task_detail == "all was sent; it forgets"
     assert list((case.folder / "state").iterdir()) == []

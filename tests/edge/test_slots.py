@@ -6,6 +6,7 @@ import os
 import subprocess
 from importlib.resources import files
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from feldsher_edge.slots import FACTORY, Slots
@@ -131,3 +132,33 @@ def test_an_interrupted_installation_leaves_the_running_slot_alone(slots: Slots)
     slots.keep()
     program(slots.empty_spare() / "env" / "bin", "half")
     assert (slots.current(), slots.record("b"), launch(slots, "run")) == ("a", None, "release 1 run")
+
+
+ONE, TWO = UUID(int=1), UUID(int=2)
+
+
+def test_a_command_that_is_repeated_is_answered_and_not_carried_out_again(slots: Slots) -> None:
+    assert slots.answer(ONE, 1) is None
+    slots.begin(ONE, 1)
+    slots.note(1, "working", "fetching")
+    assert slots.answer(ONE, 1) is None  # a restart has interrupted it: it goes on
+    install(slots, 1)
+    for task in (ONE, TWO):
+        on_trial = slots.answer(task, 1)
+        assert on_trial is not None
+        assert (on_trial.state, on_trial.detail) == ("working", "on trial")
+    slots.keep()
+    applied = slots.answer(TWO, 1)
+    assert applied is not None
+    assert applied.state == "applied"
+    assert slots.answer(TWO, 2) is None
+
+
+def test_what_was_rolled_back_is_tried_again_only_by_another_command(slots: Slots) -> None:
+    slots.begin(ONE, 1)
+    install(slots, 1)
+    slots.roll_back("no connection")
+    told = slots.answer(ONE, 1)
+    assert told is not None
+    assert (told.state, told.detail) == ("rolled-back", "no connection")
+    assert slots.answer(TWO, 1) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from feldsher_edge import wiping
@@ -25,6 +26,9 @@ def state(tmp_path: Path) -> Path:
 def test_everything_is_forgotten_and_the_wish_too(state: Path) -> None:
     wiping.want(state)
     assert wiping.wanted(state) == wiping.Wanted(force=False)
+    wiping.want(state, force=True, task=UUID(int=7))
+    wiping.want(state)
+    assert wiping.wanted(state) == wiping.Wanted(force=True, task=UUID(int=7))
     names = wiping.wipe(state)
     assert names[:2] == ["identity", "identity.old-1"]
     assert list(state.iterdir()) == []

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from feldsher_edge.devices import DeviceError
+from feldsher_edge.devices.kit import KitCardiograph
 from feldsher_edge.devices.kit_line import KitLine
 from feldsher_edge.devices.kit_update import confirm, install, status
+from feldsher_edge.devices.serial_cardiograph import Patience
+from feldsher_edge.simulate.sink import Kept
 from feldsher_signal import frame
 from feldsher_tools import kit_firmware
 from feldsher_tools.place import Place
 from kit_process import KitProcess, running_kit
 from releases import KEY, OTHER, PUBLIC, image, release
+
+
+class Now:
+    def wall_us(self) -> int:
+        return time.time_ns() // 1000
+
+    def mono_ns(self) -> int:
+        return time.monotonic_ns()
 
 
 @asynccontextmanager
@@ -172,6 +185,60 @@ async def test_pieces_of_no_update_are_refused(place: Place, tmp_path: Path):
             await line.acknowledged(frame.CMD_UPDATE_DATA, frame.pack_piece(0, b"x"))
         with pytest.raises(DeviceError, match="no update is under way"):
             await line.acknowledged(frame.CMD_UPDATE_END)
+
+
+@asynccontextmanager
+async def driven(place: Place, folder: Path) -> AsyncGenerator[tuple[KitProcess, KitCardiograph, Kept]]:
+    """The kit with its key behind the gateway's own driver, which keeps the line."""
+    (folder / "flash").mkdir()
+    (folder / "flash" / "key").write_bytes(PUBLIC)
+    async with running_kit(place.program("micropython"), folder, pace=5) as (kit, cable):
+        patience = Patience(lead_off_s=0.4, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
+        driver, kept = KitCardiograph("kit-1", cable.port, Now(), random.Random(1), patience), Kept()  # noqa: S311
+        running = asyncio.create_task(driver.run(kept))
+        try:
+            async with asyncio.timeout(15):
+                while not (kept.states and kept.states[-1].state == "present"):  # noqa: ASYNC110 - another object
+                    await asyncio.sleep(0.01)
+            yield kit, driver, kept
+        finally:
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+
+
+async def test_the_driver_updates_a_kit_and_says_what_it_runs(place: Place, tmp_path: Path):
+    async with driven(place, tmp_path) as (kit, driver, kept):
+        assert await driver.update(release("1.2.0", 7)) == "the kit runs 1.2.0, sequence 7"
+        assert kit.starts == 2
+        assert await driver.update(release("1.2.0", 7)) == "the kit runs 1.2.0, sequence 7"  # a repeated command
+        assert kit.starts == 2
+        assert (await driver.record(1.0)).partial is None
+        with pytest.raises(DeviceError, match="not newer than what it has"):
+            await driver.update(release("1.1.0", 6))
+        async with asyncio.timeout(15):
+            while kept.states[-1].identity is None or kept.states[-1].identity.firmware != "1.2.0":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_a_recording_goes_before_an_update(place: Place, tmp_path: Path):
+    async with driven(place, tmp_path) as (kit, driver, _):
+        updating = asyncio.create_task(driver.update(release("1.2.0", 7, size=60_000)))
+        await asyncio.sleep(0.3)
+        assert not updating.done()
+        result = await driver.record(2.0)
+        assert (result.partial, result.samples.shape[1]) == (None, 1000)
+        assert (kit.starts, updating.done()) == (1, False)
+        assert await updating == "the kit runs 1.2.0, sequence 7"
+
+
+async def test_the_driver_says_that_a_kit_fell_back(place: Place, tmp_path: Path):
+    async with driven(place, tmp_path) as (_, driver, _):
+        with pytest.raises(DeviceError, match="fell back and runs sequence 1, not 9"):
+            await driver.update(release("2.0.0", 9, behaves="CRASHES"))
+        for nonsense in (b"", b"x" * 70, bytes(400)):
+            with pytest.raises(DeviceError, match="no firmware of a kit"):
+                await driver.update(nonsense)
 
 
 def test_the_releases_key_is_the_kits():

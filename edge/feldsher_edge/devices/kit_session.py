@@ -29,11 +29,11 @@ class KitSession(SerialSession):
         self._bad_frames = 0
         self._idle: frame.Status | None = None
         self._identity = frame.Identity("", "")
-        self._line = KitLine(opening.path, self._event, self._lost)
+        self.line = KitLine(opening.path, self._event, self._lost)
 
     def close(self) -> None:
         """Close the line."""
-        self._line.close()
+        self.line.close()
 
     async def open(self) -> None:
         """Identify it, and configure it unless it is recording by itself."""
@@ -72,7 +72,7 @@ class KitSession(SerialSession):
 
     async def _identify(self) -> frame.Identity:
         try:
-            identity = frame.parse_identity(await self._line.command(frame.CMD_ID))
+            identity = frame.parse_identity(await self.line.command(frame.CMD_ID))
         except frame.FrameError as error:
             raise DeviceError(f"{self.path}: {error}") from error
         if identity.version != frame.VERSION or identity.channels != len(frame.CHANNELS):
@@ -84,12 +84,12 @@ class KitSession(SerialSession):
 
     async def _configure(self) -> None:
         """Set rate and gain, and read back what holds; DeviceError where the kit refuses."""
-        await self._line.acknowledged(frame.CMD_CONFIG, CONFIG.pack())
+        await self.line.acknowledged(frame.CMD_CONFIG, CONFIG.pack())
         await self._identify()
 
     async def _ask_status(self) -> frame.Status:
         try:
-            return frame.parse_status(await self._line.command(frame.CMD_LEAD_OFF))
+            return frame.parse_status(await self.line.command(frame.CMD_LEAD_OFF))
         except frame.FrameError as error:
             raise DeviceError(f"{self.path}: {error}") from error
 
@@ -98,20 +98,20 @@ class KitSession(SerialSession):
         return super()._begin(asked)
 
     async def _start(self, track: Track) -> None:
-        await self._line.acknowledged(frame.CMD_START, frame.pack_start(track.asked or 0))
+        await self.line.acknowledged(frame.CMD_START, frame.pack_start(track.asked or 0))
 
     async def _stop(self) -> int | None:
         """Stop the kit; return how many samples it counted, None where it cannot be asked."""
         if self.gone is not None:
             return None
         try:
-            ack = await self._line.acknowledged(frame.CMD_STOP)
+            ack = await self.line.acknowledged(frame.CMD_STOP)
         except (DeviceError, frame.FrameError):
             return self._idle.sent + self._idle.lost if self._idle else None
         return ack.sent + ack.lost
 
     def _errors(self) -> int:
-        return self._line.bad_crc + self._bad_frames
+        return self.line.bad_crc + self._bad_frames
 
     def _ended(self) -> bool:
         return self._idle is not None
