@@ -167,7 +167,9 @@ def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> 
 
 def empty(connection: Connection) -> None:
     """Empty the tables."""
-    tables = "reading, vital_reading, message, latest_reading, ecg_recording, event, ingest_mark, gateway_state"
+    tables = (
+        "reading, vital_reading, message, latest_reading, ecg_recording, event, ingest_mark, gateway_state, vital_due"
+    )
     connection.execute(f"truncate {tables}".encode())
     connection.commit()
 

@@ -26,6 +26,7 @@ from feldsher_ehr_core.ids import uuid7
 from feldsher_ingest import resend
 from feldsher_ingest.ahead import Ahead, Ready
 from feldsher_ingest.check import Checked, Rejected
+from feldsher_ingest.chores import Chores
 from feldsher_ingest.crew import Crew
 from feldsher_ingest.inbox import Arrived, Inbox
 from feldsher_ingest.link import Backoff
@@ -80,6 +81,7 @@ class Worker:
         self._crew = Crew(settings, self._deliver, generator)
         self._me = self._crew.me
         self._store = Store(settings.database_url, self._me.name, self._look_back)
+        self._chores = Chores(settings.database_url, self._me.name, metrics)
         self._memory = resend.Memory(settings.state / "ingest", self._me.name)
         self._backoff = Backoff(0.1, 5.0, generator)
         self._stop = threading.Event()
@@ -121,12 +123,14 @@ class Worker:
             self._ahead.stop(DRAIN_S)
             self._store.close()
             self._memory.write()
+            self._chores.stop()
             self._crew.stop()
         _log.info("stopped", worker=self._me.name)
 
     def _consume(self) -> None:
         self._ahead.start()
         self._crew.start()
+        self._chores.start()
         _log.info("started", worker=self._me.name, seats=self._settings.seats)
         while not self._stop.is_set():
             self._turn(IDLE_S)

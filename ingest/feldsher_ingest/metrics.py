@@ -57,6 +57,9 @@ class Metrics:
             "feldsher_ingest_receipts_outstanding", "Receipts that the broker has not confirmed", registry=registry
         )
         self.waiting = Gauge("feldsher_ingest_waiting_messages", "Messages in memory", registry=registry)
+        self.chores = Counter(
+            "feldsher_ingest_chores", "Rounds of a chore by how they ended", ["chore", "well"], registry=registry
+        )
         self.database_up = Gauge("feldsher_ingest_database_up", "1 while the database takes batches", registry=registry)
         self.broker_up = Gauge("feldsher_ingest_broker_up", "1 while subscribed at the broker", registry=registry)
 

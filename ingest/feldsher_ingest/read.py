@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -23,6 +23,10 @@ from psycopg.rows import class_row, dict_row
 from feldsher_ingest import sql
 
 _QUERIES = sql.load("read.sql")
+_WIDTHS = (0, 60, 3600, 86_400)
+"""Seconds of a bucket; 0: every reading by itself."""
+_RAW_EVERY_S = 1.0
+"""Devices that send without being asked send once a second."""
 _interpretation = msgspec.msgpack.Decoder(Interpretation)
 _subject = msgspec.json.Decoder(Subject)
 
@@ -101,6 +105,17 @@ class LatestVital:
     unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """Values from `start` on, by the best known time: how many, the least, the greatest, the mean."""
+
+    start: datetime
+    n: int
+    low: Decimal
+    high: Decimal
+    mean: Decimal
+
+
 def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording | None:  # noqa: A002
     """Return the cardiogram of an id (that of its message), decoded; None where there is none.
 
@@ -160,3 +175,35 @@ def latest(connection: psycopg.Connection[Any], device: str) -> list[LatestVital
     """Return the newest value per code and user of a device."""
     with connection.cursor(row_factory=class_row(LatestVital), binary=True) as cursor:
         return cursor.execute(_QUERIES["latest"], {"device": device}).fetchall()
+
+
+def trend(
+    connection: psycopg.Connection[Any],
+    devices: Sequence[str],
+    code: int,
+    start: datetime,
+    end: datetime,
+    *,
+    points: int = 1500,
+) -> list[Bucket]:
+    """Return what devices measured of a code (MDC) from `start` to before `end` (aware times), in order of time.
+
+    Each reading by itself where there are few a day; days with many by minute, hour or day, so that at most about
+    `points` come of them.
+    """
+    span = (end - start).total_seconds()
+    seconds = next((width for width in _WIDTHS if span / max(width, _RAW_EVERY_S) <= points), _WIDTHS[-1])
+    parameters = {"devices": list(devices), "code": code, "start": start, "end": end, "seconds": seconds}
+    with connection.cursor(row_factory=class_row(Bucket), binary=True) as cursor:
+        return cursor.execute(_QUERIES["trend"], parameters).fetchall()
+
+
+def measured_days(
+    connection: psycopg.Connection[Any], devices: Sequence[str], code: int, start: datetime, end: datetime, zone: str
+) -> dict[date, int]:
+    """Return how many readings with a value of a code there are per day of a time zone (IANA name): adherence.
+
+    Days without any are left out. From `start` to before `end` (aware times) by key time.
+    """
+    parameters = {"devices": list(devices), "code": code, "start": start, "end": end, "zone": zone}
+    return dict(connection.execute(_QUERIES["measured_days"], parameters).fetchall())

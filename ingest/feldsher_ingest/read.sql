@@ -36,3 +36,43 @@ limit %(limit)s;
 -- The newest value per code and user of a device.
 select reading_id, code, time, coalesce(corrected_time, time) as taken_at, device, user_no, value, absent, unit
 from latest_value where device = %(device)s order by code, user_no;
+
+-- name: trend
+-- Values of one code from one time to before another: buckets where a day is rolled up, else each reading by itself.
+with src as (
+    select no from vital_source where device = any(%(devices)b::text[])
+), gaps as (
+    select s.no as source, unnest(tstzmultirange(tstzrange(%(start)s, %(end)s)) - coalesce(
+        (select range_agg(tstzrange(d.day::timestamp at time zone 'UTC', (d.day + 1)::timestamp at time zone 'UTC'))
+         from vital_dense d
+         where %(seconds)s > 0 and d.source = s.no
+           and d.day between (%(start)s::timestamptz at time zone 'UTC')::date
+                         and (%(end)s::timestamptz at time zone 'UTC')::date),
+        '{}'::tstzmultirange)) as span
+    from src s
+), raw as (
+    select coalesce(v.corrected_time, v.time) as start, v.value[array_position(h.codes, %(code)s)] as value
+    from gaps g
+    join vital_reading v on v.source = g.source and v.time >= lower(g.span) and v.time < upper(g.span)
+     and v.key_time >= lower(g.span) - interval '15 hours' and v.key_time < upper(g.span) + interval '15 hours'
+    join vital_shape h on h.no = v.shape and %(code)s = any(h.codes)
+)
+select start, 1 as n, value as low, value as high, value as mean from raw where value is not null
+union all
+select bucket, sum(n)::int4, min(low), max(high), sum(total) / sum(n)
+from vital_rollup
+where source in (select no from src) and seconds = %(seconds)s and code = %(code)s
+  and bucket >= %(start)s and bucket < %(end)s
+group by bucket
+order by 1;
+
+-- name: measured_days
+-- How many readings with a code there are per day in a zone: what a plan of measurements is compared with.
+select (coalesce(v.corrected_time, v.time) at time zone %(zone)s)::date as day, count(*)::int4
+from vital_reading v
+join vital_shape h on h.no = v.shape and %(code)s = any(h.codes)
+where v.source in (select no from vital_source where device = any(%(devices)b::text[]))
+  and v.time >= %(start)s and v.time < %(end)s
+  and v.key_time >= %(start)s::timestamptz - interval '15 hours' and v.key_time < %(end)s::timestamptz + interval '15 hours'
+  and v.value[array_position(h.codes, %(code)s)] is not null
+group by 1 order by 1;

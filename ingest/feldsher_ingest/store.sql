@@ -73,6 +73,8 @@ with x as materialized (
           = (excluded.reading_id, excluded.key_time, excluded.time, excluded.corrected_time, excluded.value,
              excluded.absent)
         where excluded.time > latest_reading.time
+), due as (
+    insert into vital_due (source, day) select distinct source, (time at time zone 'UTC')::date from fresh
 )
 select source, message_id, count(*) from fresh group by source, message_id;
 
@@ -160,13 +162,16 @@ with late as (
     from message m
     where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'vitals'
       and (m.mono_ns < %(mono_ns)s or %(base_us)s::bigint is not null)
+), corrected as (
+    update vital_reading v
+    set corrected_time = v.time + make_interval(secs => (late.shift
+                         + case when v.clocked then v.device_behind_us else 0 end)::float8 / 1e6::float8)
+    from late join vital_source s on s.device = late.device and s.gateway = %(gateway)s
+    where v.source = s.no and v.message_id = late.id and late.shift is not null
+      and (not v.clocked or v.device_behind_us is not null)
+    returning v.source, v.time
 )
-update vital_reading v
-set corrected_time = v.time + make_interval(secs => (late.shift
-                     + case when v.clocked then v.device_behind_us else 0 end)::float8 / 1e6::float8)
-from late join vital_source s on s.device = late.device and s.gateway = %(gateway)s
-where v.source = s.no and v.message_id = late.id and late.shift is not null
-  and (not v.clocked or v.device_behind_us is not null);
+insert into vital_due (source, day) select distinct source, (time at time zone 'UTC')::date from corrected;
 
 -- name: correct_latest!
 -- Brings corrected times of one gateway's readings into the latest ones.

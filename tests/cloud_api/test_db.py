@@ -12,7 +12,13 @@ from feldsher_cloud_api import db
 from feldsher_cloud_api.config import ConfigError, Settings, from_environment
 
 # A landed revision is frozen: whoever needs another schema writes the next one.
-INGEST = {"0001": "schema.sql", "0004": "schema_readings.sql", "0005": "schema_gateway.sql", "0007": "schema_seats.sql"}
+INGEST = {
+    "0001": "schema.sql",
+    "0004": "schema_readings.sql",
+    "0005": "schema_gateway.sql",
+    "0007": "schema_seats.sql",
+    "0008": "schema_rollup.sql",
+}
 """Files of ingest that are part of a revision."""
 FROZEN = {
     "0001": "a0fb9508ad2530ad662d7e4463b369747d732245b07d6732678deca121a4b753",
@@ -22,6 +28,7 @@ FROZEN = {
     "0005": "ee108ab01d9d52184077fa101706dda36c322a10e209334b44fcb643ec377f9f",
     "0006": "f601a99d82b29d3dfe1dcaeab3b2cc4bbe04c1a3b69f22b23eb0dfaac34d9340",
     "0007": "60836e0d993fce7f6c0f641b2869b62bcf939952f22cf18111364beb0b286fa5",
+    "0008": "55aa97e8bab6131486832ba0166848d4821294171c325fbbd89c98935f9a0cf3",
 }
 
 
