@@ -29,6 +29,6 @@ MANIFEST = artefact.Manifest("BOARD", "1.2.0", 7, 1, bytes(32)).pack()
 async def test_what_cannot_be_updated_is_said(tmp_path: Path, device: str, image: bytes, why: str) -> None:
     rng, clock = random.Random(1), SystemClock()  # noqa: S311 - jitter
     port = str(tmp_path / "nowhere")
-    kits = Kits([CytonCardiograph("cyton", port, clock, rng), KitCardiograph("kit-1", port, clock, rng)])
+    kits = Kits([CytonCardiograph("cyton", port, clock, rng, ("II",), 12), KitCardiograph("kit-1", port, clock, rng)])
     with pytest.raises(UpdateError, match=why):
         await kits(device, OFFER, image)
