@@ -9,7 +9,7 @@ from feldsher_edge.ble.session import Radio
 from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.clock import Clock
 from feldsher_edge.config import BluetoothDevice, Config
-from feldsher_edge.devices import Cardiograph, Cuff
+from feldsher_edge.devices import Cardiograph, Cart, Cuff
 from feldsher_edge.devices.belonging import Belonging, Meetings
 from feldsher_edge.devices.bitalino import BitalinoCardiograph
 from feldsher_edge.devices.bitalino_session import Wiring
@@ -19,9 +19,12 @@ from feldsher_edge.devices.kit import KitCardiograph
 from feldsher_edge.devices.openview import OpenViewCardiograph
 from feldsher_edge.devices.profiles import PROFILES
 from feldsher_edge.devices.records import Marks
+from feldsher_edge.dicom import DicomPort
 from feldsher_edge.dropbox import Dropbox
 from feldsher_edge.identity import ProvisionError, load_identity
+from feldsher_edge.orders import Orders
 from feldsher_edge.originals import Originals, Trust
+from feldsher_edge.outbox import Outbox
 
 
 def cardiographs(config: Config, clock: Clock, rng: random.Random) -> list[Cardiograph]:
@@ -64,11 +67,18 @@ def cuffs(
     ]
 
 
-def carts(config: Config, originals: Originals, clock: Clock) -> list[Dropbox]:
-    """Return what takes the recordings of closed cardiographs: watched folders."""
+def carts(config: Config, originals: Originals, orders: Orders, clock: Clock, outbox: Outbox) -> list[Cart]:
+    """Return what takes the recordings of closed cardiographs: watched folders, and the DICOM port."""
     zone, bounds = config.zone(), config.originals
     sealed_to = partial(certificate_for_originals, config)
-    return [Dropbox(it, bounds, originals, Trust(zone, it.trust_days), clock, sealed_to) for it in config.folder]
+    made: list[Cart] = [
+        Dropbox(it, bounds, originals, Trust(zone, it.trust_days), clock, sealed_to) for it in config.folder
+    ]
+    if config.dicom is not None:
+        trust, folder = Trust(zone, config.dicom.trust_days), config.state / "dicom"
+        ask = partial(outbox.call, orders.open)
+        made.append(DicomPort(config.dicom, bounds, originals, ask, trust, folder, sealed_to))
+    return made
 
 
 def certificate_for_originals(config: Config) -> str:

@@ -125,6 +125,11 @@ class Dropbox:
         """The id by which orders name it."""
         return self._it.device
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The one cardiograph of this folder."""
+        return (self._it.device,)
+
     async def run(self, sink: Sink) -> None:
         """Watch until cancelled."""
         while True:
@@ -144,7 +149,7 @@ class Dropbox:
             return 0
         certificate = await asyncio.to_thread(self._certificate)
         if not certificate:
-            sink.status(Status(self.device, "fault", _NO_CERTIFICATE))
+            sink.status(Status(self.device, "fault", NO_CERTIFICATE))
             return 0
         taken = 0
         files = [entry for entry in entries if entry.plain]
@@ -248,8 +253,8 @@ class Dropbox:
         return Status(self.device, "present")
 
 
-_NO_CERTIFICATE = (
-    "nothing is taken from the folder: there is no certificate to seal originals to;"
+NO_CERTIFICATE = (
+    "nothing is taken: there is no certificate to seal originals to;"
     " claim the gateway anew, or set `originals.certificate` in its configuration"
 )
 

@@ -60,12 +60,12 @@ class Gateway:
         self.cuffs = cuffs
         self.sources = Sources(clock.mono_ns)
         self.pulses = Pulses(clock.mono_ns)
-        self.orders = Orders(
-            outbox, [c.device for c in cardiographs], config.orders.lapse_s, [it.device for it in config.folder]
-        )
+        closed = [it.device for it in (*config.folder, *config.carts())]
+        self.orders = Orders(outbox, [c.device for c in cardiographs], config.orders.lapse_s, closed)
         self.interpreter = Interpreter(config.interpreter.timeout_s) if config.interpreter.enabled else None
         self.recordings = Recordings(outbox, self.orders, self.interpreter)
-        self.carts = carts(config, Originals(outbox, self.orders, self.recordings), clock)
+        originals = Originals(outbox, self.orders, self.recordings)
+        self.carts = carts(config, originals, self.orders, clock, outbox)
         self.starts = count_start(outbox)
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
@@ -101,8 +101,8 @@ class Gateway:
             self.onlooker(chunk)
 
     def _birth(self, env: wire.Envelope) -> wire.Birth:
-        devices = tuple(d.device for d in (*self.cardiographs, *self.cuffs, *self.carts))
-        return wire.Birth(env=env, software=SOFTWARE, starts=self.starts, devices=devices)
+        devices = [d.device for d in (*self.cardiographs, *self.cuffs)] + [d for it in self.carts for d in it.devices]
+        return wire.Birth(env=env, software=SOFTWARE, starts=self.starts, devices=tuple(devices))
 
     def _set_armed(self) -> None:
         for event in self._armed.values():

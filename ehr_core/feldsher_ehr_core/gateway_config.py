@@ -151,6 +151,35 @@ class Folder(_Table, frozen=True):
     trust_days: Positive = 30.0
 
 
+_AE = r"^[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?$"
+
+
+class Cart(_Table, frozen=True):
+    """A cardiograph that speaks DICOM, known by its AE title, and by its address where that is given."""
+
+    device: Name
+    ae_title: Annotated[str, msgspec.Meta(pattern=_AE)]
+    address: str | None = None
+
+
+class Dicom(_Table, frozen=True):
+    """The DICOM port for carts: worklist and storage of ECGs (docs/operations/carts.md); needs `feldsher[dicom]`.
+
+    Only the carts named here are answered. With `certificate` and `key` it speaks TLS alone, and demands a certificate
+    of `ca` from carts where that is given. `listen`: an address of this machine, 0.0.0.0 for all of them.
+    """
+
+    cart: Annotated[tuple[Cart, ...], msgspec.Meta(min_length=1)]
+    ae_title: Annotated[str, msgspec.Meta(pattern=_AE)] = "FELDSHER"
+    listen: str = "127.0.0.1"
+    port: Port = 11112
+    certificate: Path | None = None
+    key: Path | None = None
+    ca: Path | None = None
+    most_mb: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    trust_days: Positive = 30.0
+
+
 class Originals(_Table, frozen=True):
     """Files of foreign cardiographs, kept sealed: for `days`, in at most `mb` megabytes for each device.
 
@@ -238,6 +267,7 @@ class Config(_Table, frozen=True):
     update: Update = Update()
     originals: Originals = Originals()
     folder: tuple[Folder, ...] = ()
+    dicom: Dicom | None = None
     kit: tuple[Kit, ...] = ()
     cyton: tuple[Cyton, ...] = ()
     openview: tuple[OpenView, ...] = ()
@@ -258,6 +288,10 @@ class Config(_Table, frozen=True):
         """Return the Bluetooth health devices with the name of their table."""
         tables = ("cuff", "thermometer", "oximeter", "scale", "glucometer", "glucose_sensor", "belt")
         return [(table, it) for table in tables for it in getattr(self, table)]
+
+    def carts(self) -> tuple[Cart, ...]:
+        """Return the cardiographs that speak DICOM."""
+        return self.dicom.cart if self.dicom else ()
 
     def zone(self) -> tzinfo:
         """Return the time zone of the clinic or home."""
@@ -312,11 +346,13 @@ def _check(config: Config, source: str) -> None:
         raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.page`")
     if config.mqtt.backoff_cap_s < config.mqtt.backoff_base_s:
         raise ConfigError(f"{source}: smaller than backoff_base_s - at `$.mqtt.backoff_cap_s`")
-    names = [d.device for d in (*config.serial(), *config.folder)] + [d.device for _, d in config.bluetooth()]
+    names = [d.device for d in (*config.serial(), *config.folder, *config.carts())]
+    names += [d.device for _, d in config.bluetooth()]
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"{source}: two devices are called {name!r} - at `$.kit`, `$.cuff` or another device")
     _check_wiring(config, source)
+    _check_dicom(config, source)
     for table, it in config.bluetooth():
         if (it.user is None) != (it.consent is None):
             raise ConfigError(f"{source}: {it.device!r} needs `user` and `consent` together - at `$.{table}`")
@@ -333,6 +369,21 @@ def _check_wiring(config: Config, source: str) -> None:
             raise ConfigError(f"{source}: {it.device!r} needs its measured scale - at `$.openview.uv_per_bit`")
 
 
+def _check_dicom(config: Config, source: str) -> None:
+    it = config.dicom
+    if it is None:
+        return
+    if (it.certificate is None) != (it.key is None):
+        raise ConfigError(f"{source}: `certificate` and `key` belong together - at `$.dicom`")
+    if it.ca is not None and it.certificate is None:
+        raise ConfigError(f"{source}: without `certificate` and `key` there is no TLS - at `$.dicom.ca`")
+    for cart in it.cart:
+        same = [each for each in it.cart if each.ae_title.strip() == cart.ae_title.strip()]
+        addresses = {each.address for each in same}
+        if len(same) > 1 and (None in addresses or len(addresses) < len(same)):
+            raise ConfigError(f"{source}: carts of one AE title need an address each - at `$.dicom.cart`")
+
+
 LOCAL = (
     ("gateway",),
     ("state",),
@@ -346,6 +397,9 @@ LOCAL = (
     ("mqtt", "ca"),
     ("mqtt", "certificate"),
     ("mqtt", "key"),
+    ("folder",),
+    ("dicom",),
+    ("originals", "certificate"),
 )
 """Fields that only the file on the gateway sets."""
 

@@ -221,3 +221,21 @@ class Cuff(Protocol):
     async def run(self, sink: Sink) -> None:
         """Wait for the device, receive, commit in the notification callback, disconnect; until cancelled."""
         ...
+
+
+class Cart(Protocol):
+    """What takes recordings of cardiographs that are asked for nothing: a watched folder, a port."""
+
+    @property
+    def device(self) -> str:
+        """Its name in the log."""
+        ...
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The ids by which orders name the cardiographs behind it."""
+        ...
+
+    async def run(self, sink: Sink) -> None:
+        """Take what they bring until cancelled; to `sink` go only their states."""
+        ...
