@@ -39,7 +39,7 @@ def _marked(recording: Recording) -> tuple[NDArray[np.int64], Floats, Floats]:
     """Return a recording's marks before correction, and the traits of its P and of its T waves."""
     fs, x = recording.fs, recording.microvolts()
     traced = stream.trace(x, recording.leads, fs)
-    usable, r = traced.seen.usable(), traced.beats.r
+    usable, r = traced.seen.usable, traced.beats.r
     c = contour.prefix_sums(quality.bridged(x))
     rr = int(np.median(np.diff(r))) if r.shape[0] > 1 else int(fs)
     marks, _ = delineate.uncorrected(c, fs, r, usable, rr)

@@ -41,7 +41,7 @@ def group_medians(table: Floats, sorted_by: Ints, first: Ints, source: Ints, to:
 
 def intervals(found: Complexes) -> Floats:
     """Return the intervals between the beats in s, none under 0.1."""
-    return np.maximum(np.diff(found.at) / found.fs, 0.1)
+    return np.maximum(order.steps(found.at) / found.fs, 0.1)
 
 
 def clock(found: Complexes, p_like: Floats) -> Floats:

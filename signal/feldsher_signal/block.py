@@ -63,9 +63,9 @@ def conduction(f: Findings, train: Train) -> Conduction:
     alone = ~led & train.met[inner] & train.alike(whole)[inner] & ~near
     last = np.searchsorted(at, f.r, "right") - 1
     inside = (last >= 0) & (last < at.shape[0] - 1)
-    phase = (f.r[inside] - at[last[inside]]) / np.maximum(np.diff(at)[last[inside]], 1)
+    phase = (f.r[inside] - at[last[inside]]) / np.maximum(order.steps(at)[last[inside]], 1)
     together = float(abs(np.exp(2j * np.pi * phase).mean())) if phase.shape[0] >= 4 else 1.0
-    rr = np.diff(f.r) / f.fs
+    rr = order.steps(f.r) / f.fs
     usual = order.median(rr)
     gap = rr[np.clip(following - 1, 0, rr.shape[0] - 1)] / usual
     return Conduction(led, alone, wait, gap, together, usual / train.period)
@@ -88,7 +88,7 @@ def judge(f: Findings) -> list[Verdict]:
 
 def _complete(f: Findings, train: Train, c: Conduction) -> Verdict:
     """Return whether a steady slow ventricular rhythm does not keep step with faster atria."""
-    rr = np.diff(f.r) / f.fs
+    rr = order.steps(f.r) / f.fs
     rate = 60.0 / float(rr.mean())
     unled = order.median(f.p_like) < KEEPS
     steady = float(rr.std()) <= ESCAPE_CV * float(rr.mean()) and unled
@@ -137,7 +137,7 @@ def _exit(dropped: Verdict, explained: bool) -> Verdict:
 
 def _dropped(f: Findings) -> Verdict:
     """Return whether single intervals are about twice the usual one, as when a beat is not conducted."""
-    rr = np.diff(f.r).astype(np.float64)
+    rr = order.steps(f.r).astype(np.float64)
     usual = order.median(rr)
     normal = f.letters == ord("N")
     clean = normal[1:] & normal[:-1]

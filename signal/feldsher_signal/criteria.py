@@ -96,18 +96,23 @@ def scores(found: list[Verdict]) -> dict[str, float]:
     """Return the score of every code judged and of the five superclasses (strongest member, others adding a little)."""
     out: dict[str, float] = {}
     for v in found:
-        out[v.code] = max(out.get(v.code, 0.0), v.score)
+        if v.score > out.setdefault(v.code, 0.0):
+            out[v.code] = v.score
     left: dict[str, float] = dict.fromkeys(SUPERCLASSES, 1.0)
     for code, value in out.items():
-        superclass = REGISTRY[code].superclass if code in REGISTRY else ""
+        superclass = _SUPERCLASS.get(code)
         if superclass:
             left[superclass] *= 1 - value
     for superclass, value in left.items():
         # NORM is a statement too; a superclass that was learned keeps its score.
         out.setdefault(superclass, 0.0 if superclass == "NORM" else 1 - value)
-    return {code: round(min(max(value, 0.0), 1.0), 4) for code, value in sorted(out.items())}
+    return {
+        code: round(value, 4) if 0.0 <= value <= 1.0 else min(max(value, 0.0), 1.0)
+        for code, value in sorted(out.items())
+    }
 
 
+_SUPERCLASS = {code: entry.superclass for code, entry in REGISTRY.items()}
 _ORDER = {code: k for k, code in enumerate(REGISTRY)}
 
 

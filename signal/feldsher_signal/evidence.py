@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from feldsher_signal.findings import Findings, Verdict
 from feldsher_signal.jit import inner, kernel
-from feldsher_signal.order import median
+from feldsher_signal.order import median, steps
 
 Floats = NDArray[np.float64]
 
@@ -165,8 +165,8 @@ def _log_odds(score: float) -> float:
 def _whole(f: Findings) -> list[float]:
     """Return the traits of WHOLE in their order."""
     m, n = f.measured, len(f.kinds)
-    steps = np.diff(f.r)
-    change = median(np.abs(np.diff(steps))) / median(steps) if n > 3 else math.nan
+    rr = steps(f.r)
+    change = median(np.abs(steps(rr))) / median(rr) if n > 3 else math.nan
     male = {"male": 1.0, "female": 0.0}.get(f.subject.sex, math.nan)
     intervals = (m.qrs, m.axis_qrs, m.rate, m.pr, m.p_dur, m.qtc_fridericia)
     like = median(f.p_like)

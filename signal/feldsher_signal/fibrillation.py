@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feldsher_signal import model
+from feldsher_signal import model, order
 from feldsher_signal.between import Atria
 from feldsher_signal.jit import inner, kernel
 from feldsher_signal.stretch import stretches
@@ -312,9 +312,9 @@ def features(at: NDArray[np.int64], known: Known) -> NDArray[np.float64]:
     """
     r, fs, atria = known.r, known.fs, known.atria
     rr, change = np.zeros(r.shape[0]), np.zeros(r.shape[0])
-    rr[1:] = np.diff(r) / fs
+    rr[1:] = order.steps(r) / fs
     edge = np.where(known.on >= 0, known.on, r)
-    change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(edge, 2))) / fs
+    change[2:] = np.minimum(np.abs(order.steps(order.steps(r))), np.abs(order.steps(order.steps(edge)))) / fs
     out = np.empty((at.shape[0], len(FEATURES)))
     beats = (rr, change, known.ectopic, known.ventricular, known.like, known.seen)
     weigh(np.ascontiguousarray(at), *beats, atria.before, atria.same, atria.size, atria.rough, atria.qrs, out)

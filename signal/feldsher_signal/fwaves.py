@@ -139,7 +139,7 @@ def find(
                 best, period = value, (first + k + _peak(*like[k - 1 : k + 2].tolist())) * grid
     if not period:
         return None
-    rr = np.diff(r) / fs
+    rr = order.steps(r) / fs
     return FWaves(best, period, order.median(rr) / period, float(rr.std() / rr.mean()), float(rms.max()))
 
 

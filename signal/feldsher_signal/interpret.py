@@ -231,10 +231,11 @@ def _waves(t: Traced, leads: tuple[str, ...], usable: list[bool]) -> tuple[Wave,
     names = (*leads, "global")
     chosen = [len(leads), *(k for k in range(len(leads)) if usable[k])]
     out: list[Wave] = []
+    whole: list[list[bool]] = (t.marks.min(axis=2) >= 0).tolist()
     for beat, rows in enumerate(t.marks.tolist()):
         for k in chosen:
             points: list[int] = rows[k]
-            if min(points) >= 0:
+            if whole[beat][k]:
                 out.append(Wave(beat, names[k], *points))
             elif points[delineate.QRS_ON] >= 0:
                 out.append(Wave(beat, names[k], *[None if point < 0 else point for point in points]))

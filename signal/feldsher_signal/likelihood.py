@@ -66,7 +66,8 @@ def weigh(f: Findings, found: list[Verdict]) -> list[Verdict]:
     row = evidence(f, found)
     score = {code: float(one.probability(row[None, at])[0]) for code, (one, at) in _models().items()}
     out = [_graded(v, score[v.code], row) if v.code in score and gone.get(v.code, True) else v for v in found]
-    return [*out, *(Verdict(code, p) for code, p in score.items() if code not in {v.code for v in found})]
+    ruled = {v.code for v in found}
+    return [*out, *(Verdict(code, p) for code, p in score.items() if code not in ruled)]
 
 
 def _graded(v: Verdict, probability: float, row: NDArray[np.float64]) -> Verdict:

@@ -124,7 +124,7 @@ def heard(beats: NDArray[np.int64], silent: Sequence[tuple[int, int]]) -> NDArra
 
 def mean_rate(beats: NDArray[np.int64], fs: float, silent: Sequence[tuple[int, int]] = ()) -> float | None:
     """Return beats per minute over what could be judged of the recording; None without an interval."""
-    rr = np.diff(beats)[heard(beats, silent)]
+    rr = order.steps(beats)[heard(beats, silent)]
     return 60.0 * fs * rr.shape[0] / float(rr.sum()) if rr.size else None
 
 
@@ -137,5 +137,5 @@ def rate_before(
     (AHA/ACCF/HRS 2009 part IV advises against correcting it where intervals vary; the usual one is what is left).
     """
     before = chosen[chosen > 0] - 1
-    rr = np.diff(beats)[before[heard(beats, silent)[before]]]
+    rr = order.steps(beats)[before[heard(beats, silent)[before]]]
     return 60.0 * fs / order.median(rr) if rr.size else None

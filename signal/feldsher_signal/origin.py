@@ -72,7 +72,7 @@ def named(found: list[Verdict]) -> str:
 
 def _steady(f: Findings) -> bool:
     """Return whether all beats are of one kind and their intervals hardly vary."""
-    rr = np.diff(f.r).astype(np.float64)
+    rr = order.steps(f.r).astype(np.float64)
     same = f.letters == f.letters[0]
     spread = order.percentile(rr, 95) - order.percentile(rr, 5)
     return bool(same.all()) and rr.shape[0] >= 3 and spread <= STEADY * order.median(rr)

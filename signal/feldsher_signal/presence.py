@@ -122,8 +122,9 @@ def p_present(like: NDArray[np.float64], r: NDArray[np.int64], leads: int | NDAr
         return like > -math.inf
     local = _around(like)
     there = (local >= LOCAL) & (like >= OWN)
-    rr = np.diff(r).astype(np.float64)
+    rr = order.steps(r).astype(np.float64)
     before = np.concatenate([rr[:1], rr])
-    change = np.abs(np.diff(before, prepend=before[0])) / before
+    change = np.zeros(before.shape)
+    change[1:] = np.abs(order.steps(before)) / before[1:]
     clear = (_around(change) < IRREGULAR) | (local >= IRREGULAR_LOCAL)
     return there & (clear | (np.asarray(leads) < MANY_LEADS))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from feldsher_signal import order
 from feldsher_signal.jit import inner, kernel
 
 STEP_S, HALF, FLANK = 0.008, 4, 8
@@ -61,7 +62,7 @@ def wanted(
     """Return whether the atria may beat on their own: slow, a gap, or P waves that do not keep their place."""
     if r.shape[0] < 5 or samples > LONGEST_S * fs:
         return False
-    rr = np.diff(r)
+    rr = order.steps(r)
     usual = float(np.sort(rr)[rr.shape[0] // 2])
     slow = usual > 0.92 * fs
     gap = bool((rr > 1.4 * usual).any()) and float(early.mean()) < 0.3
@@ -205,7 +206,7 @@ def _best_train(
             score = share * math.sqrt(float(met.sum()))
             if share >= MET and met.sum() >= FEWEST and score > best and _steady(where, met):
                 best = score
-                period_s = float(np.median(np.diff(where))) * step / fs
+                period_s = float(np.median(order.steps(where))) * step / fs
                 found = Train(where * step + step // 2, met, period_s, height[:, where].T * met[:, None])
     return found
 
@@ -213,5 +214,5 @@ def _best_train(
 def _steady(where: NDArray[np.int64], met: NDArray[np.bool_]) -> bool:
     """Return whether the intervals between P waves met one after the other vary little."""
     both = met[1:] & met[:-1]
-    pp = np.diff(where)[both]
+    pp = order.steps(where)[both]
     return pp.shape[0] >= 3 and float(pp.std()) < STEADY * float(pp.mean())

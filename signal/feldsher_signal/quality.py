@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from feldsher_ehr_core.ecg import LeadQuality, Quality, QualitySegment
@@ -131,7 +132,7 @@ def survey(x: NDArray[np.float32], width: int, fs: float, out: NDArray[np.float6
             out[lead, k, ROUGH] = _rough(row, a, b, piece, half)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Survey:
     """Issues by lead and second: `bad` bool (leads, windows, issues as in ISSUES); `width` samples per window.
 
@@ -143,28 +144,31 @@ class Survey:
     width: int
     unclear: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def unusable(self) -> NDArray[np.bool_]:
         """Windows (leads, windows) in which a lead cannot be judged."""
         return np.logical_or.reduce(self.bad, axis=2)
 
-    @property
+    @cached_property
     def blind(self) -> NDArray[np.bool_]:
         """Windows in which no lead shows anything: missing, flat, clipped or artefact, but not merely noise."""
         dark = np.logical_or.reduce(self.bad[:, :, DARK], axis=2)
         return np.logical_and.reduce(dark, axis=0)
 
-    @property
+    @cached_property
     def refused(self) -> NDArray[np.bool_]:
         """Windows in which nothing may be concluded: no lead can be judged, or beats cannot be told apart."""
         everywhere = np.logical_and.reduce(self.unusable, axis=0)
         return everywhere | self.unclear
 
+    @cached_property
     def usable(self) -> NDArray[np.bool_]:
         """Leads of which enough is good, of the windows in which not all of them are flat: those are the heart's."""
         flat: NDArray[np.bool_] = np.logical_and.reduce(self.bad[:, :, FLAT], axis=0)
-        good = 1 - self.unusable[:, ~flat].sum(axis=1) / max(int((~flat).sum()), 1)
-        return (good >= USABLE_PART) & ~flat.all()
+        dull = int(np.count_nonzero(flat))
+        judged = self.unusable[:, ~flat] if dull else self.unusable
+        good = 1 - np.add.reduce(judged, axis=1) / max(flat.shape[0] - dull, 1)
+        return (good >= USABLE_PART) & (dull < flat.shape[0])
 
 
 def look(x: NDArray[np.float32], fs: float) -> Survey:
@@ -220,7 +224,7 @@ def _segments(row: NDArray[np.bool_], lead: str, seen: Survey, n: int, at: int |
 
 def report(seen: Survey, leads: tuple[str, ...], n: int) -> Quality:
     """Return the survey in words: every lead, and the stretches of one lead or of all that cannot be judged."""
-    unusable, usable = seen.unusable, seen.usable()
+    unusable, usable = seen.unusable, seen.usable
     refused = seen.refused
     touched, shares = np.logical_or.reduce(unusable, axis=1).tolist(), seen.bad.mean(axis=1)
     segments = _segments(refused, "all", seen, n, None)

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 MISSING = np.int32(-(2**31))
 """A sample that was not measured (lost frame, invalid in the source file)."""
+EXACT = 2**24
+"""Whole numbers up to this are float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Recording:
     def microvolts(self) -> NDArray[np.float32]:
         """Return the samples in µV, float32 (leads, n), NaN where missing."""
         scale = np.array(self.uv_per_bit, dtype=np.float64)[:, None]
+        if self._exact(scale):
+            return self.samples.astype(np.float32) * scale.astype(np.float32)
         counted = self.samples - np.array(self.baseline, dtype=np.float64)[:, None] if self.baseline else self.samples
         out = np.empty(self.samples.shape, np.float32)
         # Computed in float64 and stored at once: no whole recording lies in memory in between.
@@ -41,6 +45,12 @@ class Recording:
         if missing.any():
             out[missing] = np.nan
         return out
+
+    def _exact(self, scale: NDArray[np.float64]) -> bool:
+        """Return whether samples and scale are float32 as they are, none missing: a product is rounded once then."""
+        if any(self.baseline) or not self.samples.size or not (scale == scale.astype(np.float32)).all():
+            return False
+        return int(self.samples.min()) >= -EXACT and int(self.samples.max()) <= EXACT
 
     def only(self, lead: int) -> Recording:
         """Return the recording of one lead alone, by row."""

@@ -52,10 +52,10 @@ def chance(f: Findings) -> Chance:
 def evidence(f: Findings) -> Evidence:
     """Return the evidence of the whole recording."""
     usual = f.letters == ord("N")
-    rr = np.diff(f.r).astype(np.float64)
+    rr = order.steps(f.r).astype(np.float64)
     heard = measure.heard(f.r, f.silent)
     clean = usual[1:] & usual[:-1] & heard
-    change = np.abs(np.diff(rr))[clean[1:] & clean[:-1]]
+    change = np.abs(order.steps(rr))[clean[1:] & clean[:-1]]
     middle = order.median(rr[clean]) if clean.any() else order.median(rr)
     irregular = order.median(change) / max(middle, 1.0) if change.shape[0] >= 3 else 0.0
     like = f.p_like[usual]
@@ -176,7 +176,7 @@ def _fibrillation(f: Findings, af: Chance, episodes: list[tuple[int, int]], shar
 def _spread(f: Findings) -> float:
     """Return how far the intervals between normal beats vary, in s (5th to 95th percentile)."""
     usual = f.letters == ord("N")
-    rr = np.diff(f.r)[usual[1:] & usual[:-1] & measure.heard(f.r, f.silent)].astype(np.float64) / f.fs
+    rr = order.steps(f.r)[usual[1:] & usual[:-1] & measure.heard(f.r, f.silent)].astype(np.float64) / f.fs
     return order.percentile(rr, 95) - order.percentile(rr, 5) if rr.size >= 4 else 0.0
 
 

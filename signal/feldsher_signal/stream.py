@@ -139,7 +139,8 @@ class Stream:
         self._decide(last)
         self._locate(found, last)
         beats = self._mark(last)
-        self._forget()
+        if not last:
+            self._forget()
         return Piece(beats, found, bad, rough)
 
     def _decide(self, last: bool) -> None:
@@ -215,9 +216,10 @@ class Stream:
 
     def _episode(self, beat: int) -> tuple[int, int, bool]:
         """Return the first beat of the one's episode, one past its last, and whether it has ended."""
-        breaks = np.flatnonzero(np.diff(self._r) > EPISODE_S * self._fs) + 1
-        begin = int(breaks[breaks <= beat].max(initial=0))
-        stop = int(breaks[breaks > beat].min(initial=self._r.shape[0]))
+        begin, stop = 0, int(self._r.shape[0])
+        breaks = np.flatnonzero(order.steps(self._r) > EPISODE_S * self._fs) + 1
+        if breaks.shape[0]:
+            begin, stop = int(breaks[breaks <= beat].max(initial=0)), int(breaks[breaks > beat].min(initial=stop))
         return begin, stop, stop < self._r.shape[0] or self._clear() > self._r[-1] + EPISODE_S * self._fs
 
     def _clear(self) -> int:
@@ -273,7 +275,7 @@ class Stream:
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the P likeness of beats a … b−1 of the episode begin … stop−1 and whether their P waves are there."""
         on = self._marks[a:b, -1, delineate.QRS_ON]
-        rr = np.diff(self._r[begin:stop]).astype(np.float64)
+        rr = order.steps(self._r[begin:stop]).astype(np.float64)
         fit = on >= 0
         if rr.shape[0]:
             size = min(STEADY_BEATS, rr.shape[0])
@@ -298,7 +300,7 @@ class Stream:
         self._final -= gone
         room, near = round(_ROOM_S * self._fs), self._near
         first = max(self._final - presence.CONTEXT - STEADY_BEATS - _LOOK, 0)
-        breaks = np.flatnonzero(np.diff(self._r[: self._final + 1]) > EPISODE_S * self._fs) + 1
+        breaks = np.flatnonzero(order.steps(self._r[: self._final + 1]) > EPISODE_S * self._fs) + 1
         first = max(first, int(breaks.max(initial=0)))
         needed = [self._settled - near, *(self._at[:1] - near).tolist()]
         over = self._final == self._r.shape[0] and self._clear() > int(self._r[-1:].sum()) + EPISODE_S * self._fs
@@ -354,4 +356,4 @@ def joined(pieces: list[Piece], fs: float) -> Traced:
     )
     unclear = clarity.unclear(*detector.joined([p.found for p in pieces]).evidence, width, bad.shape[1])
     seen = quality.Survey(bad, rough, width, unclear)
-    return Traced(beats, seen, seen.usable())
+    return Traced(beats, seen, seen.usable)

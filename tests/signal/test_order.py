@@ -24,6 +24,16 @@ def test_median_is_numpys(row: list[float]) -> None:
     assert order.median(np.array(row)) == pytest.approx(float(np.median(row)), abs=1e-9)
 
 
+@given(st.lists(st.integers(-9, 9), min_size=order.FEW - 1, max_size=order.FEW + 2), st.floats(0, 100))
+def test_few_and_many_have_the_same_percentile(row: list[int], percent: float) -> None:
+    assert order.percentile(np.array(row), percent) == pytest.approx(float(np.percentile(row, percent)), abs=1e-9)
+
+
+@given(rows)
+def test_steps_are_numpys_differences(row: list[float]) -> None:
+    assert order.steps(np.array(row)).tolist() == np.diff(row).tolist()
+
+
 def test_nothing_and_nan_have_none() -> None:
     assert math.isnan(order.median(np.empty(0)))
     assert math.isnan(order.median(np.array([1.0, math.nan, 2.0])))

@@ -24,6 +24,12 @@ def test_microvolts_by_the_formula(sample: int, scale: float, base: int) -> None
     assert recording.microvolts()[0, 0] == np.float32((sample - base) * scale)
 
 
+@given(st.lists(st.integers(-(2**26), 2**26), min_size=1), st.floats(0.125, 100, width=32))
+def test_a_scale_of_single_precision_rounds_as_the_formula_does(samples: list[int], scale: float) -> None:
+    recording = Recording(("I",), 500.0, np.array([samples], np.int32), (scale,))
+    assert recording.microvolts()[0].tolist() == [float(np.float32(v * scale)) for v in samples]
+
+
 def test_without_baseline_zero_is_zero() -> None:
     recording = Recording(("I",), 500.0, np.array([[7]], np.int32), (1.0,))
     assert recording.microvolts().tolist() == [[7.0]]
