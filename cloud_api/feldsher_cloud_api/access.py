@@ -49,6 +49,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "Binary": "r",
     },
     "technician": {"Practitioner": "rs", "Organization": "rs", "Device": "rs"},
+    "manager": {},  # counts and states of the fleet (permit_fleet), nothing of the record
     "service": {
         "Patient": "rs",
         "Practitioner": "rs",
@@ -132,6 +133,14 @@ def permit_role(principal: Principal, *roles: str) -> None:
     """Raise Forbidden where the principal has none of these roles."""
     if principal.role not in roles:
         raise Forbidden(f"the role {principal.role} may not do this")
+
+
+def permit_fleet(principal: Principal) -> None:
+    """Raise Forbidden for who may not see the fleet's state; a token needs the scope to search Device."""
+    permit_role(principal, "technician", "manager", "service")
+    scopes = principal.scopes
+    if scopes is not None and not scope_allows(scopes, principal.role, "Device", "search"):
+        raise Forbidden("the token's scopes do not cover search of Device")
 
 
 @dataclass(frozen=True, slots=True)

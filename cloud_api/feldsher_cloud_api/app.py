@@ -23,6 +23,7 @@ from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
 from feldsher_cloud_api.manage import routes as manage
 from feldsher_cloud_api.secret import keep_secret
@@ -76,6 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         manage.router,
         ecg.router,
         vitals.router,
+        fleet.router,
         rest.router,
     ):
         app.include_router(router)

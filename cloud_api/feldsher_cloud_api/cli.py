@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -12,12 +11,13 @@ from uuid import UUID
 import typer
 import uvicorn
 
-from feldsher_cloud_api import accounts, assignment, audit, ca, commands, db, demo, log, provision, worker
+from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, provision, worker
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fleet.cli import device_app
 from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
@@ -26,13 +26,13 @@ from feldsher_cloud_api.terminal import settings as _settings
 from feldsher_cloud_api.terminal import show as _print
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
-ca_app, gateway_app, device_app = typer.Typer(), typer.Typer(), typer.Typer()
+ca_app, gateway_app = typer.Typer(), typer.Typer()
 user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
 unassigned_app = typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
     ("gateway", gateway_app, "Gateways: claims, revocation, configuration, diagnostics, forgetting."),
-    ("device", device_app, "Devices and whose they are."),
+    ("device", device_app, "Devices: whose they are, their checks, their life."),
     ("user", user_app, "People's accounts."),
     ("audit", audit_app, "The audit chain."),
     ("signature", signature_app, "Signatures of reports."),
@@ -158,42 +158,11 @@ def gateway_revoke(name: str) -> None:
             raise typer.Exit(1) from error
 
 
-@device_app.command("add")
-def device_add(
-    gateway: str,
-    address: Annotated[str, typer.Argument(help="Bluetooth address, or its name in the gateway's configuration.")],
-    kind: Annotated[str, typer.Option(help="cuff or cardiograph")],
-    model: Annotated[str | None, typer.Option()] = None,
-) -> None:
-    """Register a device that a gateway reaches and print its id."""
-    settings = _settings()
-    with _owner(settings) as connection:
-        identity = assignment.add_device(
-            connection, gateway=gateway, address=address, kind=kind, model=model, now=settings.clock()
-        )
-    _print({"device": str(identity)})
-
-
-@device_app.command("assign")
-def device_assign(
-    device: UUID,
-    patient: UUID,
-    start: Annotated[datetime | None, typer.Option(help="From when on; now if not given.")] = None,
-) -> None:
-    """Assign a device to a patient from a time on; what held there ends."""
-    settings = _settings()
-    with _owner(settings) as connection:
-        store.read(connection, "Patient", patient)
-        store.read(connection, "Device", device)
-        fresh = assignment.assign(connection, device, patient, start.astimezone() if start else settings.clock())
-    _print({"assigned": fresh})
-
-
 @user_app.command("add")
 def user_add(
     username: str,
     display: str,
-    role: Annotated[str, typer.Option(help="doctor, patient, technician or service")],
+    role: Annotated[str, typer.Option(help="doctor, patient, technician, manager or service")],
     practitioner: Annotated[UUID | None, typer.Option(help="Their FHIR Practitioner.")] = None,
     patient: Annotated[UUID | None, typer.Option(help="The Patient they speak for.")] = None,
     clinic_wide: Annotated[bool, typer.Option(help="In care relationship with every patient.")] = False,

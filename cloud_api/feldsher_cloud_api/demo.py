@@ -10,11 +10,16 @@ from uuid import UUID, uuid5
 from feldsher_cloud_api import accounts, assignment, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.fhir import store
+from feldsher_cloud_api.fleet import life
 from feldsher_cloud_api.secret import keep_secret
 
 _SPACE = UUID("0e0f2a44-7c39-4a0d-8f0a-9d2a6c4bde11")
 _TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST", "display": "test health data"}
-_PEOPLE = (("doctor", "DEMO Doctor", "doctor"), ("technician", "DEMO Technician", "technician"))
+_PEOPLE = (
+    ("doctor", "DEMO Doctor", "doctor"),
+    ("technician", "DEMO Technician", "technician"),
+    ("manager", "DEMO Manager", "manager"),
+)
 _PATIENTS = (
     ("anna", "Demo-Alpha", "Anna", "female", "1958-04-12"),
     ("boris", "Demo-Bravo", "Boris", "male", "1949-11-03"),
@@ -50,10 +55,8 @@ def seed(
         )
         _staff(connection, secret, now)
         patients = [_patient(connection, secret, clinic, *row, now) for row in _PATIENTS]
-        heart = assignment.add_device(
-            connection, gateway=clinic_gateway, address=cardiograph, kind="cardiograph", now=now
-        )
-        band = assignment.add_device(connection, gateway=home_gateway, address=cuff, kind="cuff", now=now)
+        heart = life.register(connection, gateway=clinic_gateway, address=cardiograph, kind="cardiograph", now=now)
+        band = life.register(connection, gateway=home_gateway, address=cuff, kind="cuff", now=now)
         if not _was_assigned(connection, band):
             assignment.assign(connection, band, patients[0], now - timedelta(days=365))
         _programs(connection, secret, redirect_uris)

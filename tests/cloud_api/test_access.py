@@ -41,14 +41,77 @@ def test_raw_sql_without_a_user_sees_no_clinical_row(clinic: Clinic) -> None:
         assert _rows(connection, "cloud.patient_link") == 0
 
 
-def test_raw_sql_of_a_technician_sees_devices_and_no_clinical_row(clinic: Clinic) -> None:
+@pytest.mark.parametrize("role", ["technician", "manager"])
+def test_raw_sql_of_who_keeps_the_fleet_sees_devices_and_no_clinical_row(clinic: Clinic, role: str) -> None:
     _fill(clinic)
-    with clinic.raw("technician", demo_id("person/technician")) as connection:
+    with clinic.raw(role, demo_id(f"person/{role}")) as connection:
         assert {t: n for t in CLINICAL_TABLES if (n := _rows(connection, t))} == {}
-        assert _rows(connection, "public.ecg_recording") == 0
-        assert _rows(connection, "cloud.unassigned") == 0
-        assert _rows(connection, "cloud.gateway_command") == 0
-        assert _rows(connection, "fhir.device") >= 2
+        for table in ("public.ecg_recording", "cloud.unassigned", "cloud.gateway_command", "cloud.device_assignment"):
+            assert _rows(connection, table) == 0, table
+        assert _rows(connection, "cloud.patient_link") == 0
+        assert connection.execute("SELECT username FROM cloud.person").fetchall() == [(role,)]
+        assert (_rows(connection, "fhir.device") >= 2) is (role == "technician")
+        assert _rows(connection, "cloud.device") >= 2
+        assert _rows(connection, "cloud.device_period") == 1
+        assert _rows(connection, "cloud.device_unassigned") == 1
+
+
+HIDDEN = {
+    "cloud.device_period", "cloud.gateway_loss", "cloud.device_unassigned", "cloud.fleet_standing", "cloud.calibration",
+    "cloud.fleet_action", "cloud.gateway_task",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["", "doctor", "patient"])
+def test_the_fleets_own_tables_are_closed_to_the_others(clinic: Clinic, role: str) -> None:
+    _fill(clinic)
+    with clinic.raw(role, demo_id("person/doctor"), clinic.patients[0]) as connection:
+        assert {t: n for t in HIDDEN if (n := _rows(connection, t))} == {}
+        asked = f"SELECT app.last_measured('demo-home', '{clinic.made['cuff']}')"
+        assert connection.execute(asked.encode()).fetchone() == (None,)
+
+
+@pytest.mark.parametrize("role", ["", "doctor", "patient", "manager", "service"])
+def test_only_a_technician_learns_whose_a_card_number_is(clinic: Clinic, role: str) -> None:
+    asked = b"SELECT name, born FROM app.patient_to_assign('DEMO-ANNA')"
+    with clinic.raw(role, demo_id("person/doctor"), clinic.patients[0]) as connection:
+        assert connection.execute(asked).fetchall() == []
+    with clinic.raw("technician", demo_id("person/technician")) as connection:
+        assert connection.execute(asked).fetchall() == [("Anna Demo-Alpha", 1958)]
+        for part in ("DEMO", "ANNA", "urn:feldsher:demo|", "|DEMO-ANNA", "%", "Demo-Alpha"):
+            found = connection.execute("SELECT * FROM app.patient_to_assign(%s)", (part,)).fetchall()
+            assert found == [], part
+
+
+CHANGES = (
+    "INSERT INTO cloud.device (id, address, kind) VALUES (gen_random_uuid(), 'x', 'cuff')",
+    "UPDATE cloud.device SET life = 'retired'",
+    "UPDATE cloud.gateway_device SET local_name = 'x'",
+    "INSERT INTO cloud.fleet_action (id, at, gateway, what, asked_by) VALUES"
+    " (gen_random_uuid(), now(), 'demo-home', 'x', 'x')",
+    "INSERT INTO fhir.device (id, version, updated, content) VALUES (gen_random_uuid(), 1, now(), '{}')",
+    "UPDATE fhir.device SET content = '{}'",
+)
+
+
+@pytest.mark.parametrize("role", ["", "doctor", "patient", "manager", "service"])
+@pytest.mark.parametrize("statement", CHANGES)
+def test_only_technicians_change_the_fleet(clinic: Clinic, role: str, statement: str) -> None:
+    with clinic.raw(role, demo_id("person/doctor"), clinic.patients[0]) as connection:
+        if statement.startswith("UPDATE"):
+            assert connection.execute(statement.encode()).rowcount == 0
+            return
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="row-level security"), connection.transaction():
+            connection.execute(statement.encode())
+
+
+def test_technicians_write_no_assignment_but_through_its_functions(clinic: Clinic) -> None:
+    for statement in ("DELETE FROM cloud.device_assignment", "UPDATE cloud.device_assignment SET patient = NULL"):
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege),
+            clinic.raw("technician", demo_id("person/technician")) as connection,
+        ):
+            connection.execute(statement.encode())
 
 
 def test_raw_sql_of_a_patient_sees_only_their_own(clinic: Clinic) -> None:
@@ -169,7 +232,8 @@ def test_patient_sees_own_record_and_who_looked(clinic: Clinic) -> None:
 
 
 def test_every_type_and_role_is_in_the_table_or_refused(clinic: Clinic) -> None:
-    for username, role in (("technician", "technician"), ("anna", "patient"), ("doctor", "doctor")):
+    people = (("technician", "technician"), ("manager", "manager"), ("anna", "patient"), ("doctor", "doctor"))
+    for username, role in people:
         clinic.sign_out()
         clinic.sign_in(username)
         for kind, of in TYPES.items():

@@ -36,7 +36,8 @@ _CLEARED = (
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
     " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
-    " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key"
+    " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"
+    " public.gateway_state, public.device_status, public.gap, cloud.calibration, cloud.fleet_action"
 )
 _numbers = itertools.count(1)
 
@@ -312,6 +313,8 @@ def running(url: str, state: Path, made: dict[str, Any]) -> Generator[Clinic]:
     with db.connect(url, autocommit=True) as connection:
         connection.execute(f"TRUNCATE {_CLEARED} CASCADE".encode())
         connection.execute("UPDATE cloud.account SET failed = 0, locked_until = NULL")
+        connection.execute("DELETE FROM cloud.device_assignment WHERE device <> %s", (made["cuff"],))
+        connection.execute("UPDATE cloud.device SET life = 'ready', cleaned_at = NULL, replaced_by = NULL")
     time = Time()
     settings = Settings(database_url=url, state=state, api_url="http://testserver", clock=time, demo=True)
     app = create_app(settings)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from feldsher_ingest import read
 from feldsher_ingest.read import StoredRecording, StoredVital
 
-from feldsher_cloud_api import db
+from feldsher_cloud_api import assignment, db
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common, ecg, vitals
 from feldsher_cloud_api.project.common import TIME_AS_SENT, Event
@@ -37,7 +37,7 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
 
 
 def _readings(connection: db.Connection, event: Event, boot: UUID, now: datetime) -> None:
-    waiting = _queries.waiting(connection, gateway=event.gateway, kind="vitals", reason=common.CLOCK)
+    waiting = _queries.waiting(connection, gateway=event.gateway, kind="vitals", reason=assignment.CLOCK)
     ids = {row[0] for row in waiting}
     ids |= {row[0] for row in _queries.corrected_readings(connection, gateway=event.gateway, boot=boot)}
     values = read.readings(connection, sorted(ids))
@@ -51,12 +51,10 @@ def _reading(connection: db.Connection, values: list[StoredVital], event: Event,
     found = store.find(connection, "Observation", UUID(vitals.resources(values, device, None)[0]["id"]))
     if found is None:
         return  # not projected yet: it will be, with the corrected time
-    decided = bool(_queries.staff_decided(connection, id=first.reading_id))
+    decided = bool(_queries.for_staff(connection, id=first.reading_id, earlier=assignment.EARLIER))
     patient, reason = found.patient, ""
     if not decided:
-        patient, reason = common.whose(
-            connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
-        )
+        patient, reason = vitals.owner(connection, first, device, vitals.kind(values), event.at)
     made = vitals.resources(values, device, patient)
     _renew(connection, made, patient, first.reading_id, now)
     if not decided:

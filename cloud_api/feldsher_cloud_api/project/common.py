@@ -12,7 +12,7 @@ from uuid import UUID, uuid5
 from feldsher_ehr_core.ids import uuid7
 from feldsher_ingest import read
 
-from feldsher_cloud_api import db
+from feldsher_cloud_api import assignment, db
 from feldsher_cloud_api.fhir import dates, store
 
 LOINC, UCUM = "http://loinc.org", "http://unitsofmeasure.org"
@@ -21,9 +21,6 @@ ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-type"
 TIME_AS_SENT = "urn:feldsher:time-as-sent"
 """Extension: the time by the clock that measured, where it is known to have been wrong; the resource's is corrected."""
-NOBODY, CLOCK = "the device was assigned to nobody at the time of measurement", "clock not trusted"
-EARLIER = "it may have been measured before the device was given to its present user"
-"""Why a measurement waits for staff."""
 _DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")
 _GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")
 _queries = db.queries("project")
@@ -70,7 +67,7 @@ def device(
     """Return the Device of what a gateway calls `address`, registered at first sight."""
     identity, key = device_id(gateway, address), device_key(gateway, address)
     _queries.know_gateway(connection, gateway=gateway)
-    if _queries.know_device(connection, id=identity, address=key, kind=kind) == 1:
+    if _queries.know_device(connection, id=identity, address=key, kind=kind, model=model) == 1:
         store.put(connection, device_resource(identity, key, kind, model), patient=None, now=now)
     _queries.saw_device(connection, gateway=gateway, device=identity, local_name=address, now=now)
     return identity
@@ -89,13 +86,15 @@ _KINDS = {
 }
 
 
-def device_resource(identity: UUID, key: str, kind: str, model: str | None = None) -> dict[str, Any]:
-    """Return the Device resource of a device."""
+def device_resource(
+    identity: UUID, key: str, kind: str, model: str | None = None, *, status: str = "active"
+) -> dict[str, Any]:
+    """Return the Device resource of a device; `status` active or inactive."""
     resource: dict[str, Any] = {
         "resourceType": "Device",
         "id": str(identity),
         "identifier": [{"system": "urn:feldsher:device", "value": key}],
-        "status": "active",
+        "status": status,
         "type": {"coding": [{"system": "urn:feldsher:device-kind", "code": kind}], "text": _KINDS[kind]},
     }
     if model:
@@ -103,22 +102,20 @@ def device_resource(identity: UUID, key: str, kind: str, model: str | None = Non
     return resource
 
 
-def assigned_patient(connection: db.Connection, device: UUID, at: datetime) -> UUID | None:
-    """Return the patient to whom a device was assigned at a time, None where nobody."""
-    return _queries.assigned_patient(connection, device=device, at=at)
-
-
 def whose(
-    connection: db.Connection, device: UUID, gateway: str, message: UUID, *, at: datetime, received: datetime
-) -> tuple[UUID | None, str]:
+    connection: db.Connection, device: UUID, gateway: str, message: UUID, *, at: datetime, received: datetime,
+    user: int | None = None, ahead: bool = False,
+) -> tuple[UUID | None, str]:  # fmt: skip
     """Return the patient of a measurement taken `at` and received by the cloud at `received`; if nobody, why.
 
-    Where the gateway's clock cannot be trusted, `at` decides nothing between patients: then only a device that has had
-    one patient only, in a period that covers both times, tells whose the measurement is.
+    `user`: the number that the device gave. Where the gateway's clock cannot be trusted, or the device's is `ahead`,
+    `at` decides nothing between patients: then only a device that has had one patient only, in a period that covers
+    both times, tells whose the measurement is.
     """
-    if read.clock_trusted(connection, gateway, message):
-        return assigned_patient(connection, device, at), NOBODY
-    return _queries.sole_patient(connection, device=device, at=at, received=received), CLOCK
+    if read.clock_trusted(connection, gateway, message) and not ahead:
+        return assignment.holder(connection, device, at, user)
+    patient = assignment.sole_holder(connection, device, user, at=at, received=received)
+    return patient, "" if patient is not None else assignment.AHEAD if ahead else assignment.CLOCK
 
 
 def queue_unassigned(

@@ -30,7 +30,7 @@ from feldsher_ehr_core.vitals import (
 from feldsher_ingest import read
 from feldsher_ingest.read import StoredVital
 
-from feldsher_cloud_api import db
+from feldsher_cloud_api import assignment, db
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common, doubts
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
@@ -67,20 +67,13 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
         _reading(connection, event, list(group), now)
 
 
-def _kind(values: list[StoredVital]) -> str:
-    codes = {v.code for v in values}
-    return next((kind for code, kind in _KINDS if code in codes), "unknown")
-
-
 def _reading(connection: db.Connection, event: Event, values: list[StoredVital], now: datetime) -> None:
-    first = values[0]
+    first, of_kind = values[0], kind(values)
     model = event.body.get("model")
-    device = common.device(connection, first.gateway, first.device, now, kind=_kind(values), model=model)
-    patient, reason = None, common.EARLIER
+    device = common.device(connection, first.gateway, first.device, now, kind=of_kind, model=model)
+    patient, reason = None, assignment.EARLIER
     if not event.body.get("unowned"):
-        patient, reason = common.whose(
-            connection, device, first.gateway, first.message_id, at=first.taken_at, received=event.at
-        )
+        patient, reason = owner(connection, first, device, of_kind, event.at)
     made = resources(values, device, patient)
     for resource in made:
         fresh = store.insert(connection, resource, patient=patient, now=now)
@@ -101,6 +94,33 @@ def _reading(connection: db.Connection, event: Event, values: list[StoredVital],
             at=first.taken_at,
             reason=reason,
         )
+
+
+def kind(values: list[StoredVital]) -> str:
+    """Return what kind of device measures such values."""
+    codes = {v.code for v in values}
+    return next((kind for code, kind in _KINDS if code in codes), "unknown")
+
+
+def owner(
+    connection: db.Connection, first: StoredVital, device: UUID, of_kind: str, received: datetime
+) -> tuple[UUID | None, str]:
+    """Return whose a reading is, by the first of its values; if nobody's, why.
+
+    A time ahead of the reading's own arrival comes from a clock that is wrong by who knows how much. A reading without
+    a time was taken at any time since the device was emptied: it is nobody's where somebody else had the device since.
+    """
+    ahead = first.taken_at == first.time and first.time > first.received_at + assignment.AHEAD_BY
+    patient, reason = common.whose(
+        connection, device, first.gateway, first.message_id, at=first.taken_at, received=received,
+        user=first.user_no, ahead=ahead,
+    )  # fmt: skip
+    remembers = first.sent_at is None and of_kind in assignment.REMEMBERING
+    if patient is not None and remembers:
+        at = max(first.taken_at, received)
+        if assignment.may_hold_others(connection, device, patient, at, first.user_no):
+            return None, assignment.LEFT_OVER
+    return patient, reason
 
 
 def resources(values: list[StoredVital], device: UUID, patient: UUID | None) -> list[dict[str, Any]]:

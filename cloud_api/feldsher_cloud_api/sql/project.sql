@@ -4,7 +4,7 @@ INSERT INTO cloud.gateway (id, name, state) VALUES (:gateway, :gateway, 'unknown
 
 -- name: know_device!
 -- Register a device at first sight; what was unknown gets its kind once that is seen.
-INSERT INTO cloud.device (id, address, kind) VALUES (:id, :address, :kind)
+INSERT INTO cloud.device (id, address, kind, model) VALUES (:id, :address, :kind, :model)
 ON CONFLICT (address) DO UPDATE SET kind = excluded.kind
 WHERE cloud.device.kind = 'unknown' AND excluded.kind <> 'unknown';
 
@@ -12,15 +12,6 @@ WHERE cloud.device.kind = 'unknown' AND excluded.kind <> 'unknown';
 -- A gateway has heard of a device.
 INSERT INTO cloud.gateway_device (gateway, device, local_name, last_seen) VALUES (:gateway, :device, :local_name, :now)
 ON CONFLICT (gateway, device) DO UPDATE SET last_seen = greatest(cloud.gateway_device.last_seen, excluded.last_seen);
-
--- name: assigned_patient$
--- To whom a device was assigned at a time.
-SELECT patient FROM cloud.device_assignment WHERE device = :device AND during @> :at::timestamptz;
-
--- name: sole_patient$
--- The one patient to whom a device was ever assigned, where that period covers both of two times.
-SELECT min(patient::text)::uuid FROM cloud.device_assignment WHERE device = :device
-HAVING count(DISTINCT patient) = 1 AND bool_or(during @> :at::timestamptz AND during @> :received::timestamptz);
 
 -- name: queue_unassigned!
 -- What belongs to nobody waits for staff.
@@ -88,9 +79,9 @@ WHERE r.gateway = :gateway AND m.boot = :boot AND m.clock <> 'synced' AND r.corr
   AND d.status && '{preliminary}'
 ORDER BY r.id;
 
--- name: staff_decided$
--- Whether a member of staff has said whose a measurement is.
-SELECT EXISTS (SELECT FROM cloud.unassigned WHERE id = :id AND resolved_by IS NOT NULL);
+-- name: for_staff$
+-- Whether staff has said, or alone can say, whose a measurement is.
+SELECT EXISTS (SELECT FROM cloud.unassigned WHERE id = :id AND (resolved_by IS NOT NULL OR reason = :earlier));
 
 -- name: provenances
 -- The Provenance of resources.

@@ -11,7 +11,7 @@ CROSS JOIN LATERAL (
     SELECT jsonb_path_query_first(
         o.content, '$.extension[*] ? (@.url == "urn:feldsher:time-as-sent").valueDateTime') #>> '{}' AS at
 ) w
-CROSS JOIN LATERAL (  -- as versions before migration 0007 said it: the effective time as sent, the corrected one beside it
+CROSS JOIN LATERAL (  -- as versions before 0.3 said it: the effective time as sent, the corrected one beside it
     SELECT jsonb_path_query_first(
         o.content, '$.extension[*] ? (@.url == "urn:feldsher:corrected-time").valueDateTime') #>> '{}' AS at
 ) c

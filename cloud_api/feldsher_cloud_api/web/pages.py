@@ -5,23 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
-from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from feldsher_signal import picture
 
 from feldsher_cloud_api import access, auth
-from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
+from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form, OptionalPrincipal
 from feldsher_cloud_api.care import order, signature
-from feldsher_cloud_api.context import Context, context
+from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fleet import devices
 from feldsher_cloud_api.web import ecg, fleet, people, record, vitals
 from feldsher_cloud_api.web.catalogue import LANGUAGES
 from feldsher_cloud_api.web.desk import Desk, desk
@@ -32,45 +31,13 @@ from feldsher_cloud_api.web.render import (
     static_directory,
     static_hash,
 )
+from feldsher_cloud_api.web.routes import CurrentPage, PageRoute
 
-HOMES = {"doctor": "/worklist", "patient": "/me", "technician": "/fleet"}
+HOMES = {"doctor": "/worklist", "patient": "/me", "technician": "/fleet", "manager": "/fleet"}
 SHOWN_VERSION = "x-shown-version"
 INDICATION_LENGTH = 300
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _REASONS = {"failed": "signin.refused", "locked": "signin.locked", "busy": "error.429"}
-
-
-class PageRoute(APIRoute):
-    """A route whose refusals are pages in the reader's language, not JSON."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Wrap the handler, dependencies included."""
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except Unauthenticated:
-                return _sign_in_first(request)
-            except Forbidden:
-                return _refuse(request, 403)
-            except FhirError as error:
-                return _refuse(request, error.status)
-
-        return handle
-
-
-def _sign_in_first(request: Request) -> Response:
-    if "hx-request" in request.headers:
-        return Response(status_code=401, headers=page_headers())
-    reason = "expired" if auth.COOKIE in request.cookies else ""
-    return auth.sign_in_first(context(request), request.url.path if request.method == "GET" else "/", reason)
-
-
-def _refuse(request: Request, status: int) -> Response:
-    page = Page(request, context(request), None)
-    key = status if status in (403, 404, 409, 429) else {412: 409}.get(status, 404)
-    return page.show("error.html", status=status, text=page.words.say(f"error.{key}"))
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -79,6 +46,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 def install(app: FastAPI) -> None:
     """Add the workstation to the application: pages, and static files under an address that tells their content."""
     app.include_router(router)
+    app.include_router(fleet.router)
     app.mount(f"/static/{static_hash()}", Unchanging(directory=static_directory()), name="static")
 
 
@@ -90,13 +58,6 @@ class Unchanging(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-
-
-def _page(request: Request, of: CurrentContext, who: CurrentPrincipal) -> Page:
-    return Page(request, of, who)
-
-
-CurrentPage = Annotated[Page, Depends(_page)]
 
 
 # ---------------------------------------------------------------- sign-in, language
@@ -239,7 +200,7 @@ def _order_form(page: Page, of: Context, who: Principal, given: dict[str, str], 
             status=422 if wrong else 200,
             here="order",
             patients=people.find(at, ""),
-            devices=fleet.cardiographs(at.connection, who),
+            devices=devices.cardiographs(at.connection, who),
             form=empty | given,
             wrong=wrong,
             lapse_minutes=int(of.settings.order_life.total_seconds() // 60),
@@ -352,7 +313,7 @@ def ecg_sign(identity: UUID, page: CurrentPage, of: CurrentContext, who: Current
     return RedirectResponse(f"/ecg/{identity}", 303)
 
 
-# ---------------------------------------------------------------- patient and technician
+# ---------------------------------------------------------------- the patient
 
 
 @router.get("/me")
@@ -364,35 +325,3 @@ def portal(page: CurrentPage, of: CurrentContext, who: CurrentPrincipal) -> Resp
     with desk(of, who) as at:
         values = _chart(at, page, who.patients[0])
         return page.show("portal.html", here="portal", looks=record.looks(at, who.patients[0]), **values)
-
-
-@router.get("/fleet")
-def fleet_page(page: CurrentPage, of: CurrentContext, who: CurrentPrincipal) -> Response:
-    """Show a technician gateways and devices."""
-    return _fleet(page, of, who)
-
-
-@router.post("/fleet/gateways")
-def add_gateway(page: CurrentPage, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
-    """Register a gateway and show its one-time claim, this once."""
-    return _fleet(page, of, who, form.get("name", "").strip())
-
-
-def _fleet(page: Page, of: Context, who: Principal, name: str | None = None) -> Response:
-    access.permit_role(who, "technician")
-    claim, wrong = None, ""
-    with access.asking(of.pool, who) as connection:
-        if name is not None:
-            try:
-                claim = fleet.new_claim(of, connection, who, name)
-            except ValueError as error:
-                wrong = str(error)
-        return page.show(
-            "fleet.html",
-            status=422 if wrong else 200,
-            here="fleet",
-            gateways=fleet.gateways(connection, who),
-            devices=fleet.devices(connection, who),
-            claim=claim,
-            wrong=wrong,
-        )

@@ -32,10 +32,12 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'{targets}; base-uri 'none'; frame-ancestors 'none'"
 )
+_FLEET = (("fleet", "/fleet"), ("gateways", "/fleet/gateways"), ("devices", "/fleet/devices"))
 MENUS: dict[str, tuple[tuple[str, str], ...]] = {
     "doctor": (("worklist", "/worklist"), ("patients", "/patients"), ("order", "/order")),
     "patient": (("portal", "/me"),),
-    "technician": (("fleet", "/fleet"),),
+    "technician": _FLEET,
+    "manager": _FLEET,
 }
 
 

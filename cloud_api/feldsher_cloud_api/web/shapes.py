@@ -124,38 +124,6 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Cardiograph:
-    """A device that an ECG can be ordered from."""
-
-    id: UUID
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class GatewayRow:
-    """A gateway as its technician sees it; `state`: online, offline or never."""
-
-    name: str
-    state: str
-    last: datetime | None
-    outbox: int | None
-    oldest: datetime | None
-    software: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
-    """A device as its technician sees it: no person, no measurement."""
-
-    label: str
-    model: str | None
-    gateway: str | None
-    state: str | None
-    battery: int | None
-    last: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Claim:
     """A one-time claim, shown once."""
 

@@ -10,6 +10,7 @@ import msgspec
 from feldsher_cloud_api import assignment
 from feldsher_cloud_api.care import unassigned
 from feldsher_cloud_api.fhir import dates
+from feldsher_cloud_api.fleet import life
 from feldsher_cloud_api.project import clocks
 from feldsher_ehr_core import wire
 from feldsher_tools.clinic import CLINIC, HOME, Clinic
@@ -108,7 +109,7 @@ def test_a_better_correction_makes_one_more_version(clinic: Clinic) -> None:
 def test_a_reading_that_was_nobodys_at_its_right_time_leaves_the_record_and_waits_for_staff(clinic: Clinic) -> None:
     address = "AA:BB:CC:00:00:53"
     with clinic.owner() as connection:
-        device = assignment.add_device(connection, gateway=HOME, address=address, kind="cuff", now=clinic.time.now)
+        device = life.register(connection, gateway=HOME, address=address, kind="cuff", now=clinic.time.now)
         assignment.assign(connection, device, UUID(clinic.patients[1]), clinic.time.now - timedelta(hours=48))
     clinic.receive(late(clinic, device=address))
     clinic.work()

@@ -10,7 +10,8 @@ from uuid import UUID
 import msgspec
 import pytest
 from feldsher_cloud_api import assignment
-from feldsher_cloud_api.project.common import EARLIER
+from feldsher_cloud_api.assignment import EARLIER
+from feldsher_cloud_api.fleet import life
 from feldsher_ehr_core import wire
 from feldsher_ingest import read
 from feldsher_tools.clinic import HOME, Clinic
@@ -23,10 +24,12 @@ def shared(clinic: Clinic) -> Iterator[tuple[Clinic, str]]:
     """The clinic, and a cuff that the first patient had until an hour ago and the second has now."""
     address = "AA:BB:CC:00:00:51"
     with clinic.owner() as connection:
-        device = assignment.add_device(connection, gateway=HOME, address=address, kind="cuff", now=clinic.time.now)
+        device = life.register(connection, gateway=HOME, address=address, kind="cuff", now=clinic.time.now)
         for patient, hours in ((0, 48), (1, 1)):
             start = clinic.time.now - timedelta(hours=hours)
             assignment.assign(connection, device, UUID(clinic.patients[patient]), start)
+        # emptied when it changed hands, so that a reading without a time can be the second patient's
+        connection.execute("UPDATE cloud.device SET cleaned_at = %s", (clinic.time.now - timedelta(hours=1),))
     yield clinic, address
     with clinic.owner() as connection:
         connection.execute("DELETE FROM cloud.device_assignment WHERE device = %s", (device,))

@@ -49,8 +49,10 @@ def test_no_russian_sentence_is_left_in_english() -> None:
 @pytest.mark.parametrize(("name", "text"), _templates())
 def test_every_sentence_asked_for_exists(name: str, text: str) -> None:
     asked = set(re.findall(r"""say\(\s*["']([a-z_]+\.[a-zA-Z0-9_.]+)["']""", text))
-    missing = asked - set(words.catalogue("en").sentences)
-    assert not missing, name
+    known = set(words.catalogue("en").sentences)
+    groups = {k for k in asked if k.endswith(".")}  # the code that follows is known at run time only
+    assert not asked - groups - known, name
+    assert not {g for g in groups if not any(k.startswith(g) for k in known)}, name
 
 
 @pytest.mark.parametrize(("name", "text"), _templates())

@@ -52,7 +52,9 @@ def test_lock_after_failures_is_told(clinic: Any, visitor: Any) -> None:
     assert "Too many failed attempts" in page
 
 
-@pytest.mark.parametrize(("name", "home"), [("doctor", "/worklist"), ("anna", "/me"), ("technician", "/fleet")])
+@pytest.mark.parametrize(
+    ("name", "home"), [("doctor", "/worklist"), ("anna", "/me"), ("technician", "/fleet"), ("manager", "/fleet")]
+)
 def test_each_role_has_its_first_page(clinic: Any, visitor: Any, name: str, home: str) -> None:
     visitor.post("/login", username=name, password=clinic.password(name))
     assert visitor.client.get("/", headers={"accept": "text/html"}).url.path == home
@@ -369,20 +371,20 @@ def test_patients_are_found_by_a_form_not_by_an_address(clinic: Any, doctor: Any
 
 def test_technician_adds_a_gateway_and_sees_its_claim_once(clinic: Any, visitor: Any) -> None:
     technician = visitor.sign_in("technician")
-    page = technician.post("/fleet/gateways", name="gw-new")
+    page = technician.post("/fleet/gateways/new", name="gw-new")
     claim = re.search(r"feldsher-edge claim (feldsher1\.[\w-]+)", page)
     assert claim is not None
-    page = technician.get("/fleet")
+    page = technician.get("/fleet/gateways")
     assert "gw-new" in page
     assert claim[1] not in page
     for wrong in ("Anna Walker", "ingest.0", "cloud.worker"):
-        assert "cannot name a gateway" in technician.post("/fleet/gateways", status=422, name=wrong)
+        assert "cannot name a gateway" in technician.post("/fleet/gateways/new", status=422, name=wrong)
 
 
 def test_technician_sees_life_and_outbox_and_no_patient(clinic: Any, visitor: Any) -> None:
     clinic.recording()
     clinic.send(clinic.clinic.birth())
-    page = visitor.sign_in("technician").get("/fleet")
+    page = visitor.sign_in("technician").get("/fleet/gateways")
     assert "online" in page
     assert "simulated" in page
     assert "Demo-Alpha" not in page
