@@ -12,11 +12,19 @@ from prometheus_client import CollectorRegistry, start_http_server, write_to_tex
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from feldsher_edge.devices.ble_device import BleDevice
 from feldsher_edge.gateway import Gateway
 from feldsher_edge.room import Priority
 
 _log = structlog.get_logger("metrics")
 _EVERY_S = 15.0
+_ADAPTER_FIGURES = {
+    "scan_restarts": "Scans started anew because they heard nothing",
+    "scan_failures": "Scans that could not run",
+    "failed_connects": "Connections that could not be made",
+    "power_cycles": "Times that the adapter was switched off and on because it was stuck",
+    "lost_bonds": "Bonds removed because the device had lost them",
+}
 
 
 class GatewayCollector(Collector):
@@ -29,6 +37,7 @@ class GatewayCollector(Collector):
         """Yield all figures."""
         yield from self._outbox()
         yield from self._connection()
+        yield from self._adapters()
         ages = GaugeMetricFamily("feldsher_source_age_seconds", "Since a device's last sign of life", labels=["device"])
         for device, age_s in self._gateway.sources.ages_s().items():
             ages.add_metric([device], age_s)
@@ -47,6 +56,14 @@ class GatewayCollector(Collector):
         yield GaugeMetricFamily("feldsher_dead_letters", "Messages that the broker refused", value=counts.dead)
         yield CounterMetricFamily("feldsher_dropped", "Messages dropped for want of room", value=counts.dropped)
         yield CounterMetricFamily("feldsher_thinned", "Readings thinned out for want of room", value=counts.thinned)
+
+    def _adapters(self) -> Iterator[Metric]:
+        found = {it.radio.adapter: it.radio.figures for it in self._gateway.cuffs if isinstance(it, BleDevice)}
+        for name, what in _ADAPTER_FIGURES.items():
+            metric = CounterMetricFamily(f"feldsher_bluetooth_{name}", what, labels=["adapter"])
+            for adapter, figures in found.items():
+                metric.add_metric([adapter], getattr(figures, name))
+            yield metric
 
     def _connection(self) -> Iterator[Metric]:
         figures = self._gateway.publisher.figures

@@ -13,6 +13,8 @@ from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Bound, parse
 from feldsher_edge.config import Outbox as Bounds
 from feldsher_edge.devices import Status
+from feldsher_edge.devices.ble_device import BleDevice
+from feldsher_edge.drivers import cuffs
 from feldsher_edge.gateway import Gateway
 from feldsher_edge.link import Broker
 from feldsher_edge.metrics import keep_written, served
@@ -91,3 +93,17 @@ async def test_the_status_agrees_and_names_no_patient(tmp_path: Path, clock: Vir
     assert not told.connection.connected
     assert {d.device: (d.state, d.age_s) for d in told.devices}["cuff-3"] == ("present", 12)
     gateway.outbox.close()
+
+
+async def test_an_adapter_tells_what_it_has_been_through(tmp_path: Path, clock: VirtualClock) -> None:
+    gateway = await make(tmp_path, clock)
+    wanted = parse('[[cuff]]\ndevice = "c"\n[[belt]]\ndevice = "b"\nadapter = "hci1"')
+    gateway.cuffs = cuffs(wanted, clock, Random(1), {})  # noqa: S311 - jitter
+    driver = gateway.cuffs[0]
+    assert isinstance(driver, BleDevice)
+    driver.radio.figures.power_cycles = 2
+    port = free_port()
+    with served(gateway, port):
+        found = await asyncio.to_thread(fetch, port)
+    assert found['feldsher_bluetooth_power_cycles_total{adapter="default"}'] == 2
+    assert found['feldsher_bluetooth_lost_bonds_total{adapter="hci1"}'] == 0

@@ -38,7 +38,8 @@ RADIO_ERRORS: Final = (BleakError, OSError, EOFError, TimeoutError)
 """What a radio, an adapter or a D-Bus can throw at a driver; all of it passes, and the driver tries again."""
 
 _RETRY_S = 10.0
-_SILENCE_S = 90.0
+SILENCE_S = 90.0
+"""A scan that hears nothing for so long is started anew."""
 _AGENT_S = 15.0
 
 _log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Radio:
         *,
         adapter: str | None = None,
         backend: Backend | None = None,
-        silence_s: float = _SILENCE_S,
+        silence_s: float = SILENCE_S,
     ) -> None:
         self._rng = rng
         self._backend = backend

@@ -103,6 +103,11 @@ class BleDevice:
         """The name the technician configured it under."""
         return self._device
 
+    @property
+    def radio(self) -> Radio:
+        """The radio it is reached by, which it may share."""
+        return self._radio
+
     async def run(self, sink: Sink) -> None:
         """Wait for the device, receive, commit in the notification callback, disconnect; until cancelled."""
         services = tuple(normalize_uuid_16(service) for service in self._profile.services)

@@ -20,13 +20,14 @@ from bumble.transport import open_transport
 from feldsher_ehr_core.ids import reading_id
 
 from feldsher_edge.ble.adapter import switch_on
-from feldsher_edge.ble.session import Radio
+from feldsher_edge.ble.session import SILENCE_S, Radio
 from feldsher_edge.devices import Reading
 from feldsher_edge.devices.ble_device import BleDevice, Which
 from feldsher_edge.devices.profiles import Profile
 from feldsher_edge.devices.records import Mark
 from feldsher_edge.simulate import bleak_bumble, bluez
 from feldsher_edge.simulate.air import Air, controller, host
+from feldsher_edge.simulate.bluez import VirtualBluez
 from feldsher_edge.simulate.sink import Kept
 
 START = datetime(2026, 11, 23, 1, 2, 3, tzinfo=UTC)
@@ -61,12 +62,13 @@ class Steady:
 class BleBench:
     """The gateway's side: `kept` is what its drivers delivered, `marks` up to where records were read.
 
-    `adapter`: the virtual host, where it is one of ours.
+    `adapter`: the virtual host, where it is one of ours; `daemon`: the virtual Bluetooth daemon, where it is.
     """
 
     air: Air
     radio: Radio
     adapter: Device | None = None
+    daemon: VirtualBluez | None = None
     clock: Steady = field(default_factory=Steady)
     kept: Kept = field(default_factory=Kept)
     marks: dict[str, Mark] = field(default_factory=dict[str, Mark])
@@ -117,14 +119,17 @@ async def bench() -> BleBench:
 
 
 @asynccontextmanager
-async def over_dbus(address: str) -> AsyncGenerator[BleBench]:
-    """Offer a bench behind a virtual `org.bluez` on the bus at `address`, which this process takes for the system's."""
+async def over_dbus(address: str, *, silence_s: float = SILENCE_S) -> AsyncGenerator[BleBench]:
+    """Offer a bench behind a virtual `org.bluez` on the bus at `address`, which this process takes for the system's.
+
+    `silence_s`: of its radio.
+    """
     air = Air()
     adapter = await host(air)
     daemon = await bluez.start(adapter, address)
     rng = random.Random(1)  # noqa: S311 - jitter
     try:
-        yield BleBench(air, Radio(rng), adapter, rng=rng)
+        yield BleBench(air, Radio(rng, silence_s=silence_s), adapter, daemon, rng=rng)
     finally:
         await daemon.stop()
 

@@ -8,7 +8,7 @@ daemon itself at the next connection (`bluez_device.py`).
 
 # No `from __future__ import annotations` here: dbus-fast reads the annotations and takes the text "None" for an error.
 import asyncio
-from typing import Annotated
+from typing import Annotated, Literal
 
 from bumble.device import Advertisement, Device
 from dbus_fast import DBusError, Message, MessageType, PropertyAccess
@@ -24,7 +24,10 @@ _ADDRESS = "00:1B:DC:06:00:01"
 
 
 class VirtualBluez:
-    """The daemon: owns the name, exports adapter and devices, remembers agents and who listens to what."""
+    """The daemon: owns the name, exports adapter and devices, remembers agents and who listens to what.
+
+    `stuck`: a fault of its adapter until that is switched off: it refuses every scan as `busy`, or is `deaf`.
+    """
 
     def __init__(self, host: Device, bus: MessageBus) -> None:
         self.host = host
@@ -37,6 +40,9 @@ class VirtualBluez:
         self.listeners: dict[str, str] = {}
         # Who scans: D-Bus name.
         self.scanner = ""
+        self.stuck: Literal["busy", "deaf"] | None = None
+        # Every switching of the adapter: on or off.
+        self.switched: list[bool] = []
         self._adapter = Adapter(self)
 
     async def start(self) -> None:
@@ -82,7 +88,17 @@ class VirtualBluez:
                 self.scanner = ""
                 self._adapter.abandon()
 
+    async def switch(self, on: bool) -> None:
+        """Note that the adapter is switched; off, it loses its connections and whatever it was stuck in."""
+        self.switched.append(on)
+        if not on:
+            self.stuck = None
+            for device in list(self.devices.values()):
+                await device.hang_up()
+
     def _heard(self, advertisement: Advertisement) -> None:
+        if self.stuck == "deaf":
+            return
         address = advertisement.address.to_string(False)
         device = self.devices.get(address)
         if device is None:
@@ -118,6 +134,7 @@ class Adapter(ServiceInterface):
         self._powered = True
         self._discovering = False
         self._ending: asyncio.Future[None] | None = None
+        self._switching: asyncio.Future[None] | None = None
 
     @dbus_property(access=_READ)
     def Address(self) -> DBusStr:  # noqa: N802 - D-Bus names, here and below
@@ -131,8 +148,11 @@ class Adapter(ServiceInterface):
 
     @Powered.setter
     def Powered(self, value: DBusBool) -> None:  # noqa: N802
-        """Switch the adapter."""
+        """Switch the adapter; off, its scan ends."""
         self._powered = value
+        if not value:
+            self.abandon()
+        self._switching = asyncio.ensure_future(self._daemon.switch(value))
         self.emit_properties_changed({"Powered": value})
 
     @dbus_property(access=_READ)
@@ -154,7 +174,7 @@ class Adapter(ServiceInterface):
         """Scan; the real daemon's errors where it is off or scanning already."""
         if not self._powered:
             raise DBusError("org.bluez.Error.NotReady", "Resource Not Ready")
-        if self._discovering:
+        if self._discovering or self._daemon.stuck == "busy":
             raise DBusError("org.bluez.Error.InProgress", "Operation already in progress")
         if self._ending is not None:
             await self._ending
