@@ -34,7 +34,7 @@ Projection = Callable[[db.Connection, Event, datetime], None]
 
 
 def _kept(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Gaps stay in ingest's own tables; nothing of the record follows from them."""
+    """Gaps and pieces of continuous ECGs stay in ingest's own tables; nothing of the record follows from them."""
 
 
 def projections(settings: Settings) -> dict[str, Projection]:
@@ -48,6 +48,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "device": gateway.device,
         "reported": gateway.reported,
         "gap": _kept,
+        "ecg_piece": _kept,
         "clock": clocks.project,
     }
 

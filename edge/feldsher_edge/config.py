@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feldsher_ehr_core.gateway_config import (
+    Belt,
     BluetoothDevice,
     Bound,
     Config,
@@ -27,6 +28,7 @@ from feldsher_ehr_core.gateway_config import (
 )
 
 __all__ = [
+    "Belt",
     "BluetoothDevice",
     "Bound",
     "Config",

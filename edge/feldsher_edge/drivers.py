@@ -8,7 +8,7 @@ from functools import partial
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.clock import Clock
-from feldsher_edge.config import BluetoothDevice, Config
+from feldsher_edge.config import Belt, BluetoothDevice, Config
 from feldsher_edge.devices import Cardiograph, Cart, Cuff
 from feldsher_edge.devices.belonging import Belonging, Meetings
 from feldsher_edge.devices.bitalino import BitalinoCardiograph
@@ -62,6 +62,7 @@ def cuffs(
             marks=marks,
             belonging=None if meetings is None else Belonging(it.since, config.zone(), meetings),
             clock_is_true=lambda: clock.quality() == "synced",
+            ecg=isinstance(it, Belt) and it.ecg,
         )
         for kind, it in wanted
     ]

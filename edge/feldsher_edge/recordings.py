@@ -30,6 +30,7 @@ _log = structlog.get_logger("recordings")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _CUT_OFF = "the interpretation was cut off"
+_PIECE = "a piece of a continuous recording"
 _TOO_LARGE = "the interpretation does not fit the message"
 _RETRY_S = 2.0
 _ATTEMPTS = 5
@@ -66,7 +67,13 @@ class Recordings:
                 await self._interpret_held(part)
 
     def keep(self, result: EcgResult) -> None:
-        """Commit a recording without an order before returning; interpretation and release follow by themselves."""
+        """Commit a recording without an order before returning; interpretation and release follow by themselves.
+
+        A piece of a continuous recording is on its way at once: nothing is said of ten seconds of it.
+        """
+        if result.stream is not None:
+            self._outbox.put(message_maker(result, None), Priority.CONTINUOUS)
+            return
         for held in self.hold(result, None):
             self.follow(held)
 
@@ -177,8 +184,10 @@ def message_maker(result: EcgResult, order: Order | None) -> Callable[[wire.Enve
         partial=result.partial,
         lead_off=result.lead_off,
         subject=result.subject if order is None else order.subject,
-        not_interpreted=_CUT_OFF,
+        not_interpreted=_CUT_OFF if result.stream is None else _PIECE,
         origin=result.origin,
+        stream=result.stream,
+        part=result.part,
     )
 
 

@@ -234,6 +234,12 @@ class BluetoothDevice(_Table, frozen=True):
     since: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
+class Belt(BluetoothDevice, frozen=True):
+    """A heart rate belt. `ecg`: take its continuous ECG too (Polar H10 and others with Polar's Measurement Data)."""
+
+    ecg: bool = False
+
+
 class Update(_Table, frozen=True):
     """Updates, and what is new on trial. `root`: the folder of `launch.sh` with the slots A and B; none: no updates.
 
@@ -278,7 +284,7 @@ class Config(_Table, frozen=True):
     scale: tuple[BluetoothDevice, ...] = ()
     glucometer: tuple[BluetoothDevice, ...] = ()
     glucose_sensor: tuple[BluetoothDevice, ...] = ()
-    belt: tuple[BluetoothDevice, ...] = ()
+    belt: tuple[Belt, ...] = ()
 
     def serial(self) -> list[Kit | Cyton | OpenView | Bitalino]:
         """Return the cardiographs on serial lines."""

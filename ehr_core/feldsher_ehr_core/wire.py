@@ -85,7 +85,8 @@ class EcgRecording(Up, frozen=True, tag="ecg"):
     int32 samples, lead-major. `uv_per_bit`: microvolts per unit, per lead. `started_us`/`ended_us`: gateway wall time
     of the first and after the last sample. `lost`: samples missing by the device's own counting; `crc_errors`: frames
     discarded; `partial`: why the recording is shorter than ordered. `order`: None = unassigned. `origin`: where another
-    cardiograph than our own made it; then `subject` may be what that said.
+    cardiograph than our own made it; then `subject` may be what that said. `stream`: this is piece `part` (from 0 on)
+    of a continuous recording, nothing to report on by itself; time missing between two pieces was not recorded.
     """
 
     device: str
@@ -108,6 +109,8 @@ class EcgRecording(Up, frozen=True, tag="ecg"):
     interpretation: Interpretation | None = None
     not_interpreted: str | None = None
     origin: Origin | None = None
+    stream: UUID | None = None
+    part: int = 0
 
 
 class VitalsBatch(Up, frozen=True, tag="vitals"):

@@ -153,6 +153,8 @@ def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[
 
 
 def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, dict[str, object]]:
+    if isinstance(message, wire.EcgRecording) and message.stream is not None:
+        return "ecg_piece", {"recording": message.env.id, "stream": message.stream, "part": message.part}
     if isinstance(message, wire.EcgRecording):
         return "ecg", {"recording": message.env.id, "order": message.order, "device": message.device}
     if isinstance(message, wire.VitalsBatch):

@@ -186,6 +186,16 @@ async def test_a_recording_without_an_order_is_unassigned(outbox: Outbox, orders
     assert engine.seen[0][1] == Subject()
 
 
+def test_a_piece_of_a_continuous_recording_is_on_its_way_at_once(outbox: Outbox, orders: Orders) -> None:
+    engine = Engine()
+    Recordings(outbox, orders, engine).keep(result(stream=UUID(int=7), part=3))
+    (message,) = recordings_in(outbox)
+    assert (message.stream, message.part, message.order) == (UUID(int=7), 3, None)
+    assert message.not_interpreted == "a piece of a continuous recording"
+    assert outbox.counts().waiting[Priority.CONTINUOUS] == 1
+    assert outbox.held() == []
+
+
 async def test_an_interpretation_too_large_for_the_message_is_left_out(outbox: Outbox, orders: Orders) -> None:
     await Recordings(outbox, orders, Engine(conclusion="x" * wire.MAX_BYTES)).take(result(), armed(orders))
     (message,) = recordings_in(outbox)

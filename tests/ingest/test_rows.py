@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import msgspec
+from feldsher_cloud_api.config import Settings
+from feldsher_cloud_api.worker import projections
 from feldsher_ehr_core.ids import uuid7
 from feldsher_ingest.rows import event, made_ms
 from feldsher_ingest.simulate import START_US, SimulatedGateway
@@ -25,3 +28,11 @@ def test_an_event_names_what_the_worker_has_to_fetch() -> None:
     kind, body = event(message, {})
     assert kind == "ecg"
     assert str(message.env.id) in body
+
+
+def test_a_piece_of_a_continuous_ecg_is_nothing_to_report_on() -> None:
+    whole = SimulatedGateway("gw-a", 1).recording(seconds=1)
+    kind, body = event(msgspec.structs.replace(whole, stream=UUID(int=7), part=3), {})
+    assert kind == "ecg_piece"
+    assert kind in projections(Settings(""))
+    assert msgspec.json.decode(body) == {"recording": str(whole.env.id), "stream": str(UUID(int=7)), "part": 3}

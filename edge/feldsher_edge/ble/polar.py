@@ -25,8 +25,8 @@ LOWEST_MTU: Final = 232
 """A frame of 73 samples needs it; below, the belt sends nothing (polar-ble-sdk #287)."""
 
 SETTINGS = bytes([0x01, ECG])
-START = bytes([0x02, ECG, 0x00, 0x01, RATE, 0x00, 0x01, 0x01, RESOLUTION, 0x00])
 STOP = bytes([0x03, ECG])
+_START = 0x02
 _FEATURES, _RESPONSE, _RAW = 0x0F, 0xF0, 0x00
 _SAMPLE = 3
 
@@ -48,6 +48,27 @@ class Status(IntEnum):
     INVALID_CHANNELS = 11
     INVALID_STATE = 12
     CHARGING = 13
+
+
+class Setting(IntEnum):
+    """What a measurement can be set to; each value has `SETTING_BYTES`."""
+
+    RATE = 0
+    RESOLUTION = 1
+    RANGE = 2
+    MILLI_RANGE = 3
+    CHANNELS = 4
+    FACTOR = 5
+
+
+SETTING_BYTES: Final = {
+    Setting.RATE: 2,
+    Setting.RESOLUTION: 2,
+    Setting.RANGE: 2,
+    Setting.MILLI_RANGE: 4,
+    Setting.CHANNELS: 1,
+    Setting.FACTOR: 4,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,38 @@ def encode_response(it: Response) -> bytes:
     """Return the bytes that `parse_response` reads back as `it`."""
     head = unsigned(it.op, 1, "op") + unsigned(it.kind, 1, "kind") + unsigned(it.status, 1, "status")
     return bytes([_RESPONSE]) + head + it.parameters
+
+
+def parse_settings(parameters: bytes) -> dict[Setting, tuple[int, ...]]:
+    """Return what a belt offers, from the parameters of its answer to `SETTINGS`; ValueError names the byte.
+
+    The first byte says whether more follows in another packet; the settings of the ECG never do.
+    """
+    packet = Packet(parameters)
+    packet.unsigned(1, "more")
+    found: dict[Setting, tuple[int, ...]] = {}
+    while packet.at < len(parameters):
+        at = packet.at
+        kind = packet.unsigned(1, "setting")
+        if kind not in SETTING_BYTES:
+            raise ValueError(f"byte {at}: setting 0x{kind:02x} is not known")
+        count = packet.unsigned(1, "count")
+        found[Setting(kind)] = tuple(packet.unsigned(SETTING_BYTES[Setting(kind)], "value") for _ in range(count))
+    return found
+
+
+def encode_settings(settings: dict[Setting, tuple[int, ...]]) -> bytes:
+    """Return the parameters that `parse_settings` reads back."""
+    return b"\0" + b"".join(
+        bytes([kind, len(values)]) + b"".join(unsigned(value, SETTING_BYTES[kind], "value") for value in values)
+        for kind, values in settings.items()
+    )
+
+
+def start(rate: int = RATE, resolution: int = RESOLUTION) -> bytes:
+    """Return the request that starts the ECG with one value of each setting."""
+    one = {Setting.RATE: (rate,), Setting.RESOLUTION: (resolution,)}
+    return bytes([_START, ECG]) + encode_settings(one)[1:]
 
 
 def parse_frame(data: bytes) -> EcgFrame:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, Protocol
+from uuid import UUID
 
 import numpy as np
 from feldsher_ehr_core.ecg import Subject
@@ -63,6 +64,7 @@ class EcgResult:
     unit, one per lead; `started_us`/`ended_us`: wall time of the first and after the last sample; `lost`: samples
     missing by the device's own counting; `clock_ratio`: device's clock over the gateway's; `partial`: why the recording
     is shorter than asked, None where it is whole; `origin` and `subject`: what a foreign cardiograph's file says.
+    `stream`: it is piece `part` of a continuous recording.
     """
 
     device: str
@@ -79,6 +81,8 @@ class EcgResult:
     partial: str | None = None
     origin: Origin | None = None
     subject: Subject | None = None
+    stream: UUID | None = None
+    part: int = 0
 
     @property
     def integrity(self) -> Integrity:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import partial
+from uuid import UUID
 
 import structlog
 from bleak import BleakClient
@@ -26,6 +27,8 @@ from feldsher_edge.ble.session import RADIO_ERRORS, NotReachedError, Radio, Sess
 from feldsher_edge.ble.user_data import Consent
 from feldsher_edge.devices import DeviceClock, Identity, Reading, ReadingSet, Sink, Status, ble_talk, quirks
 from feldsher_edge.devices.belonging import Belonging
+from feldsher_edge.devices.belt_ecg import BeltEcg, EcgError
+from feldsher_edge.devices.ecg_pieces import Pieces
 from feldsher_edge.devices.intake import BATCH_US, Intake, Known
 from feldsher_edge.devices.profiles import Channel, Profile
 from feldsher_edge.devices.records import Marks, Records, RecordsError
@@ -62,7 +65,7 @@ class BleDevice:
 
     `zone`: the local time that devices show. `marks`: up to which record meters have been read. `clock_is_true`:
     whether the gateway's clock may be written into a device now. `belonging`: whether what it has stored may be of an
-    earlier user. `linger_s`: overrides the profile's.
+    earlier user. `linger_s`: overrides the profile's. `ecg`: take a belt's continuous ECG too.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class BleDevice:
         belonging: Belonging | None = None,
         linger_s: float | None = None,
         pause_s: tuple[float, float] = PAUSE_S,
+        ecg: bool = False,
     ) -> None:
         self._device = device
         self._profile = profile
@@ -95,6 +99,8 @@ class BleDevice:
         self._pause_s = pause_s
         self._quirks = quirks.load()
         self._known: dict[str, Known] = {}
+        self._ecg = ecg
+        self._pieces: dict[str, Pieces] = {}
         # What a device has already deleted and the disk has not yet taken.
         self._uncommitted: list[Callable[[], None]] = []
 
@@ -136,7 +142,7 @@ class BleDevice:
                 await self._receive(session, found, known, quirk, sink)
         except RADIO_ERRORS as error:
             why = f"{type(error).__name__}: {error}"
-            broke_off = not isinstance(error, NotReachedError | ble_talk.ConsentError | RecordsError)
+            broke_off = not isinstance(error, NotReachedError | ble_talk.ConsentError | RecordsError | EcgError)
         known.failures = 0 if why is None or known.received or not broke_off else known.failures + 1
         known.fruitless = 0 if known.brought_something_new() else known.fruitless + 1
         pause = min(_FRUITLESS_PAUSE_S[1], _FRUITLESS_PAUSE_S[0] * 2**known.fruitless) if known.fruitless > 1 else 0.0
@@ -177,14 +183,22 @@ class BleDevice:
             records = Records(self._marks.get(known.address))
         of = ReadingSet(known.address, identity.model, (), now, gateway_now_us)
         intake = Intake(sink, self._clock, known, of, self._uncommitted, records, self._doubts(known))
+        ecg = self._belt_ecg(known.address, sink) if self._ecg else None
         try:
-            await self._listen(session, intake, records)
+            await self._listen(session, intake, records, ecg)
         finally:
             intake.flush()
             self._remember(known)
             self._keep_mark(known, records)
+            if ecg is not None:
+                await ecg.stop(client)
 
-    async def _listen(self, session: Session, intake: Intake, records: Records | None) -> None:
+    def _belt_ecg(self, address: str, sink: Sink) -> BeltEcg:
+        if address not in self._pieces:
+            self._pieces[address] = Pieces(address, lambda: UUID(int=self._rng.getrandbits(128), version=4))
+        return BeltEcg(address, self._clock, sink, self._pieces[address], self._uncommitted)
+
+    async def _listen(self, session: Session, intake: Intake, records: Records | None, ecg: BeltEcg | None) -> None:
         client, listening = session.client, self._profile.listen()
         for uuid, take in listening.before.items():
             data = await ble_talk.read(client, normalize_uuid_16(uuid))
@@ -198,6 +212,12 @@ class BleDevice:
             await _fetch(client, session.gone, records)
             if not self._profile.stays:
                 return
+        if ecg is not None:
+            await ecg.start(client, heard)
+        await self._stay(session, intake, heard, ecg)
+
+    async def _stay(self, session: Session, intake: Intake, heard: asyncio.Event, ecg: BeltEcg | None) -> None:
+        """Take what comes until the device hangs up, is silent for too long, or the disk refuses."""
         silent_s = 0.0
         while silent_s < self._linger_s and not session.gone.is_set() and not self._uncommitted:
             wait_s = min(self._linger_s - silent_s, BATCH_US / 1e6)
@@ -205,6 +225,8 @@ class BleDevice:
             heard.clear()
             if silent_s:
                 intake.flush()  # what is held waits for no further packet
+            elif ecg is not None:
+                ecg.check()
 
     def _doubts(self, known: Known) -> Callable[[Reading, ReadingSet], bool] | None:
         if self._belonging is None:

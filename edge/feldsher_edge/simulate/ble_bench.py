@@ -100,11 +100,13 @@ class BleBench:
         which: Which | None = None,
         clock_is_true: bool = False,
         linger_s: float | None = None,
+        ecg: bool = False,
     ) -> AsyncGenerator[BleDevice]:
         """Run a driver; its sessions follow each other without a pause."""
         it = BleDevice(
             f"{profile.kind}-1", profile, self.clock, self.radio, UTC, self.rng,
-            which=which, marks=self.marks, clock_is_true=lambda: clock_is_true, linger_s=linger_s, pause_s=(0.0, 0.01),
+            which=which, marks=self.marks, clock_is_true=lambda: clock_is_true, linger_s=linger_s, ecg=ecg,
+            pause_s=(0.0, 0.01),
         )  # fmt: skip
         async with running(it.run(self.kept)):
             yield it

@@ -8,7 +8,10 @@ from feldsher_edge.devices import EcgResult, LiveChunk, ReadingSet, Status
 
 
 class Kept:
-    """What drivers delivered, in order; `arrived` is set at each delivery. `disk_full`: refuse as a full disk does."""
+    """What drivers delivered, in order; `arrived` is set at each delivery. `disk_full`: refuse as a full disk does.
+
+    `refused` counts what was.
+    """
 
     def __init__(self) -> None:
         self.sets: list[ReadingSet] = []
@@ -17,6 +20,7 @@ class Kept:
         self.states: list[Status] = []
         self.pieces: list[LiveChunk] = []
         self.disk_full = False
+        self.refused = 0
         self.arrived = asyncio.Event()
 
     def readings(self, readings: ReadingSet) -> None:
@@ -44,5 +48,6 @@ class Kept:
 
     def _keep(self) -> None:
         if self.disk_full:
+            self.refused += 1
             raise OSError(28, "No space left on device")
         self.arrived.set()

@@ -88,7 +88,8 @@ class VirtualPolar(Peripheral):
     """Polar's belt with its ECG stream: `samples` in microvolts, 130 a second of its own clock.
 
     `pace`: device seconds per second; `already_on`: an earlier client has left the stream running; `drops`: indices of
-    frames that are lost in the air; `stops_after`: it falls silent after so many frames.
+    frames that are lost in the air; `stops_after`: it falls silent after so many frames. `sent`: the samples that its
+    clock has counted.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class VirtualPolar(Peripheral):
         self._drops = drops
         self._stops_after = stops_after
         self._status = status
-        self._sent = 0
+        self.sent = 0
         self._task: asyncio.Task[None] | None = None
         self._control = Characteristic[bytes](
             UUID(polar.CONTROL),
@@ -129,17 +130,22 @@ class VirtualPolar(Peripheral):
 
     async def _answer(self, connection: Connection, data: bytes) -> None:
         status: int = self._status()
-        if data == polar.START and status == Status.SUCCESS:
+        if data == polar.start() and status == Status.SUCCESS:
             self.starts += 1
             status = Status.ALREADY if self.on else Status.SUCCESS
         with contextlib.suppress(BaseBumbleError, TimeoutError):
-            answer = Response(data[0], polar.ECG, status)
+            offered = polar.encode_settings({polar.Setting.RATE: (130,), polar.Setting.RESOLUTION: (14,)})
+            answer = Response(data[0], polar.ECG, status, offered if data == polar.SETTINGS else b"\0")
             await self.device.indicate_subscriber(connection, self._control, polar.encode_response(answer))
-        if status == Status.SUCCESS and data == polar.START:
+        if status == Status.SUCCESS and data == polar.start():
             self.on = True
             self._task = asyncio.get_running_loop().create_task(self._stream(connection))
         elif data == polar.STOP:
             self._stop()
+
+    def pass_over(self, samples: int) -> None:
+        """Let the belt's clock go on while nobody listens: what it measures meanwhile is lost."""
+        self.sent += len(tuple(islice(self._samples, samples)))
 
     def _stop(self) -> None:
         self.on = False
@@ -151,12 +157,12 @@ class VirtualPolar(Peripheral):
         with contextlib.suppress(BaseBumbleError, TimeoutError):
             while samples := tuple(islice(self._samples, _FRAME_SAMPLES)):
                 await asyncio.sleep(len(samples) / polar.RATE / self._pace)
-                self._sent += len(samples)
-                index = self._sent // _FRAME_SAMPLES - 1
+                self.sent += len(samples)
+                index = self.sent // _FRAME_SAMPLES - 1
                 if self._stops_after is not None and index >= self._stops_after:
                     return
                 if index not in self._drops:
-                    frame = EcgFrame(self._sent * 1_000_000_000 // polar.RATE, samples)
+                    frame = EcgFrame(self.sent * 1_000_000_000 // polar.RATE, samples)
                     await self.device.notify_subscriber(connection, self._data, polar.encode_frame(frame))
 
     def disconnected(self) -> None:
