@@ -25,9 +25,10 @@ from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
+from feldsher_cloud_api.live import Hub
 from feldsher_cloud_api.manage import routes as manage
 from feldsher_cloud_api.secret import keep_secret
-from feldsher_cloud_api.web import pages
+from feldsher_cloud_api.web import live, pages
 
 MAX_BODY = 2_000_000
 _HEADERS = {
@@ -57,17 +58,21 @@ class Metrics:
 def create_app(settings: Settings) -> FastAPI:
     """Return the application of an installation; its pool opens when it starts and closes when it ends."""
     pool = db.pool(settings.database_url, db.API)
+    hub = Hub(settings.database_url)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
         await anyio.to_thread.run_sync(pool.open)
+        hub.start()
         yield
+        await anyio.to_thread.run_sync(hub.stop)
         await anyio.to_thread.run_sync(pool.close)
 
     app = FastAPI(title="feldsher", lifespan=lifespan, docs_url=None, redoc_url=None)
     cursor = Fernet(keep_secret(settings.secrets / "cursor.key", Fernet.generate_key))
     app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
     app.state.metrics = Metrics()
+    app.state.live = hub
     app.middleware("http")(_guard)
     for router in (
         signin.router,
@@ -81,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
         rest.router,
     ):
         app.include_router(router)
+    app.include_router(live.router)
     pages.install(app)
     _health(app, pool)
     _refusals(app)

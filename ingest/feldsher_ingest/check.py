@@ -186,6 +186,9 @@ def _check_content(message: wire.UpMessage) -> None:
     _check_time("$.env.wall_us", message.env.wall_us)
     if isinstance(message, wire.EcgRecording):
         _check_recording(message)
+    elif isinstance(message, wire.LiveStrip):
+        _check_samples(message)
+        codec.decode(message.samples, len(message.leads), message.n, message.codec)
     elif isinstance(message, wire.VitalsBatch):
         _check_vitals(message)
     elif isinstance(message, wire.Heartbeat):
@@ -195,7 +198,7 @@ def _check_content(message: wire.UpMessage) -> None:
         raise ValueError(f"$.offset_us: {message.offset_us} microseconds is more than a clock can be wrong")
 
 
-def _check_recording(recording: wire.EcgRecording) -> None:
+def _check_samples(recording: wire.EcgRecording | wire.LiveStrip) -> None:
     leads, n, fs = len(recording.leads), recording.n, recording.fs
     if not 1 <= leads <= MAX_LEADS or len(set(recording.leads)) != leads:
         raise ValueError(f"leads: 1 to {MAX_LEADS} different names are needed, not {leads}")
@@ -208,12 +211,16 @@ def _check_recording(recording: wire.EcgRecording) -> None:
     for i, scale in enumerate(recording.uv_per_bit):
         if not _MIN_SCALE <= abs(scale) <= _MAX_SCALE:  # below 0: the device counts downwards
             raise ValueError(f"$.uv_per_bit[{i}]: {scale} is not {_MIN_SCALE:g} to {_MAX_SCALE:g} µV of either sign")
+
+
+def _check_recording(recording: wire.EcgRecording) -> None:
+    _check_samples(recording)
     _check_finite("$.clock_ratio", recording.clock_ratio)
     _check_time("started_us", recording.started_us)
     _check_time("ended_us", recording.ended_us)
     if recording.interpretation is not None:
         _check_interpretation(recording.interpretation)
-    samples = codec.decode(recording.samples, leads, n, recording.codec)
+    samples = codec.decode(recording.samples, len(recording.leads), recording.n, recording.codec)
     if codec.sha256(samples) != recording.sha256:
         raise codec.CodecError("sha256: the decoded samples have another one")
 

@@ -30,6 +30,7 @@ from feldsher_ingest.chores import Chores
 from feldsher_ingest.crew import Crew
 from feldsher_ingest.inbox import Arrived, Inbox
 from feldsher_ingest.link import Backoff
+from feldsher_ingest.live import Relay
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings
 from feldsher_ingest.store import Item, Saved, Store, UnavailableError
@@ -82,6 +83,7 @@ class Worker:
         self._me = self._crew.me
         self._store = Store(settings.database_url, self._me.name, self._look_back)
         self._chores = Chores(settings.database_url, self._me.name, metrics)
+        self._relay = Relay(settings.database_url, metrics)
         self._memory = resend.Memory(settings.state / "ingest", self._me.name)
         self._backoff = Backoff(0.1, 5.0, generator)
         self._stop = threading.Event()
@@ -125,10 +127,12 @@ class Worker:
             self._memory.write()
             self._chores.stop()
             self._crew.stop()
+            self._relay.stop()
         _log.info("stopped", worker=self._me.name)
 
     def _consume(self) -> None:
         self._ahead.start()
+        self._relay.start()
         self._crew.start()
         self._chores.start()
         _log.info("started", worker=self._me.name, seats=self._settings.seats)
@@ -291,7 +295,7 @@ class Worker:
     def _deliver(self, arrived: Arrived) -> None:
         """Take a message from the network thread."""
         if arrived.qos == 0 and arrived.topic.endswith("/up/live"):
-            self._metrics.ignored.labels(why="live").inc()
+            self._relay.put(arrived)
         elif not self._inbox.put(arrived) and arrived.qos == 0:
             self._metrics.ignored.labels(why="qos0").inc()
 

@@ -31,8 +31,12 @@ class Metrics:
             "feldsher_ingest_dead_letters", "New dead letters by cause", ["cause"], registry=registry
         )
         self.ignored = Counter(
-            "feldsher_ingest_ignored", "Messages that are not stored: live strips, QoS 0 without room", ["why"],
-            registry=registry,
+            "feldsher_ingest_ignored", "Messages that are dropped: live strips that came too late or do not fit, "
+            "QoS 0 without room", ["why"], registry=registry,
+        )  # fmt: skip
+        self.live = Histogram(
+            "feldsher_ingest_live_seconds", "Arrival of a live strip's piece until it is notified", registry=registry,
+            buckets=_SECONDS,
         )  # fmt: skip
         self.receipts = Counter(
             "feldsher_ingest_receipts", "Receipts by whether they could be sent", ["sent"], registry=registry

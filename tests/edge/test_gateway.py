@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Config, parse
-from feldsher_edge.devices import DeviceError, EcgResult, Identity, Reading, ReadingSet, Sink, Status, Value
+from feldsher_edge.devices import DeviceError, EcgResult, Identity, LiveChunk, Reading, ReadingSet, Sink, Status, Value
 from feldsher_edge.gateway import Gateway
 from feldsher_edge.link import Broker
 from feldsher_edge.outbox import Outbox
@@ -68,7 +68,11 @@ class StandInKit:
         if self.fault:
             raise self.fault
         self.recorded += 1
-        return ecg(seconds)
+        result = ecg(seconds)
+        if self.sink is not None:
+            piece = result.samples[:, :50]
+            self.sink.live(LiveChunk(self.device, result.fs, result.leads, result.uv_per_bit, 0, piece))
+        return result
 
 
 class StandInCuff:
@@ -165,6 +169,7 @@ async def test_an_order_becomes_a_recording_at_the_cloud(bench: Bench, cloud: St
         await until(lambda: len(there.of(wire.EcgRecording)) == 2)
     recording, after = there.of(wire.EcgRecording)
     assert after.order == marker
+    assert [(piece.order, piece.n) for piece in there.of(wire.LiveStrip)] == [(order, 50), (marker, 50)]
     assert states(there, order) == ["armed", "recording", "taken"]
     assert (recording.order, recording.device, recording.n) == (order, "kit-1", 1000)
     assert recording.not_interpreted == "interpretation is switched off on this gateway"

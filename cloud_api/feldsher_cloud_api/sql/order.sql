@@ -12,3 +12,7 @@ LIMIT 1;
 -- The command that the worker publishes until it is acknowledged or lapses.
 INSERT INTO cloud.gateway_command (order_id, gateway, payload, created, expires_at)
 VALUES (:order, :gateway, :payload, :created, :expires);
+
+-- name: gateway$
+-- The gateway that an order was given to.
+SELECT gateway FROM cloud.gateway_command WHERE order_id = :order;

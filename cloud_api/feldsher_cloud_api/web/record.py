@@ -128,9 +128,7 @@ def orders(at: Desk) -> tuple[Order, ...]:
 
 def _order(stored: Stored, patient: Person, names: dict[UUID, str]) -> Order:
     content = stored.content()
-    state = next(iter(_extensions(content, STATE)), "requested")
-    notes = [n["text"] for n in cast("list[dict[str, Any]]", content.get("note", []))]
-    detail = next((n.partition(": ")[2] for n in reversed(notes) if n.startswith(f"{state}: ")), "")
+    state, detail = state_of(stored)
     device = _reference(content["performer"][0])
     return Order(
         stored.id,
@@ -141,6 +139,20 @@ def _order(stored: Stored, patient: Person, names: dict[UUID, str]) -> Order:
         dates.parse(content["authoredOn"])[0],
         detail,
     )
+
+
+def state_of(order: Stored) -> tuple[str, str]:
+    """Return the state of an order, and what was said of it."""
+    content = order.content()
+    state = str(next(iter(_extensions(content, STATE)), "requested"))
+    notes = [n["text"] for n in cast("list[dict[str, Any]]", content.get("note", []))]
+    return state, next((n.partition(": ")[2] for n in reversed(notes) if n.startswith(f"{state}: ")), "")
+
+
+def report_for(at: Desk, order: UUID) -> UUID | None:
+    """Return the report of an order's recording, None while there is none."""
+    found = at.search("DiagnosticReport", based_on=f"ServiceRequest/{order}", _count="1")
+    return found[0].id if found else None
 
 
 def indication(order: dict[str, Any]) -> str:
