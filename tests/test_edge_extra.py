@@ -12,8 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MODULES = ("feldsher_edge", "feldsher_edge.cli", "feldsher_edge.gateway", "feldsher_signal.interpret")
-FORBIDDEN = ("fastapi", "psycopg", "pydantic", "sqlalchemy", "uvicorn", "starlette")
+MODULES = (
+    "feldsher_edge",
+    "feldsher_edge.cli",
+    "feldsher_edge.gateway",
+    "feldsher_edge.local.page",
+    "feldsher_signal.interpret",
+)
+FORBIDDEN = ("fastapi", "psycopg", "pydantic", "sqlalchemy")
 
 
 def pip(*arguments: str | Path, python: Path | None = None) -> None:

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from feldsher_edge import cli_devices, cli_network, cli_return, cli_setup, daemon, owner, provision, service, status
+from feldsher_edge import (
+    cli_devices,
+    cli_network,
+    cli_page,
+    cli_return,
+    cli_setup,
+    daemon,
+    owner,
+    provision,
+    service,
+    status,
+)
 from feldsher_edge.cli_common import DEFAULT, ConfigFile, Json, Out
 from feldsher_edge.config import ConfigError
 
@@ -21,6 +32,7 @@ for _command in (cli_devices.devices, cli_devices.pair, cli_devices.forget, cli_
     app.command()(_command)
 app.command("test")(cli_devices.probe)
 app.command("return")(cli_return.give_back)
+app.command("page-pin")(cli_page.page_pin)
 
 
 @app.callback()

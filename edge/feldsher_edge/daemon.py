@@ -23,6 +23,7 @@ from feldsher_edge.firmware import Kits
 from feldsher_edge.gateway import SOFTWARE, Gateway
 from feldsher_edge.identity import Identity, load_identity
 from feldsher_edge.link import Broker
+from feldsher_edge.local import child
 from feldsher_edge.local.service import LocalService
 from feldsher_edge.management import Ending, Management
 from feldsher_edge.marks import StoredMarks, StoredMeetings
@@ -141,6 +142,8 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
                 gateway.renewal.run(),
                 management.run(),
             ]
+            if config.page.listen != "off":
+                parts.append(child.keep(path))
             if config.metrics_file is not None:
                 parts.append(metrics.keep_written(gateway, config.metrics_file))
             return await _until_ended(asyncio.create_task(_all(*parts)), management, gateway)

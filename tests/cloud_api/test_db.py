@@ -18,7 +18,6 @@ INGEST = {
     "0005": "schema_gateway.sql",
     "0007": "schema_seats.sql",
     "0008": "schema_rollup.sql",
-    "0010": "schema_origin.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -31,7 +30,6 @@ FROZEN = {
     "0007": "60836e0d993fce7f6c0f641b2869b62bcf939952f22cf18111364beb0b286fa5",
     "0008": "55aa97e8bab6131486832ba0166848d4821294171c325fbbd89c98935f9a0cf3",
     "0009": "4bd66f06a2094f8c2c97299f3bbd12bc4a2f3508a2afbcaf810211dc98090090",
-    "0010": "bbb66edf4a3caccaca8b825fd98d81ea1f5ad615717e3ea3f882f62e45b7453f",
 }
 
 
