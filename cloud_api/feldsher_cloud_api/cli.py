@@ -17,7 +17,7 @@ from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
-from feldsher_cloud_api.fleet.cli import device_app
+from feldsher_cloud_api.fleet import cli as fleet
 from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
@@ -32,7 +32,7 @@ unassigned_app = typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
     ("gateway", gateway_app, "Gateways: claims, revocation, configuration, diagnostics, forgetting."),
-    ("device", device_app, "Devices: whose they are, their checks, their life."),
+    ("device", fleet.device_app, "Devices: whose they are, their checks, their life."),
     ("user", user_app, "People's accounts."),
     ("audit", audit_app, "The audit chain."),
     ("signature", signature_app, "Signatures of reports."),
@@ -41,6 +41,7 @@ for _name, _sub, _help in (
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
 manage.add_to(gateway_app)
+fleet.add_to(gateway_app)
 app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
 
 

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from feldsher_cloud_api import access, db
 from feldsher_cloud_api.assignment import AssignmentError
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
-from feldsher_cloud_api.fleet import acts, devices, gateways, life, limits, listing, problems, trail
+from feldsher_cloud_api.fleet import acts, devices, gateway_life, gateways, life, limits, listing, problems, trail
 from feldsher_cloud_api.fleet.devices import Check, Device, Period
 from feldsher_cloud_api.fleet.gateways import Gateway, Loss
 from feldsher_cloud_api.fleet.life import LifeError
@@ -174,6 +174,21 @@ def list_problems(
     with access.asking(of.pool, who) as connection:
         page = listing.list_problems(of, connection, who, {"code": code, "count": str(count), "after": after})
     return ProblemPage(page.total, page.rows, _next("problems", page))
+
+
+@router.post("/gateways/{gateway}/return")
+def return_gateway(
+    gateway: str, of: CurrentContext, who: CurrentPrincipal, given: Annotated[dict[str, str], Body()]
+) -> Response:
+    """Make a gateway send what waits and forget everything (`reason`: why), and note that it comes back."""
+    acts.permit(who)
+    try:
+        with access.asking(of.pool, who) as connection:
+            reason = given.get("reason", "")
+            gateway_life.take_back(connection, of.settings, who, gateway, reason=reason, now=of.settings.clock())
+    except LifeError as error:
+        return JSONResponse({"error": str(error), "code": error.code}, 422)
+    return JSONResponse({"done": "return"})
 
 
 Act = Literal["calibrate", "assign", "share", "end", "return", "clean", "replace", "retire"]

@@ -1,4 +1,4 @@
-"""`feldsher-cloud device …`: whose devices are, their checks, and their life."""
+"""`feldsher-cloud device …` and `gateway return|replace|retire`: whose devices are, their checks, and both's life."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from feldsher_cloud_api.assignment import AssignmentError
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
-from feldsher_cloud_api.fleet import devices, life, limits, trail
+from feldsher_cloud_api.fleet import devices, gateway_life, life, limits, trail
 from feldsher_cloud_api.fleet.life import LifeError
 from feldsher_cloud_api.terminal import show
 
 device_app = typer.Typer()
+Name = Annotated[str, typer.Argument(help="The gateway.")]
 User = Annotated[int | None, typer.Option(help="User number of a shared device (1, 2); without it the whole device.")]
 
 
@@ -143,3 +144,40 @@ def device_calibrate(
         check = life.Calibration(on.date(), interval, by, certificate)
         life.calibrate(connection, trail.administrator(), device, check, settings.clock())
     show({"due": check.due_on})
+
+
+def gateway_return(
+    name: Name, reason: Annotated[str, typer.Option("--reason", "-m", help="Why, for whoever looks later.")] = ""
+) -> None:
+    """Make a gateway send what waits and then forget everything; revoke it when it has (`gateway tasks`)."""
+    with work() as (connection, of):
+        who = trail.administrator()
+        gateway_life.take_back(connection, of, who, name, reason=reason, now=of.clock())
+    show({"gateway": name, "life": "returning"})
+
+
+def gateway_replace(
+    old: Annotated[str, typer.Argument(help="The gateway that goes.")],
+    new: Annotated[str, typer.Argument(help="The name of the one that takes its place.")],
+) -> None:
+    """Register a gateway in another's place and print its one-time claim; the old one forgets everything if it can."""
+    with work() as (connection, of):
+        try:
+            claim = gateway_life.replace(connection, of, trail.administrator(), old, new, of.clock())
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+    typer.echo(claim.text())
+
+
+def gateway_retire(name: Name) -> None:
+    """Note that a gateway is used no more; it has to be revoked first."""
+    with work() as (connection, of):
+        gateway_life.retire(connection, trail.administrator(), name, of.clock())
+    show({"gateway": name, "life": "retired"})
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands to `feldsher-cloud gateway`."""
+    app.command("return")(gateway_return)
+    app.command("replace")(gateway_replace)
+    app.command("retire")(gateway_retire)

@@ -123,7 +123,7 @@ def hand_over(
     person = trail.person(who)
     if not assignment.assign(connection, device, patient, start or now, user=user, person=person):
         return False
-    detail = "" if user is None else f"user {user}"
+    detail = "" if user is None else f"№ {user}"
     trail.note(connection, who, "assigned", now, device=device, detail=detail, patient=patient)
     return True
 
@@ -139,7 +139,7 @@ def share(connection: db.Connection, who: Principal, device: UUID, user: int, no
     trail.permit(who)
     _state(connection, device)
     assignment.share(connection, device, user, now, person=trail.person(who))
-    trail.note(connection, who, "shared", now, device=device, detail=f"user {user}")
+    trail.note(connection, who, "shared", now, device=device, detail=f"№ {user}")
 
 
 def end(connection: db.Connection, who: Principal, device: UUID, user: int | None, now: datetime) -> int:
@@ -148,7 +148,7 @@ def end(connection: db.Connection, who: Principal, device: UUID, user: int | Non
     _state(connection, device)
     ended = assignment.end(connection, device, now, user=user)
     if ended:
-        trail.note(connection, who, "ended", now, device=device, detail="" if user is None else f"user {user}")
+        trail.note(connection, who, "ended", now, device=device, detail="" if user is None else f"№ {user}")
     return ended
 
 

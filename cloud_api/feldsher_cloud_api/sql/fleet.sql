@@ -62,7 +62,8 @@ WHERE gateway = :gateway ORDER BY received_at DESC LIMIT :most;
 -- A page of devices, each with its newest status, its last reading's time, its check and its periods; columns by name.
 SELECT d.id, d.address, d.label, d.kind, coalesce(s.model, d.model) AS model, d.life, d.life_at, d.cleaned_at,
     d.replaced_by, gd.gateway, gd.local_name, gd.last_seen AS heard_at, coalesce(s.state, d.state) AS state, s.detail,
-    s.firmware, b.battery, b.at AS battery_at, app.last_measured(gd.gateway, gd.local_name) AS measured_at,
+    s.firmware, b.battery, b.at AS battery_at, (SELECT max(app.last_measured(x.gateway, x.local_name)) FROM cloud.gateway_device x
+     WHERE x.device = d.id) AS measured_at,
     c.done_on AS calibrated_on, c.due_on AS calibration_due, coalesce(u.waiting, 0) AS unassigned,
     p.assigned, p.since AS assigned_since
 FROM cloud.device d
@@ -159,3 +160,30 @@ UPDATE cloud.device SET life = 'to_clean', life_at = :now, replaced_by = :by WHE
 -- name: patient_to_assign^
 -- The patient of a number: for technicians, by the whole number only.
 SELECT id, name, born FROM app.patient_to_assign(:number);
+
+-- name: gateway_state$
+-- A gateway's life.
+SELECT life FROM cloud.gateway WHERE id = :gateway;
+
+-- name: gateway_name$
+-- What a gateway is called beside its id.
+SELECT name FROM cloud.gateway WHERE id = :gateway;
+
+-- name: gateway_may_enter$
+-- Whether a gateway has a certificate with which the broker lets it in.
+SELECT EXISTS (SELECT FROM cloud.gateway
+               WHERE id = :gateway AND revoked_at IS NULL AND certificate_serial IS NOT NULL
+                 AND (certificate_expires IS NULL OR certificate_expires > :now));
+
+-- name: gateway_life!
+-- What has become of a gateway.
+UPDATE cloud.gateway SET life = :life, life_at = :now WHERE id = :gateway;
+
+-- name: gateway_replaced!
+-- Another gateway took a gateway's place.
+UPDATE cloud.gateway SET replaced_by = :by WHERE id = :gateway;
+
+-- name: attached
+-- The devices that a gateway reaches, with the names under which it knows them.
+SELECT d.id, x.local_name, d.kind, d.model, d.label FROM cloud.gateway_device x JOIN cloud.device d ON d.id = x.device
+WHERE x.gateway = :gateway AND d.life = 'ready' ORDER BY d.id;

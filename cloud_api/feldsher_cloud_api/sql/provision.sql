@@ -3,7 +3,7 @@
 INSERT INTO cloud.gateway (id, name, claim_hash, claim_expires)
 VALUES (:id, :name, :claim_hash, :claim_expires)
 ON CONFLICT (id) DO UPDATE SET claim_hash = excluded.claim_hash, claim_expires = excluded.claim_expires,
-    claimed_at = NULL, revoked_at = NULL;
+    claimed_at = NULL, revoked_at = NULL, life = 'ready', life_at = NULL;
 
 -- name: take_claim^
 -- Use a claim up: unknown, used, expired and revoked all look the same. The lookup is of a hash of a random secret, so

@@ -13,8 +13,9 @@ from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.assignment import AssignmentError
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fleet import acts, api, devices, gateways, life, limits, listing, problems, trail
+from feldsher_cloud_api.fleet import acts, api, devices, gateway_life, gateways, life, limits, listing, problems, trail
 from feldsher_cloud_api.fleet.life import LifeError
+from feldsher_cloud_api.manage import tasks
 from feldsher_cloud_api.web.render import Page
 from feldsher_cloud_api.web.routes import CurrentPage, PageRoute
 from feldsher_cloud_api.web.shapes import Claim
@@ -116,7 +117,42 @@ def _gateway(of: Context, who: Principal, gateway: str) -> dict[str, Any]:
             "losses": gateways.losses(connection, gateway)[:_LINES],
             "devices": listing.list_devices(of, connection, who, {"gateway": gateway, "count": "200"}),
             "actions": trail.of_gateway(connection, gateway, _LINES),
+            "tasks": tasks.of_gateway(connection, gateway),
+            "claim": None,
         }
+
+
+@router.post("/fleet/gateway/{gateway}/return")
+def return_gateway(gateway: str, page: CurrentPage, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
+    """Make a gateway forget everything and note that it comes back."""
+    acts.permit(who)
+    try:
+        with access.asking(of.pool, who) as connection:
+            reason = form.get("reason", "")[:200]
+            gateway_life.take_back(connection, of.settings, who, gateway, reason=reason, now=of.settings.clock())
+    except LifeError as error:
+        wrong = page.words.say(f"fleet.refused.{error.code}")
+        return page.show("fleet_gateway.html", status=422, here="gateways", **_gateway(of, who, gateway), wrong=wrong)
+    return RedirectResponse(f"/fleet/gateway/{gateway}", 303)
+
+
+@router.post("/fleet/gateway/{gateway}/replace")
+def replace_gateway(gateway: str, page: CurrentPage, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
+    """Register a gateway in another's place and show its one-time claim, this once."""
+    acts.permit(who)
+    wrong, shown = "", None
+    try:
+        with access.asking(of.pool, who) as connection:
+            made = gateway_life.replace(
+                connection, of.settings, who, gateway, form.get("name", "").strip(), of.settings.clock()
+            )
+        shown = Claim(made.gateway, made.text(), of.settings.clock() + of.settings.claim_life)
+    except LifeError as error:
+        wrong = page.words.say(f"fleet.refused.{error.code}")
+    except ValueError as error:
+        wrong = page.words.say("fleet.add_error", detail=str(error))
+    more = _gateway(of, who, gateway) | {"claim": shown, "wrong": wrong}
+    return page.show("fleet_gateway.html", status=422 if wrong else 200, here="gateways", **more)
 
 
 @router.get("/fleet/devices")

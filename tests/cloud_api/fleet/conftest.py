@@ -93,5 +93,6 @@ def fleet(clinic: Clinic) -> Fleet:
         keep = [clinic.made["cuff"], clinic.made["cardiograph"]]
         connection.execute("DELETE FROM cloud.gateway_device WHERE device <> ALL (%s::uuid[])", (keep,))
         connection.execute("DELETE FROM cloud.device WHERE id <> ALL (%s::uuid[])", (keep,))
+        connection.execute("DELETE FROM cloud.gateway_device WHERE gateway NOT IN ('demo-clinic', 'demo-home')")
         connection.execute("DELETE FROM cloud.gateway WHERE id NOT IN ('demo-clinic', 'demo-home')")
     return Fleet(clinic)

@@ -109,6 +109,22 @@ def test_a_gateways_page_says_how_it_is(clinic: Any, technician: Any) -> None:
     technician.get("/fleet/gateway/nobody", status=404)
 
 
+def test_a_gateway_is_replaced_and_its_claim_is_shown_once(clinic: Any, technician: Any) -> None:
+    clinic.execute(
+        "INSERT INTO cloud.gateway (id, name, certificate_serial, claimed_at) VALUES ('gw-old', 'x', '1', now())"
+    )
+    path = "/fleet/gateway/gw-old"
+    technician.get(path)
+    assert "There is a gateway of that name" in technician.post(f"{path}/replace", status=422, name=HOME)
+    assert "cannot name a gateway" in technician.post(f"{path}/replace", status=422, name="Not a name")
+    page = technician.post(f"{path}/replace", name="gw-next")
+    assert re.search(r"feldsher-edge claim (feldsher1\.[\w-]+)", page)
+    assert "coming back" in page
+    assert "forget everything" in page
+    assert "feldsher1." not in technician.get(path)
+    assert "already, or retired" in technician.post(f"{path}/return", status=422, reason="x")
+
+
 def test_lists_are_filtered_by_forms(clinic: Any, technician: Any) -> None:
     device(clinic, kind="scale", label="W-105")
     technician.get("/fleet/devices")
