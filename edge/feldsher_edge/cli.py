@@ -11,6 +11,7 @@ from rich.table import Table
 
 from feldsher_edge import (
     cli_devices,
+    cli_install,
     cli_network,
     cli_page,
     cli_return,
@@ -33,6 +34,7 @@ for _command in (cli_devices.devices, cli_devices.pair, cli_devices.forget, cli_
 app.command("test")(cli_devices.probe)
 app.command("return")(cli_return.give_back)
 app.command("page-pin")(cli_page.page_pin)
+app.command()(cli_install.install)
 
 
 @app.callback()

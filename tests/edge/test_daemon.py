@@ -183,4 +183,4 @@ def test_no_answer_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
 def test_the_systemd_unit_comes_with_the_package() -> None:
     unit = files("feldsher_edge").joinpath("feldsher-edge.service").read_text()
     assert "\nType=notify\n" in unit
-    assert "/feldsher-edge run --config /etc/feldsher/edge.toml\n" in unit
+    assert "\nExecStart=/opt/feldsher/launch run --config /etc/feldsher/edge.toml\n" in unit
