@@ -4,8 +4,8 @@
 `vm`: the same in a virtual machine with a real kernel and the real `bluetoothd` (qemu; the first run fetches it).
 `kernel`: the same with this machine's own kernel and `bluetoothd` (what the virtual machine runs inside; root).
 
-Real hardware, one device a run: `--port /dev/ttyACM0` is a kit; `--ble AA:BB:CC:DD:EE:FF --kind thermometer` a
-Bluetooth device: measure when the test asks for it, within two minutes.
+Real hardware, one device a run: `--port /dev/ttyACM0` is a kit; `--board cyton --board-port /dev/ttyUSB0` a board;
+`--ble AA:BB:CC:DD:EE:FF --kind thermometer` a Bluetooth device: measure when the test asks for it, within two minutes.
 """
 
 import asyncio
@@ -42,6 +42,8 @@ _ADAPTERS = itertools.count(1)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bench", choices=("virtual", "vm", "kernel"), default="virtual", help="what the tests run on")
     parser.addoption("--port", help="serial port of a real kit")
+    parser.addoption("--board", choices=("cyton", "healthypi4", "bitalino"), help="what a real board is")
+    parser.addoption("--board-port", help="serial port of a real board")
     parser.addoption("--ble", help="Bluetooth address of a real device")
     parser.addoption("--kind", choices=sorted(KINDS), default="cuff", help="what the device at --ble is")
 

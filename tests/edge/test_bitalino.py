@@ -103,7 +103,7 @@ async def test_whole_rounds_that_were_lost_are_missing_where_nothing_came(tmp_pa
 
 
 async def test_a_sensor_at_its_limit_is_a_lead_that_is_off(tmp_path: Path):
-    it, driver = made(tmp_path, gain=1100.0)
+    it, driver = made(tmp_path)
     it.source = Railed()
     async with at_work(driver, it):
         result = await driver.record(1)

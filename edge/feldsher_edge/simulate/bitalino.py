@@ -15,7 +15,7 @@ from feldsher_edge.devices.bitalino_session import VCC_UV
 from feldsher_edge.simulate.patient import Source
 from feldsher_edge.simulate.serial_device import Emit, Faults, VirtualSerial
 
-_BUFFER_S = 60
+_BUFFER_S = 15
 
 
 class VirtualBitalino(VirtualSerial):
@@ -47,6 +47,7 @@ class VirtualBitalino(VirtualSerial):
         self._wired = tuple(wired)
         self._rate = 1000
         self._units: NDArray[np.int32] = np.zeros((1, 1), dtype=np.int32)
+        self._hearts: dict[float, NDArray[np.int32]] = {}
 
     @property
     def rate(self) -> float:
@@ -69,22 +70,32 @@ class VirtualBitalino(VirtualSerial):
             state = bitalino.State((512,) * bitalino.CHANNELS, self.battery, self.threshold)
             self._put(state.pack(spare=self._version >= (5, 2)))
         elif byte & 0x3F == 0x03:
-            self._rate = bitalino.RATES[byte >> 6]
+            if self._rate != bitalino.RATES[byte >> 6]:
+                self._rate = bitalino.RATES[byte >> 6]
+                self._prepare()
         elif byte & 0x03 == 0x01:
             self._stream([n for n in range(bitalino.CHANNELS) if byte >> n + 2 & 1])
         elif byte & 0x03 == 0x00:
             self.threshold = byte >> 2
 
-    def _stream(self, chosen: list[int]) -> None:
+    def plug_in(self) -> None:
+        """Appear as a serial port; the heart is made before anybody waits for its samples."""
+        self._prepare()
+        super().plug_in()
+
+    def _prepare(self) -> None:
+        """Make the heart as channels of either width see it: the same stretch of it for all."""
+        scales = [VCC_UV / self._gain / 2 ** bitalino.bits(place) for place in range(bitalino.CHANNELS)]
         n = _BUFFER_S * self._rate
+        self._hearts = {scale: self.source.units(n, self._rate, scale) for scale in dict.fromkeys(scales)}
+
+    def _stream(self, chosen: list[int]) -> None:
         rows: list[NDArray[np.int32]] = []
         for place, channel in enumerate(chosen):
             lead = self._wired[channel] if channel < len(self._wired) else ""
             middle = bitalino.middle(place)
-            seen = np.zeros(n, dtype=np.int32)
-            if lead:
-                scale = VCC_UV / self._gain / 2 ** bitalino.bits(place)
-                seen = self.source.units(n, self._rate, scale)[frame.CHANNELS.index(lead)]
+            heart = self._hearts[VCC_UV / self._gain / 2 ** bitalino.bits(place)]
+            seen = heart[frame.CHANNELS.index(lead)] if lead else np.zeros(heart.shape[1], dtype=np.int32)
             rows.append(np.clip(seen + middle, 0, 2 * middle - 1).astype(np.int32))
         self._units = np.stack(rows)
         self._begin_sampling(0)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from feldsher_signal import frame
+from numpy.typing import NDArray
 
 from feldsher_edge.devices import cyton_packet as cyton
 from feldsher_edge.devices.impedance import CURRENT_A, PERIOD, SERIES_OHM
@@ -57,7 +58,7 @@ class VirtualCyton(VirtualSerial):
         self._gains: list[int | None] = []
         self._testing: list[bool] = []
         self._pending = ""
-        self._units = np.zeros((cyton.CHANNELS, 1), dtype=np.int32)
+        self._units: NDArray[np.int32] = np.zeros((cyton.CHANNELS, 1), dtype=np.int32)
         self.reset()
 
     @property
@@ -152,15 +153,18 @@ class VirtualCyton(VirtualSerial):
             self._units = self._seen(_BUFFER_S * RATE)
             self._begin_sampling(0)
 
-    def _seen(self, n: int) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+    def _seen(self, n: int) -> NDArray[np.int32]:
         """Return what each channel's converter gives, int32 (8, n)."""
         out = np.zeros((cyton.CHANNELS, n), dtype=np.int32)
+        heart: dict[float, NDArray[np.int32]] = {}  # by scale: all channels see the same stretch of it
         phase = np.cos(2 * np.pi * np.arange(n) / PERIOD)
         for channel, (lead, gain) in enumerate(zip(self._wired, self._gains, strict=False)):
             if gain is None or not lead:
                 continue
             scale = cyton.uv_per_bit(gain)
-            found = self.source.units(n, RATE, scale)[frame.CHANNELS.index(lead)].astype(np.float64)
+            if scale not in heart:
+                heart[scale] = self.source.units(n, RATE, scale)
+            found = heart[scale][frame.CHANNELS.index(lead)].astype(np.float64)
             if self._testing[channel]:
                 found += phase * CURRENT_A * (self.ohms[channel] + 2 * SERIES_OHM) * 1e6 / scale
             out[channel] = np.rint(np.clip(found, -cyton.FULL_SCALE - 1, cyton.FULL_SCALE)).astype(np.int32)
