@@ -29,9 +29,11 @@ LEAST = 3
 @inner
 def _product(a: NDArray[np.float32], b: NDArray[np.float32], left: int, right: int) -> float:
     """Return the product of the middle of a moved by `left` with that of b moved by `right`."""
-    total = 0.0
-    for i in range(SHIFTS, a.shape[0] - SHIFTS):
-        total += a[i + left] * b[i + right]
+    total, width = 0.0, a.shape[0] - 2 * SHIFTS
+    # Slices from 0 on: an index that might be negative keeps the loop from being vectorised.
+    p, q = a[SHIFTS + left : SHIFTS + left + width], b[SHIFTS + right : SHIFTS + right + width]
+    for i in range(width):
+        total += p[i] * q[i]
     return total
 
 

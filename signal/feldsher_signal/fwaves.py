@@ -92,11 +92,12 @@ def repeats(
         for i in range(n):
             square[i] = v[i] * v[i]
         for k in range(out.shape[0]):
-            lag, own, other, product = first + k, 0.0, 0.0, 0.0
-            for i in range(n - lag):
-                product += v[i] * v[i + lag]
-                own += square[i] * counted[i + lag]
-                other += counted[i] * square[i + lag]
+            own, other, product = 0.0, 0.0, 0.0
+            later, later_square, later_counted = v[first + k :], square[first + k :], counted[first + k :]
+            for i in range(later.shape[0]):
+                product += v[i] * later[i]
+                own += square[i] * later_counted[i]
+                other += counted[i] * later_square[i]
             both[k] += product / max(power, 1e-9)
             size[k] += math.sqrt(own * other) / max(power, 1e-9)
     for k in range(out.shape[0]):

@@ -58,9 +58,12 @@ def sharpness(x: Floats, lead_on: NDArray[np.bool_], reach: int, out: Floats) ->
     for lead in range(x.shape[0]):
         if lead_on[lead]:
             leads += 1
-            for i in range(reach, n - reach):
-                c = x[lead, i] - np.float32(0.5) * (x[lead, i - reach] + x[lead, i + reach])
-                out[i] += c * c
+            # Slices from 0 on: an index that might be negative keeps the loop from being vectorised.
+            before, here, after = x[lead, : n - 2 * reach], x[lead, reach : n - reach], x[lead, 2 * reach :]
+            into = out[reach : n - reach]
+            for i in range(into.shape[0]):
+                c = here[i] - np.float32(0.5) * (before[i] + after[i])
+                into[i] += c * c
     for i in range(n):
         out[i] /= max(leads, 1)
 
