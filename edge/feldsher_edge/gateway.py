@@ -95,6 +95,16 @@ class Gateway:
             tasks.create_task(_despite_the_disk(self._watch_clock))
             tasks.create_task(watchdog(self.pulses, Notifier()))
 
+    def names(self) -> list[str]:
+        """Return the configured devices by the names of their signs of life: a Bluetooth device's is its address."""
+        addresses = {it.device: it.address.upper() for _, it in self.config.bluetooth() if it.address}
+        return [addresses.get(it.device, it.device) for it in (*self.cardiographs, *self.cuffs)]
+
+    def unseen(self) -> tuple[str, ...]:
+        """Return the configured devices that have given no sign of life since the start."""
+        ages = self.sources.ages_s()
+        return tuple(name for name in self.names() if name not in ages)
+
     def _show(self, chunk: LiveChunk) -> None:
         self.strip.show(chunk)
         if self.onlooker is not None:
@@ -167,6 +177,7 @@ class Gateway:
                     outbox_bytes=counts.waiting_bytes,
                     oldest_us=counts.oldest_us,
                     sources=self.sources.ages_s(),
+                    unseen=self.unseen(),
                 )
             )
 

@@ -42,6 +42,13 @@ class GatewayCollector(Collector):
         for device, age_s in self._gateway.sources.ages_s().items():
             ages.add_metric([device], age_s)
         yield ages
+        seen = GaugeMetricFamily(
+            "feldsher_source_seen", "1 where a configured device gave a sign of life since the start", labels=["device"]
+        )
+        unseen = self._gateway.unseen()
+        for device in self._gateway.names():
+            seen.add_metric([device], int(device not in unseen))
+        yield seen
         late = len(self._gateway.pulses.late())
         yield GaugeMetricFamily("feldsher_late_tasks", "Tasks of the daemon without a heartbeat", value=late)
 

@@ -153,12 +153,16 @@ class Birth(Up, frozen=True, tag="birth"):
 
 
 class Heartbeat(Up, frozen=True, tag="heartbeat"):
-    """A gateway is alive: what waits in its outbox, and the age of every source's last sign of life in seconds."""
+    """A gateway is alive: what waits in its outbox, and the age of every source's last sign of life in seconds.
+
+    `unseen`: configured devices that have given no sign of life since the gateway's start.
+    """
 
     outbox_rows: int
     outbox_bytes: int
     oldest_us: int | None
     sources: dict[str, float]
+    unseen: tuple[str, ...] = ()
 
 
 class Death(Up, frozen=True, tag="death"):

@@ -107,3 +107,20 @@ async def test_an_adapter_tells_what_it_has_been_through(tmp_path: Path, clock: 
         found = await asyncio.to_thread(fetch, port)
     assert found['feldsher_bluetooth_power_cycles_total{adapter="default"}'] == 2
     assert found['feldsher_bluetooth_lost_bonds_total{adapter="hci1"}'] == 0
+
+
+async def test_a_configured_device_that_never_showed_is_told_apart(tmp_path: Path, clock: VirtualClock) -> None:
+    """A source that was dead from the start has no age: without this nobody would miss it."""
+    config = parse("[[cuff]]\ndevice = 'a'\naddress = 'aa:bb'\n[[cuff]]\ndevice = 'b'\naddress = 'cc:dd'")
+    rng = Random(1)  # noqa: S311 - repeatable on purpose
+    outbox = Outbox(Store(tmp_path / "o"), Envelopes("gw-1", clock, rng.randbytes))
+    broker = Broker("127.0.0.1", 1, no_tls)  # type: ignore[arg-type]
+    gateway = Gateway(config, outbox, broker, [], cuffs(config, clock, rng, {}), rng)
+    gateway.sink.status(Status("CC:DD", "present"))
+    assert gateway.unseen() == ("AA:BB",)
+    port = free_port()
+    with served(gateway, port):
+        found = await asyncio.to_thread(fetch, port)
+    assert found['feldsher_source_seen{device="AA:BB"}'] == 0
+    assert found['feldsher_source_seen{device="CC:DD"}'] == 1
+    assert 'feldsher_source_age_seconds{device="AA:BB"}' not in found
