@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 from pathlib import Path
 from types import FrameType
@@ -11,7 +12,7 @@ from uuid import UUID
 import typer
 import uvicorn
 
-from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, provision, worker
+from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, originals, provision, worker
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
@@ -21,6 +22,7 @@ from feldsher_cloud_api.fleet import cli as fleet
 from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
+from feldsher_cloud_api.secret import write_secret
 from feldsher_cloud_api.terminal import owner as _owner
 from feldsher_cloud_api.terminal import settings as _settings
 from feldsher_cloud_api.terminal import show as _print
@@ -28,7 +30,7 @@ from feldsher_cloud_api.terminal import show as _print
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 ca_app, gateway_app = typer.Typer(), typer.Typer()
 user_app, audit_app, signature_app, event_app = typer.Typer(), typer.Typer(), typer.Typer(), typer.Typer()
-unassigned_app = typer.Typer()
+unassigned_app, original_app = typer.Typer(), typer.Typer()
 for _name, _sub, _help in (
     ("ca", ca_app, "The certificate authority of this installation."),
     ("gateway", gateway_app, "Gateways: claims, revocation, configuration, diagnostics, forgetting."),
@@ -37,6 +39,7 @@ for _name, _sub, _help in (
     ("audit", audit_app, "The audit chain."),
     ("signature", signature_app, "Signatures of reports."),
     ("unassigned", unassigned_app, "Measurements that belong to nobody yet."),
+    ("original", original_app, "Files of other cardiographs, as gateways keep them: sealed to this installation."),
     ("event", event_app, "Events of ingest that the worker gave up."),
 ):
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
@@ -284,6 +287,20 @@ def unassigned_assign(
         except (FhirError, Forbidden) as error:
             raise typer.BadParameter(str(error)) from error
     _print({"patient": str(patient), "moved": moved})
+
+
+@original_app.command("open")
+def original_open(
+    sealed: Annotated[Path, typer.Argument(help="A file `….p7m` from a gateway's folder `done` or `quarantine`.")],
+    to: Annotated[Path, typer.Argument(help="Where to write it, for you alone to read; it names a patient.")],
+) -> None:
+    """Open a sealed original."""
+    try:
+        raw = originals.opened(_settings(), sealed.read_bytes())
+        write_secret(to, raw)
+    except (OSError, originals.SealError) as error:
+        raise typer.BadParameter(str(error)) from error
+    _print({"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()})
 
 
 def main() -> None:

@@ -19,6 +19,8 @@ DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL, BROKER_RELOAD = (
     "FELDSHER_MQTT_PUBLIC_URL",
     "FELDSHER_BROKER_RELOAD",
 )
+ORDER_MINUTES = "FELDSHER_ORDER_MINUTES"
+"""Environment variable: how long an order waits for its recording, minutes; a gateway's own kits wait ten at most."""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -86,6 +88,13 @@ def broker(url: str) -> tuple[str, int]:
     return parts.hostname, parts.port or 8883
 
 
+def _minutes(text: str) -> timedelta:
+    """Return an order's life; a week is the longest: who lies on the cardiograph then is not who was meant."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 7 * 24 * 60):
+        raise ConfigError(f"{ORDER_MINUTES}: {text!r} is not 1 to 10080 minutes")
+    return timedelta(minutes=int(text))
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings that the environment gives; ConfigError names a variable that is missing or wrong."""
     url = environment.get(DATABASE_URL)
@@ -98,6 +107,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         broker_reload=environment.get(BROKER_RELOAD),
         api_url=environment.get(API_URL, "http://127.0.0.1:8000").rstrip("/"),
         state=Path(environment.get(STATE, ".state")),
+        order_life=_minutes(environment.get(ORDER_MINUTES, "10")),
         demo=environment.get(DEMO) == "1",
     )
     parts = urlsplit(settings.api_url)

@@ -27,6 +27,7 @@ from feldsher_edge.interpreter import LENGTH
 from feldsher_edge.orders import Order
 from feldsher_edge.original import Seen
 from feldsher_edge.originals import Trust, Verdict, Via
+from feldsher_edge.reader import ENVIRONMENT
 from feldsher_edge.store import StoreError
 from feldsher_edge.worklist_item import item
 
@@ -104,7 +105,7 @@ class DicomPort:
         if importlib.util.find_spec("pynetdicom") is None:
             self._fault(sink, _NO_LIBRARY)
             raise DicomError(_NO_LIBRARY)
-        process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
+        process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE, env=ENVIRONMENT)
         self.pid = process.pid
         tidying = asyncio.create_task(self._tidy())
         try:

@@ -211,6 +211,7 @@ def main() -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     bound_memory()
+    threading.stack_size(1 << 20)
     socket.setdefaulttimeout(SILENCE_S)  # of accepted connections, the TLS handshake included
     talk = Talk(sys.stdin.buffer, answers_to)
     setup = talk.read()

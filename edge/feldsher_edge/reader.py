@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ import msgspec
 from feldsher_edge.interpreter import LENGTH
 from feldsher_edge.original import Keep, Kept, Left, Look, Seen
 
+ENVIRONMENT = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+"""Of children that read: one thread needs no buffers for more."""
 CHILD = (sys.executable, "-m", "feldsher_edge.reader_child")
 TIMEOUT_S = 60.0
 """The slowest file within all bounds takes 6 s here (docs/formats.md), about four times as long on a small board."""
@@ -64,7 +67,9 @@ class Reader:
 
     async def _exchange(self, body: bytes) -> Seen | Left | Kept:
         if self._process is None:
-            self._process = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=PIPE, stdout=PIPE, env=ENVIRONMENT
+            )
         process = self._process
         if process.stdin is None or process.stdout is None:
             raise BrokenPipeError("no reader")

@@ -147,7 +147,7 @@ class Folder(_Table, frozen=True):
     path: Path
     settle_s: Positive = 5.0
     poll_s: Positive = 2.0
-    most_mb: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    most_mb: Annotated[int, msgspec.Meta(ge=1, le=16)] = 8
     trust_days: Positive = 30.0
 
 
@@ -176,7 +176,7 @@ class Dicom(_Table, frozen=True):
     certificate: Path | None = None
     key: Path | None = None
     ca: Path | None = None
-    most_mb: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+    most_mb: Annotated[int, msgspec.Meta(ge=1, le=16)] = 8
     trust_days: Positive = 30.0
 
 

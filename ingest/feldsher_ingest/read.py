@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 from feldsher_ehr_core.ecg import Interpretation, Subject
 from feldsher_ehr_core.vitals import Absent
+from feldsher_ehr_core.wire import Origin
 from feldsher_signal import codec
 from feldsher_signal.record import Recording
 from psycopg.rows import class_row, dict_row
@@ -29,6 +30,7 @@ _RAW_EVERY_S = 1.0
 """Devices that send without being asked send once a second."""
 _interpretation = msgspec.msgpack.Decoder(Interpretation)
 _subject = msgspec.json.Decoder(Subject)
+_origin = msgspec.json.Decoder(Origin)
 
 
 class DamagedError(Exception):
@@ -63,6 +65,7 @@ class StoredRecording:
     interpretation: Interpretation | None
     not_interpreted: str | None
     received_at: datetime
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +132,14 @@ def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording 
     samples = codec.decode(row.pop("samples"), len(leads), row.pop("n"), row.pop("codec"))
     if codec.sha256(samples) != row["sha256"]:
         raise DamagedError(f"ecg_recording {id}: the stored samples have another SHA-256")
-    subject, found = row.pop("subject"), row.pop("interpretation")
+    subject, found, origin = row.pop("subject"), row.pop("interpretation"), row.pop("origin")
     return StoredRecording(
         recording=Recording(leads, row.pop("fs"), samples, tuple(row.pop("uv_per_bit"))),
         order=row.pop("order_id"),
         lead_off=tuple(row.pop("lead_off")),
         subject=None if subject is None else _subject.decode(subject),
         interpretation=None if found is None else _interpretation.decode(found),
+        origin=None if origin is None else _origin.decode(origin),
         **row,
     )
 

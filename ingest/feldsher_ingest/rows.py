@@ -96,6 +96,7 @@ def recording(message: wire.EcgRecording, shift: int | None) -> Params:
         "engine": None if found is None else found.engine,
         "statements": None if found is None else [s.code for s in found.statements],
         "interpretation": None if found is None else pack(found),
+        "origin": None if message.origin is None else json(message.origin),
     }
 
 

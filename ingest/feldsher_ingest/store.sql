@@ -88,12 +88,12 @@ where reading_id = any(%(reading_id)b::uuid[]) and message_id = any(%(message_id
 -- Stores one cardiogram; returns its id where it was not there.
 insert into ecg_recording (id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, sha256, started_at,
                            ended_at, corrected_started_at, clock, lost, crc_errors, clock_ratio, partial, lead_off,
-                           subject, engine, statements, interpretation, not_interpreted)
+                           subject, engine, statements, interpretation, not_interpreted, origin)
 values (%(id)s, %(device)s, %(gateway)s, %(order_id)s, %(fs)s, %(leads)s, %(uv_per_bit)s, %(n)s, %(codec)s, %(samples)b,
         %(sha256)b, to_timestamp(%(started_us)s::float8 / 1e6::float8), to_timestamp(%(ended_us)s::float8 / 1e6::float8),
         to_timestamp(%(corrected_us)s::float8 / 1e6::float8), %(clock)s, %(lost)s, %(crc_errors)s, %(clock_ratio)s,
         %(partial)s, %(lead_off)s, %(subject)s::jsonb, %(engine)s, %(statements)s::text[], %(interpretation)b,
-        %(not_interpreted)s)
+        %(not_interpreted)s, %(origin)s::jsonb)
 on conflict do nothing
 returning id;
 

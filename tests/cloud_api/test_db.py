@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from datetime import timedelta
 from decimal import Decimal
 from importlib import resources
 
@@ -18,6 +19,7 @@ INGEST = {
     "0005": "schema_gateway.sql",
     "0007": "schema_seats.sql",
     "0008": "schema_rollup.sql",
+    "0010": "schema_origin.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -30,6 +32,7 @@ FROZEN = {
     "0007": "60836e0d993fce7f6c0f641b2869b62bcf939952f22cf18111364beb0b286fa5",
     "0008": "55aa97e8bab6131486832ba0166848d4821294171c325fbbd89c98935f9a0cf3",
     "0009": "4bd66f06a2094f8c2c97299f3bbd12bc4a2f3508a2afbcaf810211dc98090090",
+    "0010": "bbb66edf4a3caccaca8b825fd98d81ea1f5ad615717e3ea3f882f62e45b7453f",
 }
 
 
@@ -94,6 +97,11 @@ def test_settings_name_what_is_missing() -> None:
         from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "http://clinic.example"})
     with pytest.raises(ConfigError, match="FELDSHER_MQTT_URL"):
         from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_MQTT_URL": "mqtt://h:1"})
+    for wrong in ("0", "-5", "ten", "10081", "1e3"):
+        with pytest.raises(ConfigError, match="FELDSHER_ORDER_MINUTES"):
+            from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_ORDER_MINUTES": wrong})
+    set_longer = from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_ORDER_MINUTES": "480"})
+    assert set_longer.order_life == timedelta(hours=8)
     settings = from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "https://clinic.example/"})
     assert (settings.api_url, settings.loopback) == ("https://clinic.example", False)
     assert not settings.demo  # a real patient's ECG is never marked DEMO unasked

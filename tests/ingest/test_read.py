@@ -133,3 +133,15 @@ def test_the_clouds_worker_may_read_and_not_write(store_url: str, connection: ps
     assert read.recording(connection, sent.env.id) is not None
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         connection.execute("delete from ecg_recording")
+
+
+def test_where_a_recording_came_from_comes_back(store_url: str, connection: psycopg.Connection[Any]) -> None:
+    origin = wire.Origin(
+        "dicom", "DICOM", bytes(range(32)), 123_272, START_US, "2026-11-23T12:00:05", "Virtual", "Cart 1", "42", (1, 2),
+        ("it names order K7QX3M9P, which is for another cardiograph",),
+    )  # fmt: skip
+    sent = msgspec.structs.replace(SimulatedGateway("gw-a", 1).recording(seconds=1), origin=origin)
+    own = SimulatedGateway("gw-b", 1).recording(seconds=1)
+    save(store_url, sent, own)
+    found = [read.recording(connection, message.env.id) for message in (sent, own)]
+    assert [it.origin for it in found if it] == [origin, None]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Sex, Subject
+from feldsher_ehr_core.ids import order_number
 
 from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.access import Principal
@@ -23,6 +24,8 @@ SECONDS = 10.0
 SILENCE_S = SECONDS + 120
 """So long after its end a gateway may still report of an armed order: the recording, and two minutes to send it."""
 STATE = "urn:feldsher:order-state"
+NUMBER = "urn:feldsher:order-number"
+"""The number under which cardiographs that take no orders by themselves know an order (feldsher_ehr_core.ids)."""
 _FLAGS = {
     "urn:feldsher:pacemaker": "pacemaker",
     "urn:feldsher:pregnant": "pregnant",
@@ -80,11 +83,19 @@ def place(
     """
     checked = _checked(connection, principal, resource)
     patient = checked.person.id
-    stored = {**resource, "id": str(store.new_id(now)), "authoredOn": dates.render(now)}
+    identity = store.new_id(now)
+    number = {"system": NUMBER, "value": order_number(identity)}
+    others = cast("list[Any]", resource.get("identifier", []))
+    stored: dict[str, Any] = {
+        **resource,
+        "id": str(identity),
+        "identifier": [*others, number],
+        "authoredOn": dates.render(now),
+    }
     store.insert(connection, stored, patient=patient, now=now)
     known = subject(checked.person.content(), resource, now.date())
-    _command(connection, UUID(stored["id"]), checked.route, known, now, life)
-    touched = [f"ServiceRequest/{stored['id']}"]
+    _command(connection, identity, checked.route, known, now, life)
+    touched = [f"ServiceRequest/{identity}"]
     audit.record(connection, principal, interaction="create", action="C", now=now, resources=touched, patient=patient)
     return stored
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation, Measurements
 from feldsher_ingest import read
 from feldsher_ingest.read import StoredRecording
@@ -22,6 +23,8 @@ from feldsher_cloud_api.project.common import Event, ProjectionError, concept
 STATEMENTS = "urn:feldsher:ecg-statement"
 """Our registry of statement codes (docs/statements.md): SCP-ECG codes as PTB-XL uses them where one exists."""
 CRITICAL, LIMITS, ENGINE = "urn:feldsher:critical", "urn:feldsher:not-judged", "urn:feldsher:engine"
+ORIGIN = "urn:feldsher:ecg-origin"
+"""How a recording of another cardiograph came: via, format, sha256 and size of its original, device, its own time."""
 
 # LOINC of 12-lead measurements; 8636-3 leaves the method open, 76634-5 and 76635-2 name it (loinc.org/8636-3).
 _MEASURED = (
@@ -49,7 +52,8 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
         raise ProjectionError("recording: it is not stored")
     if store.find(connection, "DiagnosticReport", stored.id) is not None:
         return
-    device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph")
+    model = _model(stored.origin)
+    device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph", model=model)
     order, reason = _order(connection, event, stored, device)
     patient = order.patient if order else None
     if stored.order is None:
@@ -138,9 +142,28 @@ def _report(
         critical = any(s.critical for s in found.statements)
         extensions.append({"url": ENGINE, "valueString": found.engine})
         extensions.append({"url": CRITICAL, "valueBoolean": critical})  # pyright: ignore[reportArgumentType]
+    if stored.origin is not None:
+        extensions.append({"url": ORIGIN, "extension": origin_parts(stored.origin)})  # pyright: ignore[reportArgumentType]
     if extensions:
         report["extension"] = extensions
     return report
+
+
+def origin_parts(origin: wire.Origin) -> list[dict[str, Any]]:
+    """Return what is known of an original as parts of a FHIR extension."""
+    parts: list[dict[str, Any]] = [
+        {"url": "via", "valueCode": origin.via},
+        {"url": "format", "valueString": origin.format},
+        {"url": "sha256", "valueString": origin.sha256.hex()},
+        {"url": "size", "valueInteger": origin.size},
+    ]
+    said = (("maker", origin.maker), ("model", origin.model), ("serial", origin.serial))
+    parts += [{"url": name, "valueString": text} for name, text in (*said, ("recordedAt", origin.recorded_at)) if text]
+    return parts
+
+
+def _model(origin: wire.Origin | None) -> str | None:
+    return " ".join(text for text in (origin.maker, origin.model) if text) or None if origin else None
 
 
 def period(stored: StoredRecording) -> dict[str, str]:
@@ -167,6 +190,8 @@ def limits(stored: StoredRecording) -> list[str]:
         said.append(f"{stored.lost} samples lost")
     if stored.lead_off:
         said.append(f"electrode off: {', '.join(stored.lead_off)}")
+    if stored.origin is not None:
+        said.extend(f"not certain: {doubt}" for doubt in stored.origin.doubts)
     if stored.interpretation is not None:
         said.extend(_unusable(stored.interpretation))
     return said

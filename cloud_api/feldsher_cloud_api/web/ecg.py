@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 from feldsher_ehr_core.ecg import Beat, Interpretation, Statement, Wave
+from feldsher_ehr_core.wire import Origin
 from feldsher_signal import draw, registry
 from feldsher_signal.draw_sheet import Sheet
 from feldsher_signal.record import Recording
@@ -55,6 +56,7 @@ class Source:
     partial: str | None = None
     lost: int = 0
     lead_off: tuple[str, ...] = ()
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ def unjudged(source: Source, words: Catalogue) -> tuple[str, ...]:
                   if not s.usable and s.lead not in whole]  # fmt: skip
     lines += _limits(said, words) if said else []
     lines += [f"{lead}: {words.code('issue', 'lead_off')}" for lead in source.lead_off if said is None]
+    if source.origin:
+        lines += [words.say("ecg.doubt", why=doubt) for doubt in source.origin.doubts]
     if source.partial:
         lines.append(words.say("ecg.partial", why=source.partial))
     if source.lost:

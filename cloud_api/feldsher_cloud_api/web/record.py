@@ -211,6 +211,7 @@ def _facts(found: StoredRecording) -> dict[str, Any]:
         "partial": found.partial,
         "lost": found.lost,
         "lead_off": found.lead_off,
+        "origin": found.origin,
     }
 
 

@@ -7,6 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+from feldsher_ehr_core.ids import order_number
+
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -79,6 +81,12 @@ class Order:
     state: str
     since: datetime
     detail: str
+
+    @property
+    def number(self) -> str:
+        """The number to compare, or to type, at a cardiograph that does not take orders by itself."""
+        number = order_number(self.id)
+        return f"{number[:4]}-{number[4:]}"
 
 
 @dataclass(frozen=True, slots=True)

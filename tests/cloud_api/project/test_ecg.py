@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import order_number
 from feldsher_tools.clinic import CARDIOGRAPH, CLINIC, HOME, Clinic
 
 
@@ -82,3 +83,49 @@ def test_recording_that_its_order_does_not_fit_is_nobodys(clinic: Clinic, change
     message = clinic.recording(changes.get("order", order), env=env, device=changes.get("device", CARDIOGRAPH))
     assert _reason(clinic, message) == reason
     assert _status(clinic, order) == "active"
+
+
+ORIGIN = wire.Origin(
+    "folder", "SCP-ECG", bytes(range(32)), 61_338, 1_000_000, "2026-11-23T12:00:05", "Mortara", "ELI250", None, (1, 1),
+    ("it names order K7QX3M9P, but says 16 years where the order says 61",),
+)  # fmt: skip
+
+
+def test_report_of_another_cardiographs_recording_says_where_it_came_from(clinic: Clinic) -> None:
+    message = clinic.recording(origin=ORIGIN, device="cart-1")
+    assert _reason(clinic, message) == "taken without an order"
+    with clinic.owner() as connection:
+        row = connection.execute(
+            "SELECT content FROM fhir.diagnosticreport WHERE id = %s", (message.env.id,)
+        ).fetchone()
+    assert row is not None
+    (held,) = [e["extension"] for e in row[0]["extension"] if e["url"] == "urn:feldsher:ecg-origin"]
+    said = {part["url"]: value for part in held for key, value in part.items() if key.startswith("value")}
+    assert said == {
+        "via": "folder",
+        "format": "SCP-ECG",
+        "sha256": bytes(range(32)).hex(),
+        "size": 61_338,
+        "maker": "Mortara",
+        "model": "ELI250",
+        "recordedAt": "2026-11-23T12:00:05",
+    }
+    assert row[0]["conclusion"].startswith("Not certain: it names order K7QX3M9P, but says 16 years")
+
+
+def test_an_order_carries_its_number_for_carts(clinic: Clinic) -> None:
+    order = clinic.order()
+    content = clinic.browser.get(f"/fhir/ServiceRequest/{order}").json()
+    assert content["identifier"] == [{"system": "urn:feldsher:order-number", "value": order_number(order)}]
+    query = f"identifier=urn:feldsher:order-number|{order_number(order)}"
+    found = clinic.browser.get(f"/fhir/ServiceRequest?{query}").json()
+    assert [e["resource"]["id"] for e in found["entry"]] == [str(order)]
+
+
+def test_the_device_of_an_original_is_registered_with_its_model(clinic: Clinic) -> None:
+    clinic.receive(clinic.recording(origin=ORIGIN, device="cart-9"))
+    clinic.work()
+    with clinic.owner() as connection:
+        query = "SELECT content FROM fhir.device WHERE content->'identifier'->0->>'value' = %s"
+        rows = connection.execute(query, (f"{CLINIC}/cart-9",)).fetchall()
+    assert [row[0]["modelNumber"] for row in rows] == ["Mortara ELI250"]
