@@ -5,19 +5,25 @@ daemon's confirmation to the cuff and that commit lies a window of milliseconds,
 the cuff has hung up and its readings are committed, but not yet all published.
 """
 
+import hashlib
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
+from feldsher_cloud_api.care import order
+from feldsher_cloud_api.project import common
+from feldsher_edge.simulate import cart
+from feldsher_ehr_core.ids import order_number
 from feldsher_tools.client import Client
 from feldsher_tools.demo import measure
 from feldsher_tools.place import Place
-from feldsher_tools.stack import KILLABLE, Stack, running
+from feldsher_tools.stack import CART, GATEWAY, KILLABLE, Stack, running
 
 SESSIONS, PER_SESSION = 20, 100
 KILLED_IN_SESSION = {3: "broker", 6: "ingest", 9: "database", 12: "worker", 15: "gateway"}
@@ -66,6 +72,17 @@ def dead_letters(stack: Stack) -> int:
     return int(row[0])
 
 
+def reports(stack: Stack, sha256: str) -> list[tuple[str, str | None]]:
+    """The reports of an original: their ids, and the orders that they fulfil."""
+    with psycopg.connect(stack.database_url) as connection:
+        rows = connection.execute(
+            """select id::text, content #>> '{basedOn,0,reference}' from fhir.diagnosticreport
+               where content @@ ('$.extension[*].extension[*].valueString == "' || %s || '"')::jsonpath""",
+            (sha256,),
+        ).fetchall()
+    return [(str(identity), order) for identity, order in rows]
+
+
 def eventually(holds: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not holds():
@@ -77,6 +94,38 @@ def test_a_recording_and_a_blood_pressure_reach_the_record(line: Stack, client: 
     measured = measure(line, client, lambda _: None)
     assert (measured.lost, measured.duplicated, measured.samples_lost) == (0, 0, 0)
     assert measured.conclusion
+
+
+def drop(stack: Stack, name: str, number: str, seed: int) -> str:
+    """Let the closed cardiograph write a file, whole at once, and return its SHA-256."""
+    at = datetime.now(UTC).replace(tzinfo=None)
+    raw = cart.written("dicom", cart.recording(seed), cart.Patient(number), at)
+    (stack.folder / f"{name}.tmp").write_bytes(raw)
+    (stack.folder / f"{name}.tmp").rename(stack.folder / name)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def test_a_file_of_a_closed_cardiograph_is_in_the_record_once_and_with_its_order(line: Stack, client: Client) -> None:
+    assert line.demo is not None
+    first = drop(line, "SECRETOVA.dcm", "4711", 1)
+    line.kill("gateway")
+    line.revive("gateway")
+    drop(line, "SECRETOVA again.dcm", "4711", 1)
+    eventually(lambda: not list(line.folder.glob("*.dcm")), timeout_s=120)
+    eventually(lambda: len(reports(line, first)) == 1, timeout_s=120)
+    device, patient = common.device_id(GATEWAY, CART), UUID(line.demo.patients[0])
+    ordered = client.create(order.request(patient, device))
+    (number,) = [it["value"] for it in ordered["identifier"]]
+    assert number == order_number(UUID(ordered["id"]))
+    eventually(lambda: client.search("ServiceRequest", _id=ordered["id"])[0].get("extension") is not None, timeout_s=60)
+    second = drop(line, "ordered.dcm", number.lower(), 2)
+    eventually(lambda: len(reports(line, second)) == 1, timeout_s=120)
+    (report,) = reports(line, second)
+    assert report[1] == f"ServiceRequest/{ordered['id']}"
+    assert client.search("ServiceRequest", _id=ordered["id"])[0]["status"] == "completed"
+    assert len(reports(line, first)) == 1
+    assert len(list((line.folder / "done").iterdir())) == 2
+    assert not [log for log in line.logs.iterdir() if b"SECRETOVA" in log.read_bytes()]
 
 
 def test_every_part_is_killed_once_and_every_reading_arrives_exactly_once(line: Stack) -> None:

@@ -28,6 +28,8 @@ from feldsher_tools.simulator import CUFF_ADDRESS, Simulator
 
 GATEWAY = "gw-demo"
 CARDIOGRAPH = "ecg-1"
+CART = "cart-1"
+"""A closed cardiograph that writes files into `Stack.folder`."""
 KILLABLE = ("gateway", "broker", "ingest", "database", "worker")
 
 CONFIGURATION = """\
@@ -45,6 +47,12 @@ port = "{port}"
 [[cuff]]
 device = "{cuff}"
 address = "{cuff}"
+
+[[folder]]
+device = "{cart}"
+path = "{folder}"
+settle_s = 1
+poll_s = 0.5
 """
 
 
@@ -108,6 +116,11 @@ class Stack:
     def gateway_state(self) -> Path:
         """The gateway's own state: identity and outbox."""
         return self.directory / "gateway"
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the gateway watches for files of a closed cardiograph."""
+        return self.directory / "cart"
 
     @property
     def api_url(self) -> str:
@@ -177,11 +190,7 @@ class Stack:
             process.wait_ready(lambda it=process: it.running)  # says why one has ended
         self.say("starting the virtual cardiograph and cuff …")
         port = self.simulator.start(self.dbus.address)
-        self.gateway_config.write_text(
-            CONFIGURATION.format(
-                gateway=GATEWAY, state=self.gateway_state, cardiograph=CARDIOGRAPH, port=port, cuff=CUFF_ADDRESS
-            )
-        )
+        self._configure_gateway(port)
         self.say("claiming the gateway and starting it (the first time, its ECG kernels are compiled: a minute) …")
         claim = self.command("feldsher-cloud", "gateway", "add", GATEWAY).strip()
         self.command("feldsher-edge", "claim", claim, "--config", str(self.gateway_config))
@@ -190,6 +199,19 @@ class Stack:
         self.gateway.environment = self.environment | self.dbus.environment()
         self.gateway.start()
         self.gateway.wait_ready(self.gateway_ready, timeout_s=180)
+
+    def _configure_gateway(self, port: str) -> None:
+        self.folder.mkdir(exist_ok=True)
+        text = CONFIGURATION.format(
+            gateway=GATEWAY,
+            state=self.gateway_state,
+            cardiograph=CARDIOGRAPH,
+            port=port,
+            cuff=CUFF_ADDRESS,
+            cart=CART,
+            folder=self.folder,
+        )
+        self.gateway_config.write_text(text)
 
     def _seed(self) -> Demo:
         names = ("--clinic-gateway", GATEWAY, "--home-gateway", GATEWAY, "--cardiograph", CARDIOGRAPH)
