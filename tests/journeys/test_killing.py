@@ -19,6 +19,7 @@ import pytest
 from feldsher_cloud_api.care import order
 from feldsher_cloud_api.project import common
 from feldsher_edge.simulate import cart
+from feldsher_ehr_core.ecg import Subject
 from feldsher_ehr_core.ids import order_number
 from feldsher_tools.client import Client
 from feldsher_tools.demo import measure
@@ -99,7 +100,7 @@ def test_a_recording_and_a_blood_pressure_reach_the_record(line: Stack, client: 
 def drop(stack: Stack, name: str, number: str, seed: int) -> str:
     """Let the closed cardiograph write a file, whole at once, and return its SHA-256."""
     at = datetime.now(UTC).replace(tzinfo=None)
-    raw = cart.written("dicom", cart.recording(seed), cart.Patient(number), at)
+    raw = cart.written("dicom", cart.recording(seed), cart.Patient(number, subject=Subject()), at)
     (stack.folder / f"{name}.tmp").write_bytes(raw)
     (stack.folder / f"{name}.tmp").rename(stack.folder / name)
     return hashlib.sha256(raw).hexdigest()
