@@ -29,7 +29,7 @@ from scoring import binary
 from sets import DATA
 
 RISES = ("irregular", "turns", "entropy")
-FALLS = ("cluster", "again_2", "again_3", "ectopic", "p_like", "p_seen", "p_clear")
+FALLS = ("cluster", "again_2", "again_3", "ectopic", "p_like", "p_seen", "p_clear", "unclear")
 """What can speak only for fibrillation, and only against it: trees are held to that, as few windows teach much."""
 KEPT_WINDOWS = 24
 """Windows kept of a long recording, spread evenly, four times as many of those in fibrillation."""

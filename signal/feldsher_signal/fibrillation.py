@@ -2,7 +2,8 @@
 
 Intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread),
 but one that a ventricular beat begins or ends is left out, and a rhythm that repeats itself every second or third beat
-counts against fibrillation (`again_2`, `again_3`). The weights come from benchmarks/train_rhythm.py.
+counts against fibrillation (`again_2`, `again_3`), and so does a
+share of beats that cannot be told from what lies between them (`unclear`). The weights come from benchmarks/train_rhythm.py.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ FEATURES = (
     "ectopic",
     "ventricular",
     "rough",
+    "unclear",
 )
 ALIKE_PART, SAME_PART = 0.06, 0.06
 """Intervals this close, as a part of the median, are of one cluster, and match each other in the sample entropy."""
@@ -63,6 +65,7 @@ _SAID = {
     "ectopic": "{:.0f} % early beats",
     "ventricular": "{:.0f} % ventricular beats",
     "rough": "roughness {:.1f} % of the QRS",
+    "unclear": "{:.0f} % of the beats not told apart from what lies between them",
 }
 
 
@@ -251,7 +254,7 @@ def weigh(
     qrs: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> None:
-    """Write the FEATURES of each window (first beat, one past the last); NaN where there is nothing to judge by.
+    """Write the FEATURES but the last of each window (first beat, one past it); NaN where there is nothing to judge by.
 
     `rr`, `change`: s, of each beat's interval before it and its change from the one before; the rest as in Atria.
     """
@@ -291,6 +294,7 @@ def windows(beats: int) -> NDArray[np.int64]:
 class Known:
     """What is known of every beat: R peaks and QRS onsets (−1 = none) in samples at `fs`, early and ventricular ones.
 
+    `unclear`: beats where complexes cannot be told from what lies between them (clarity.py): their intervals say less;
     `like`, `seen`: P evidence (presence.py); `atria`: what lies between the beats.
     """
 
@@ -299,6 +303,7 @@ class Known:
     on: NDArray[np.int64]
     ectopic: NDArray[np.bool_]
     ventricular: NDArray[np.bool_]
+    unclear: NDArray[np.bool_]
     like: NDArray[np.float64]
     seen: NDArray[np.bool_]
     atria: Atria
@@ -318,6 +323,8 @@ def features(at: NDArray[np.int64], known: Known) -> NDArray[np.float64]:
     out = np.empty((at.shape[0], len(FEATURES)))
     beats = (rr, change, known.ectopic, known.ventricular, known.like, known.seen)
     weigh(np.ascontiguousarray(at), *beats, atria.before, atria.same, atria.size, atria.rough, atria.qrs, out)
+    sums = np.concatenate([[0], np.cumsum(known.unclear)])
+    out[:, FEATURES.index("unclear")] = (sums[at[:, 1]] - sums[at[:, 0]]) / (at[:, 1] - at[:, 0])
     return out
 
 
@@ -379,7 +386,7 @@ def because(found: Chance, most: int = 3) -> tuple[str, ...]:
 
 def _shown(name: str, v: float) -> float:
     """Return a feature's value as it is said."""
-    if name in ("cluster", "turns", "p_seen", "ectopic", "ventricular"):
+    if name in ("cluster", "turns", "p_seen", "ectopic", "ventricular", "unclear"):
         return 100 * v
     offset = {"irregular": 0.01, "p_clear": 0.5, "rough": 0.002}.get(name)
     if offset is None:

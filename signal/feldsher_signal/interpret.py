@@ -99,7 +99,8 @@ def _known(t: Traced, fs: float) -> fibrillation.Known:
     on, p_peak = t.marks[:, -1, delineate.QRS_ON], t.marks[:, -1, delineate.P_PEAK]
     # A beat of unknown class (Q) is where it is for no less reason than a normal one.
     ectopic = (letters != ord("N")) & (letters != ord("Q"))
-    return fibrillation.Known(fs, t.r, on, ectopic, letters == ord("V"), t.p_like, p_peak >= 0, t.atria)
+    unclear = (letters == ord("Q")) & ~t.paced.ventricular
+    return fibrillation.Known(fs, t.r, on, ectopic, letters == ord("V"), unclear, t.p_like, p_peak >= 0, t.atria)
 
 
 def warm() -> int:

@@ -72,7 +72,8 @@ def _fibrillation(
     ventricular = found.kinds == ord("V")
     nothing = Atria.none(found.r.shape[0])
     onsets = np.full(found.r.shape[0], -1, np.int64)
-    known = fibrillation.Known(found.fs, found.r, onsets, ectopic, ventricular, p_like, seen, nothing)
+    clear = np.zeros(found.r.shape[0], np.bool_)
+    known = fibrillation.Known(found.fs, found.r, onsets, ectopic, ventricular, clear, p_like, seen, nothing)
     return fibrillation.chance(known).spans()
 
 

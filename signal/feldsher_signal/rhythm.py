@@ -45,8 +45,9 @@ def chance(f: Findings) -> Chance:
         return f.chance
     letters = f.letters
     none = np.full(f.r.shape[0], -1)
-    early, wide = letters != ord("N"), letters == ord("V")
-    return fibrillation.chance(Known(f.fs, f.r, none, early, wide, f.p_like, f.p_seen, Atria.none(f.r.shape[0])))
+    early, wide, unclear = letters != ord("N"), letters == ord("V"), letters == ord("Q")
+    atria = Atria.none(f.r.shape[0])
+    return fibrillation.chance(Known(f.fs, f.r, none, early, wide, unclear, f.p_like, f.p_seen, atria))
 
 
 def evidence(f: Findings) -> Evidence:

@@ -18,6 +18,7 @@ def row(
     change: NDArray[np.float64],
     early: NDArray[np.bool_],
     wide: NDArray[np.bool_],
+    unclear: NDArray[np.bool_],
     like: NDArray[np.float64],
     seen: NDArray[np.bool_],
     a: Atria,
@@ -56,6 +57,7 @@ def row(
             math.log(0.002 + float(np.median(a.rough[lead, first:last] / np.maximum(a.qrs[lead, first:last], 1.0))))
             for lead in range(a.rough.shape[0])
         ),
+        float(np.mean(unclear[first:last])),
     ]
 
 

@@ -18,7 +18,7 @@ def test_features_as_the_slow_twin(seed: int) -> None:
     on = r - rng.integers(15, 25, beats)
     early, seen = rng.random(beats) < 0.2, rng.random(beats) < 0.5
     wide = early & (rng.random(beats) < 0.5)
-    like = rng.uniform(-1, 1, beats)
+    like, unclear = rng.uniform(-1, 1, beats), rng.random(beats) < 0.3
     atria = Atria(
         rng.normal(0, 50, (2, beats, 25)),
         rng.normal(0, 1, (2, beats, 19)),
@@ -28,12 +28,12 @@ def test_features_as_the_slow_twin(seed: int) -> None:
         np.arange(19, dtype=np.float64) * 0.008,
     )
     at = np.array([[0, 30], [12, 42], [30, 60], [0, 60]])
-    found = fibrillation.features(at, Known(fs, r, on, early, wide, like, seen, atria))
+    found = fibrillation.features(at, Known(fs, r, on, early, wide, unclear, like, seen, atria))
     rr, change = np.zeros(beats), np.zeros(beats)
     rr[1:] = np.diff(r) / fs
     change[2:] = np.minimum(np.abs(np.diff(r, 2)), np.abs(np.diff(on, 2))) / fs
     for (first, last), row in zip(at.tolist(), found, strict=True):
-        expected = naive_rhythm.row(first, last, rr, change, early, wide, like, seen, atria)
+        expected = naive_rhythm.row(first, last, rr, change, early, wide, unclear, like, seen, atria)
         np.testing.assert_allclose(row, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -66,7 +66,7 @@ def test_reasons_are_numbers_of_the_likeliest_window() -> None:
     rng = np.random.default_rng(4)
     r = np.cumsum(rng.integers(250, 600, 40))
     none = np.zeros(40, np.bool_)
-    found = fibrillation.chance(Known(500.0, r, np.full(40, -1), none, none, np.zeros(40), none, Atria.none(40)))
+    found = fibrillation.chance(Known(500.0, r, np.full(40, -1), none, none, none, np.zeros(40), none, Atria.none(40)))
     said = fibrillation.because(found)
     assert said[0] == f"probability {100 * found.most:.0f} % (learned)"
     assert 2 <= len(said) <= 4
