@@ -2,8 +2,8 @@
 
 Intervals are judged as in Dash 2009 (turning points), Lake and Moorman 2011 (sample entropy) and Lian 2011 (spread),
 but one that a ventricular beat begins or ends is left out, and a rhythm that repeats itself every second or third beat
-counts against fibrillation (`again_2`, `again_3`), and so does a
-share of beats that cannot be told from what lies between them (`unclear`). The weights come from benchmarks/train_rhythm.py.
+counts against fibrillation (`again_2`, `again_3`), and so does a share of beats that cannot be told from what lies
+between them (`unclear`). The weights come from benchmarks/train_rhythm.py.
 """
 
 from __future__ import annotations
