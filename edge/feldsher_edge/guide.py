@@ -21,7 +21,7 @@ from feldsher_edge.config import Config, ConfigError, load
 from feldsher_edge.devices import DeviceError, Identity
 from feldsher_edge.identity import Identity as Claimed
 from feldsher_edge.identity import ProvisionError, load_identity
-from feldsher_edge.search import CYTON_CHANNELS, Found
+from feldsher_edge.search import BY_HAND, CYTON_CHANNELS, Found
 
 STEPS = ("claim", "network", "search", "choose", "pair", "name", "start", "test", "ready")
 
@@ -180,6 +180,8 @@ class Guide:
                 self.person.tell(f"{it.where}: {it.configured}, known already")
             elif it.kind is None:
                 self.person.tell(f"{it.where}: {it.words}: {it.why}")
+            elif it.kind in BY_HAND:
+                self.person.tell(f"{it.where}: {it.words}: write its table by hand (docs/devices.md): how is it wired?")
             elif self.person.wants(it):
                 chosen.append(it)
         return chosen

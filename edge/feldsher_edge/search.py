@@ -17,6 +17,7 @@ from serial.tools import list_ports
 from feldsher_edge.ble.session import Radio
 from feldsher_edge.clock import SystemClock
 from feldsher_edge.devices import DeviceError, EcgResult, Identity, LiveChunk, ReadingSet, Status
+from feldsher_edge.devices.bitalino_session import BitalinoSession, Wiring
 from feldsher_edge.devices.cyton_session import CytonSession
 from feldsher_edge.devices.kit_line import KitLine
 from feldsher_edge.devices.profiles import PROFILES
@@ -25,6 +26,7 @@ from feldsher_edge.devices.serial_session import Opening
 WORDS = {
     "kit": "12-lead ECG kit",
     "cyton": "OpenBCI Cyton",
+    "bitalino": "BITalino",
     "cuff": "blood pressure cuff",
     "thermometer": "thermometer",
     "oximeter": "pulse oximeter",
@@ -94,6 +96,16 @@ async def ask_cyton(port: str) -> Identity:
         session.close()
 
 
+async def ask_bitalino(port: str) -> Identity:
+    """Ask a port whether a BITalino is there."""
+    session = BitalinoSession(Opening(port, "", SystemClock(), _Nowhere(), 1.0), Wiring(("I",)))
+    try:
+        await session.open()
+        return await session.identify()
+    finally:
+        session.close()
+
+
 class _Nowhere:
     """A sink for a device that is only asked what it is: it brings nothing."""
 
@@ -116,7 +128,9 @@ class _Nowhere:
 CYTON_CHANNELS = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 """How a Cyton is taken to be wired until its table in the configuration says otherwise."""
 # The kit first: its question leaves other devices alone, while a Cyton's resets the board.
-ASKERS = (Asker("kit", ask_kit), Asker("cyton", ask_cyton))
+ASKERS = (Asker("kit", ask_kit), Asker("bitalino", ask_bitalino), Asker("cyton", ask_cyton))
+BY_HAND = frozenset({"bitalino"})
+"""Kinds whose wiring nobody can guess: their table is written by hand. ProtoCentral's boards say nothing at all."""
 
 
 def ports() -> list[str]:

@@ -70,6 +70,7 @@ class World:
     pairing: list[Exception] = field(default_factory=list[Exception])
     tested: list[list[str]] = field(default_factory=list[list[str]])
     starts: int = 0
+    serial: Found = KIT
     paired: list[str] = field(default_factory=list[str])
     test: list[Check] = field(default_factory=lambda: list(FINE))
 
@@ -78,7 +79,7 @@ class World:
             return self.network.pop(0) if len(self.network) > 1 else self.network[0]
 
         async def serial(configured: dict[str, str]) -> list[Found]:
-            return [msg(KIT, configured), MUTE]
+            return [msg(self.serial, configured), MUTE]
 
         async def bluetooth(configured: dict[str, str]) -> list[Found]:
             return [msg(CUFF, configured), STRANGER]
@@ -188,6 +189,22 @@ def test_without_devices_it_says_how_to_come_by_one(office: Office, walk: Walk) 
     done = walk(person, World())
     assert done.ready
     assert "no device yet" in done.next[0]
+
+
+def test_a_device_whose_wiring_nobody_can_guess_is_left_to_the_technician(office: Office, walk: Walk) -> None:
+    person, world = Walker(office.claim()), World()
+    world.serial = Found("bitalino", port="/dev/ttyUSB1")
+    done = walk(person, world)
+    assert done.added == ("cuff-1",)
+    assert any("write its table by hand" in text for text in person.told)
+
+
+def test_a_cytons_wiring_is_written_and_told(office: Office, walk: Walk, tmp_path: Path) -> None:
+    person, world = Walker(office.claim()), World()
+    world.serial = Found("cyton", port="/dev/ttyUSB1")
+    assert walk(person, world).added == ("ecg-1", "cuff-1")
+    assert load(tmp_path / "etc" / "edge.toml").cyton[0].channels[:3] == ("I", "II", "V1")
+    assert any("change `channels`" in text for text in person.told)
 
 
 def test_names_are_proposed_by_kind() -> None:
