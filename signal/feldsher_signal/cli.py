@@ -43,7 +43,9 @@ def interpret(
         "3x4"
     ),
     speed: Annotated[int, typer.Option(help="25 or 50 mm/s.")] = 25,
-    gain: Annotated[int, typer.Option(help="5, 10 or 20 mm/mV.")] = 10,
+    gain: Annotated[
+        int | None, typer.Option(help="5, 10 or 20 mm/mV; without it 10, or 5 where rows would run into each other.")
+    ] = None,
     marks: Annotated[bool, typer.Option("--marks", help="Show the found P, QRS and T waves and intervals.")] = False,
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
     age_days: Annotated[int | None, typer.Option(min=0, help="Age in days, for small children.")] = None,
@@ -230,13 +232,13 @@ def _show(path: Path, result: Interpretation) -> None:
     console.print(result.conclusion)
 
 
-def _drawing(layout: str, speed: int, gain: int, marks: bool) -> Callable[[Recording, Interpretation], Sheet]:
+def _drawing(layout: str, speed: int, gain: int | None, marks: bool) -> Callable[[Recording, Interpretation], Sheet]:
     """Return what lays ECG paper out as the options say; a bad one is refused by name."""
     if layout not in picture.LAYOUTS:
         raise typer.BadParameter(f"{layout!r} is not one of {', '.join(picture.LAYOUTS)}", param_hint="--layout")
     if speed not in SPEEDS:
         raise typer.BadParameter(f"{speed} is not 25 or 50", param_hint="--speed")
-    if gain not in GAINS:
+    if gain is not None and gain not in GAINS:
         raise typer.BadParameter(f"{gain} is not 5, 10 or 20", param_hint="--gain")
 
     def drawing(recording: Recording, result: Interpretation) -> Sheet:

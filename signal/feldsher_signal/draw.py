@@ -14,7 +14,7 @@ from feldsher_ehr_core.ecg import Interpretation
 from numpy.typing import NDArray
 
 from feldsher_signal import draw_head, draw_marks, draw_page, draw_svg
-from feldsher_signal.draw_page import GAINS, MARGIN, PITCH, SPEEDS, Cell, Layout, Page
+from feldsher_signal.draw_page import GAINS, HALF_GAIN, MARGIN, PITCH, SPEEDS, USUAL_GAIN, Cell, Layout, Page
 from feldsher_signal.draw_sheet import INK, PAPER, RED, Box, Clip, Path, Sheet, Text, Trace
 from feldsher_signal.draw_sheet import paper as millimetres
 from feldsher_signal.record import Recording
@@ -28,7 +28,7 @@ def svg(
     *,
     layout: Layout = "3x4+1",
     speed: int = 25,
-    gain: int = 10,
+    gain: int | None = None,
     confirmed: str | None = None,
     title: str | None = None,
     watermark: str | None = None,
@@ -51,7 +51,7 @@ def paper(
     *,
     layout: Layout = "3x4+1",
     speed: int = 25,
-    gain: int = 10,
+    gain: int | None = None,
     confirmed: str | None = None,
     title: str | None = None,
     watermark: str | None = None,
@@ -61,24 +61,30 @@ def paper(
 ) -> Sheet:
     """Return a recording as one sheet: grid, leads, calibration, and an interpretation's numbers and statements.
 
-    `speed`: 25 or 50 mm/s; `gain`: 5, 10 or 20 mm/mV; `confirmed`: who confirmed it and when, None = the page is
-    stamped UNCONFIRMED; `watermark`: across the grid (demo data); `steady`: take slow wander out of the drawn line;
-    `marks`: lay the found waves over it; `start`: the first second drawn. Ten seconds are drawn, of a single lead up to
-    a minute. Where less than half of the twelve leads are there, every lead has its own row. ValueError names a speed,
-    gain or layout that does not exist, an empty recording, or a start outside it.
+    `speed`: 25 or 50 mm/s; `gain`: 5, 10 or 20 mm/mV, None = 10, or 5 where the rows would run into each other, which
+    the page says in red, as it does where they do at the gain that was asked for; `confirmed`: who confirmed it and
+    when, None = the page is stamped UNCONFIRMED; `watermark`: across the grid (demo data); `steady`: take slow wander
+    out of the drawn line; `marks`: lay the found waves over it; `start`: the first second drawn. Ten seconds are drawn,
+    of a single lead up to a minute. Where less than half of the twelve leads are there, every lead has its own row.
+    ValueError names a speed, gain or layout that does not exist, an empty recording, or a start outside it.
     """
-    if speed not in SPEEDS or gain not in GAINS or layout not in PITCH:
+    if speed not in SPEEDS or (gain is not None and gain not in GAINS) or layout not in PITCH:
         raise ValueError(f"layout, speed, gain: {layout}, {speed} mm/s, {gain} mm/mV is not one of {SPEEDS}, {GAINS}")
     if recording.n < 1:
         raise ValueError("samples: the recording is empty")
     first = round(start * recording.fs)
     if not 0 <= first < recording.n:
         raise ValueError(f"start: {start:g} s is outside the recording's {recording.n / recording.fs:g} s")
-    page = draw_page.lay(recording, layout, speed, gain, first)
+    page = draw_page.lay(recording, layout, speed, gain or USUAL_GAIN, first)
     title = title or f"{len(recording.leads)}-lead electrocardiogram"
     head, tall = draw_head.head(title, interpretation, confirmed, MARGIN, MARGIN, page.width)
     page = replace(page, top=MARGIN + tall)
-    page, traces = _traces(page, recording, steady=steady)
+    shown = _shown(page, recording, steady=steady)
+    leads = _judged(recording, interpretation)
+    page, traces, crowded = _traces(page, shown, leads)
+    if crowded and gain is None:
+        half = draw_page.lay(recording, layout, speed, HALF_GAIN, first, USUAL_GAIN)
+        page, traces, crowded = _traces(replace(half, top=page.top), shown, leads)
     if marks:
         page = replace(page, below=max(page.below, draw_marks.BELOW))
     inside = [
@@ -89,6 +95,7 @@ def paper(
         *traces,
         *(draw_marks.marks(page, recording.leads, interpretation) if marks and interpretation is not None else ()),
         *_labels(page, recording),
+        *_scale(page, gain, crowded),
     ]
     clip = Clip(page.left, page.top, page.width, page.height, tuple(inside))
     bottom = page.top + page.height
@@ -98,23 +105,53 @@ def paper(
     return Sheet(page.width + 2 * MARGIN, bottom + _FOOT + MARGIN, (*head, clip, *foot), spoken)
 
 
-def _traces(page: Page, recording: Recording, *, steady: bool) -> tuple[Page, list[Trace]]:
-    """Return the lines of every cell, and the page with room for the tall ones."""
+def _shown(page: Page, recording: Recording, *, steady: bool) -> NDArray[np.float32]:
+    """Return the µV that are drawn, from the page's first sample on."""
     from feldsher_signal import draw_trace, jit  # noqa: PLC0415 - loads Numba only when something is drawn
 
     jit.warm()
-    first, stop = min(cell.start for cell in page.cells), max(cell.stop for cell in page.cells)
-    shown: NDArray[np.float32] = replace(recording, samples=recording.samples[:, first:stop]).microvolts()
-    if steady:
-        shown = draw_trace.steady(shown, recording.fs)
+    first, stop = _drawn(page)
+    shown = replace(recording, samples=recording.samples[:, first:stop]).microvolts()
+    return draw_trace.steady(shown, recording.fs) if steady else shown
+
+
+def _drawn(page: Page) -> tuple[int, int]:
+    """Return the first sample drawn and one past the last."""
+    return min(cell.start for cell in page.cells), max(cell.stop for cell in page.cells)
+
+
+def _judged(recording: Recording, interpretation: Interpretation | None) -> frozenset[int]:
+    """Return the leads whose waves are waves: all, or those that the interpretation could judge."""
+    known = {} if interpretation is None else interpretation.quality.leads
+    return frozenset(k for k, name in enumerate(recording.leads) if name not in known or known[name].usable)
+
+
+def _traces(page: Page, shown: NDArray[np.float32], leads: frozenset[int]) -> tuple[Page, list[Trace], bool]:
+    """Return the page with room for the tall lines, the lines of every cell, and whether rows run into each other."""
+    from feldsher_signal import draw_trace  # noqa: PLC0415 - as in _shown
+
+    first, _ = _drawn(page)
     lines = [
         draw_trace.points(shown[cell.lead, cell.start - first : cell.stop - first], page.fs, page.speed, page.gain)
         for cell in page.cells
     ]
+    crowded = draw_page.crossing(page, lines, draw_trace.UNIT, leads) > draw_page.CROSSING
     page = draw_page.with_room(page, lines, draw_trace.UNIT)
-    return page, [
+    traces = [
         Trace(page.left + cell.x, page.middle(cell.row), line) for cell, line in zip(page.cells, lines, strict=True)
     ]
+    return page, traces, crowded
+
+
+def _scale(page: Page, asked: int | None, crowded: bool) -> list[Text]:
+    """Return in red that the scale is not what the eye expects, or that rows run into each other."""
+    halved = asked is None and page.gain != USUAL_GAIN
+    said = [f"HALF SCALE: {page.gain} mm/mV"] if halved else []
+    said += [f"rows overlap at {page.gain} mm/mV"] if crowded else []
+    right = page.left + page.width - 1.5
+    return (
+        [Text(right, page.top + page.height - 1.8, " · ".join(said), 3.6, True, RED, "end", rim=PAPER)] if said else []
+    )
 
 
 def _pulses(page: Page) -> Path:
@@ -191,7 +228,7 @@ def _legend(recording: Recording, page: Page, steady: bool) -> str:
     from feldsher_signal import draw_trace  # noqa: PLC0415 - as in _traces
 
     band = f"baseline held (zero phase, {draw_trace.LOW_CUT_HZ} Hz)" if steady else "baseline as recorded"
-    first, stop = min(cell.start for cell in page.cells), max(cell.stop for cell in page.cells)
+    first, stop = _drawn(page)
     said = [f"{page.speed} mm/s", f"{page.gain} mm/mV", f"{recording.fs:g} Hz", f"{band}, no low-pass, no notch"]
     if first:
         said.append(f"{first / recording.fs:g} to {stop / recording.fs:g} of {recording.n / recording.fs:g} s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import msgspec
 import naive_draw_trace as naive
@@ -178,3 +179,31 @@ def test_refused() -> None:
             draw.svg(RECORDING, speed=speed, gain=gain)
     with pytest.raises(ValueError, match="empty"):
         draw.svg(Recording(("I",), 500.0, np.zeros((1, 0), np.int32), (1.0,)))
+
+
+def _said(times: int, layout: draw.Layout, gain: int | None = None) -> list[str]:
+    scale = tuple(times * uv for uv in RECORDING.uv_per_bit)
+    return _texts(draw.svg(replace(RECORDING, uv_per_bit=scale), layout=layout, gain=gain))
+
+
+@pytest.mark.parametrize("layout", ["3x4+1", "6x2", "12x1"])
+def test_rows_that_would_run_into_each_other_are_drawn_at_half_scale_and_that_is_said(layout: draw.Layout) -> None:
+    usual, tall = _said(1, layout), _said(4, layout)
+    assert not any("SCALE" in text or "overlap" in text for text in usual)
+    assert any("10 mm/mV" in text for text in usual)
+    assert any(text.startswith("HALF SCALE: 5 mm/mV") for text in tall)
+    assert any(" 5 mm/mV ·" in text for text in tall)
+
+
+def test_a_gain_that_was_asked_for_is_kept_and_overlapping_rows_are_said() -> None:
+    asked = _said(4, "6x2", 10)
+    assert "rows overlap at 10 mm/mV" in asked
+    assert any("10 mm/mV ·" in text for text in asked)
+    assert not any("overlap" in text for text in _said(1, "6x2", 10))
+
+
+def test_a_lead_that_cannot_be_judged_does_not_change_the_scale() -> None:
+    scale = tuple(9.0 if name == "V5" else 1.0 for name in RECORDING.leads)
+    wild = replace(RECORDING, uv_per_bit=tuple(a * b for a, b in zip(scale, RECORDING.uv_per_bit, strict=True)))
+    assert any("SCALE" in text for text in _texts(draw.svg(wild, layout="6x2")))
+    assert not any("SCALE" in text for text in _texts(draw.svg(wild, INTERPRETATION, layout="6x2")))

@@ -52,3 +52,18 @@ def test_room_grows_by_whole_squares_up_to_forty_millimetres() -> None:
     assert grown(free_up - 100, free_down - 100) == (0, 0)
     assert grown(free_up + 300, free_down + 1000) == (5, 15)
     assert grown(900_000, 900_000) == (40, 40)
+
+
+def test_rows_cross_by_how_far_waves_reach_past_each_other() -> None:
+    page = draw_page.lay(TWELVE, "6x2", 25, 10, 0)
+    lines = [np.array([[0, 0, 1]], np.int32) for _ in page.cells]
+    down, up = round(100 * page.pitch), round(50 * page.pitch)
+    lines[0] = np.array([[0, 0, 1], [1, down, 1]], np.int32)
+    every = range(12)
+    assert draw_page.crossing(page, lines, 0.01, every) == 0
+    # The cell below it, not the one beside that.
+    lines[3] = np.array([[0, -up, 1]], np.int32)
+    assert draw_page.crossing(page, lines, 0.01, every) == 0
+    lines[2] = np.array([[0, -up, 1]], np.int32)
+    assert draw_page.crossing(page, lines, 0.01, every) == pytest.approx(0.5)
+    assert draw_page.crossing(page, lines, 0.01, [k for k in every if k != page.cells[2].lead]) == 0
