@@ -131,7 +131,7 @@ async def _run_once(config: Config, configured: Configured, path: Path, rng: ran
         )
         gateway.renewal = Renewal(config.state, time, clock, gateway.publisher, gateway.tell_clock, rng)
         local = LocalService(outbox, gateway.cardiographs, gateway.interpreter and gateway.interpreter.draw)
-        gateway.onlooker = local.show
+        gateway.strip.onlooker = local.show
         management = _management(gateway, configured, path, time)
         gateway.commands.others = management
         with metrics.served(gateway, config.metrics_port) if config.metrics_port else contextlib.nullcontext():

@@ -18,7 +18,7 @@ from feldsher_ehr_core import wire
 from feldsher_edge.clock import ClockWatch, env_base_us
 from feldsher_edge.commands import Commands
 from feldsher_edge.config import Config
-from feldsher_edge.devices import Cardiograph, Cuff, DeviceError, LiveChunk
+from feldsher_edge.devices import Cardiograph, Cuff, DeviceError
 from feldsher_edge.drivers import carts
 from feldsher_edge.interpreter import Interpreter
 from feldsher_edge.link import Broker
@@ -70,9 +70,8 @@ class Gateway:
         self.commands = Commands(outbox, self.orders)
         self.publisher = Publisher(outbox, broker, config.mqtt, self._birth, self.commands, rng, self.pulses)
         self.strip = Strip(self.publisher.show)
-        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep, self._show)
+        self.sink = GatewaySink(outbox, self.sources, config.zone(), self.recordings.keep, self.strip.show)
         self.renewal: Renewal | None = None
-        self.onlooker: Callable[[LiveChunk], None] | None = None
         self._armed = {c.device: asyncio.Event() for c in cardiographs}
 
     async def run(self) -> None:
@@ -104,11 +103,6 @@ class Gateway:
         """Return the configured devices that have given no sign of life since the start."""
         ages = self.sources.ages_s()
         return tuple(name for name in self.names() if name not in ages)
-
-    def _show(self, chunk: LiveChunk) -> None:
-        self.strip.show(chunk)
-        if self.onlooker is not None:
-            self.onlooker(chunk)
 
     def _birth(self, env: wire.Envelope) -> wire.Birth:
         devices = [d.device for d in (*self.cardiographs, *self.cuffs)] + [d for it in self.carts for d in it.devices]

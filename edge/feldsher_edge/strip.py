@@ -1,7 +1,7 @@
 """The live strip: a running recording for the eye, piece by piece, past the outbox; what finds no room is not sent.
 
 Only the recording of an order leaves the gateway so: one that the device began by itself belongs to nobody yet, so
-nobody in the cloud may see it. A local watcher (the gateway's own page) sees both.
+nobody in the cloud may see it. The gateway's own page sees both.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from feldsher_signal import codec
 from feldsher_edge.devices import LiveChunk
 
 _log = structlog.get_logger("strip")
-Watcher = Callable[[LiveChunk], None]
 
 
 class Strip:
-    """Shows pieces of running recordings. `send`: hands a message of this moment to the line, or drops it."""
+    """Shows pieces of running recordings. `send`: hands a message of this moment to the line, or drops it.
+
+    `onlooker`: who sees every piece here, in the event loop (the gateway's own page); it returns at once.
+    """
 
     def __init__(self, send: Callable[[Callable[[wire.Envelope], wire.UpMessage]], None]) -> None:
         self._send = send
         self._orders: dict[str, UUID] = {}
-        self._watchers: list[Watcher] = []
+        self.onlooker: Callable[[LiveChunk], None] | None = None
 
     @contextlib.contextmanager
     def of(self, device: str, order: UUID) -> Generator[None]:
@@ -37,20 +39,12 @@ class Strip:
         finally:
             del self._orders[device]
 
-    @contextlib.contextmanager
-    def watched(self, watcher: Watcher) -> Generator[None]:
-        """Show every piece to `watcher` as well, in the event loop; it returns at once."""
-        self._watchers.append(watcher)
-        try:
-            yield
-        finally:
-            self._watchers.remove(watcher)
-
     def show(self, chunk: LiveChunk) -> None:
         """Show a piece; never raises, because a driver calls it while it records."""
-        for show in (*self._watchers, self._publish):
+        for show in (self.onlooker, self._publish):
             try:
-                show(chunk)
+                if show is not None:
+                    show(chunk)
             except Exception:
                 _log.exception("live_strip_failed", device=chunk.device)
 

@@ -58,21 +58,23 @@ def test_what_belongs_to_no_order_stays_here_but_for_who_looks_on() -> None:
     line = Line()
     strip = Strip(line)
     seen: list[int] = []
-    with strip.watched(lambda piece: seen.append(piece.first)), strip.of("kit-1", ORDER):
+    strip.onlooker = lambda piece: seen.append(piece.first)
+    with strip.of("kit-1", ORDER):
         strip.show(chunk(0, "kit-2"))
         strip.show(chunk(50))
     strip.show(chunk(100))
-    assert ([sent.first for sent in line.sent], seen) == ([50], [0, 50])
+    assert ([sent.first for sent in line.sent], seen) == ([50], [0, 50, 100])
 
 
-def test_a_line_or_a_watcher_that_fails_does_not_disturb_the_recording() -> None:
+def test_a_line_or_a_page_that_fails_does_not_disturb_the_recording() -> None:
     line = Line()
     strip = Strip(line)
 
     def broken(_piece: LiveChunk) -> None:
         raise ValueError("a page that is gone")
 
-    with strip.watched(broken), strip.of("kit-1", ORDER):
+    strip.onlooker = broken
+    with strip.of("kit-1", ORDER):
         strip.show(chunk())
         line.broken = True
         strip.show(chunk(50))
