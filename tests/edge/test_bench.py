@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from feldsher_edge.simulate.__main__ import app
-from feldsher_edge.simulate.bench import Bench, Events
+from feldsher_edge.simulate.bench import Bench, Board, Events
 from feldsher_edge.simulate.patient import synthetic
 from feldsher_tools.dbus import DBus
 from typer.testing import CliRunner
@@ -63,6 +63,22 @@ async def test_commands_move_the_cardiograph(kit_bench: Recorder, tmp_path: Path
 async def test_what_is_wrong_with_a_command_is_told(kit_bench: Recorder, line: str, why: str):
     with pytest.raises(ValueError, match=why):
         await kit_bench.bench.obey(line)
+
+
+@pytest.mark.parametrize("kind", ["cyton", "healthypi4", "bitalino"])
+async def test_a_board_can_be_offered_and_pulled(kind: Board, tmp_path: Path):
+    it = Recorder()
+    with pytest.raises(ValueError, match="there is no board"):
+        await it.bench.obey("unplug board")
+    it.bench.add_board(kind, synthetic("normal", 1), tmp_path / "board", 1.0)
+    assert (tmp_path / "board").exists()
+    await it.bench.obey("unplug board")
+    assert not (tmp_path / "board").exists()
+    await it.bench.obey("plug board")
+    assert (tmp_path / "board").exists()
+    await it.bench.close()
+    offered = [event for event in it.events() if event["event"] == "board"]
+    assert [(event["kind"], event["port"]) for event in offered] == [(kind, str(tmp_path / "board"))]
 
 
 async def test_commands_move_the_cuff(dbus: DBus):

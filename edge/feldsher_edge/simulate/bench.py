@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TextIO, cast, get_args
+from typing import Literal, TextIO, cast, get_args
 
 from feldsher_ehr_core.vitals import Absent
 from feldsher_signal import frame
@@ -17,13 +17,18 @@ from feldsher_signal import frame
 from feldsher_edge.ble.ieee11073 import Number
 from feldsher_edge.simulate import bluez
 from feldsher_edge.simulate.air import Air, host
+from feldsher_edge.simulate.bitalino import VirtualBitalino
 from feldsher_edge.simulate.bluez import VirtualBluez
 from feldsher_edge.simulate.cardiograph import VirtualCardiograph
 from feldsher_edge.simulate.cuff import ADDRESS, VirtualCuff
+from feldsher_edge.simulate.cyton import VirtualCyton
+from feldsher_edge.simulate.openview import VirtualOpenView
 from feldsher_edge.simulate.patient import FilePatient, Source, synthetic
+from feldsher_edge.simulate.serial_device import VirtualSerial
 
 HELP = """commands: bp SYSTOLIC DIASTOLIC PULSE [USER] · patient NAME · record FILE · start SECONDS · electrodes [OFF …]
-          · unplug · plug · quit      (a pressure may be nan, nres, +inf, -inf or reserved)"""
+          · unplug [board] · plug [board] · quit      (a pressure may be nan, nres, +inf, -inf or reserved)"""
+Board = Literal["cyton", "healthypi4", "bitalino"]
 
 
 class Events:
@@ -46,6 +51,7 @@ class Bench:
         self._events = events
         self._seed = seed
         self._cardiograph: VirtualCardiograph | None = None
+        self._board: VirtualSerial | None = None
         self._cuff: VirtualCuff | None = None
         self._daemon: VirtualBluez | None = None
 
@@ -55,6 +61,18 @@ class Bench:
         self._cardiograph = VirtualCardiograph(source, link, rng, pace=pace, emit=self._events)
         self._cardiograph.plug_in()
         self._events("cardiograph", {"port": str(link)})
+
+    def add_board(self, kind: Board, source: Source, link: Path, pace: float) -> None:
+        """Plug in a board that is not our kit; its first channels are I and II, HealthyPi's one is II."""
+        rng = random.Random(self._seed)  # noqa: S311 - faults of a virtual line
+        if kind == "cyton":
+            self._board = VirtualCyton(source, link, rng, pace=pace, emit=self._events)
+        elif kind == "healthypi4":
+            self._board = VirtualOpenView(source, link, rng, pace=pace, emit=self._events)
+        else:
+            self._board = VirtualBitalino(source, link, rng, ("I", "II"), pace=pace, emit=self._events)
+        self._board.plug_in()
+        self._events("board", {"port": str(link), "kind": kind})
 
     async def add_cuff(self, dbus: str) -> None:
         """Bring a cuff into reach of a virtual Bluetooth daemon on the bus at `dbus`."""
@@ -66,8 +84,9 @@ class Bench:
 
     async def close(self) -> None:
         """Remove the devices."""
-        if self._cardiograph is not None:
-            self._cardiograph.unplug()
+        for device in (self._cardiograph, self._board):
+            if device is not None:
+                device.unplug()
         if self._daemon is not None:
             await self._daemon.stop()
 
@@ -82,8 +101,8 @@ class Bench:
             "record": lambda names: self._change(FilePatient(_one(names))),
             "start": lambda seconds: self._kit().press_start(float(_one(seconds))),
             "electrodes": self._electrodes,
-            "unplug": lambda _: self._kit().unplug(),
-            "plug": lambda _: self._kit().plug_in(),
+            "unplug": lambda which: self._named(which).unplug(),
+            "plug": lambda which: self._named(which).plug_in(),
         }
         if word not in commands:
             raise ValueError(f"{word!r} is no command; {HELP}")
@@ -96,6 +115,13 @@ class Bench:
             raise ValueError("bp: SYSTOLIC DIASTOLIC PULSE [USER]")
         user = int(arguments[3]) if len(arguments) == 4 else 1
         await self._cuff.measure(*map(_number, arguments[:3]), user=user)
+
+    def _named(self, which: list[str]) -> VirtualSerial:
+        if which != ["board"]:
+            return self._kit()
+        if self._board is None:
+            raise ValueError("there is no board")
+        return self._board
 
     def _kit(self) -> VirtualCardiograph:
         if self._cardiograph is None:
