@@ -208,11 +208,15 @@ async def listening(state: Path, name: str, answer: Answer) -> asyncio.Server:
     with short_path(state, name) as path:
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108 - a name in /proc/self/fd, and at once
-        old_mask = os.umask(0o177)
+        ear = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            return await asyncio.start_unix_server(answer, path)
-        finally:
-            os.umask(old_mask)
+            ear.bind(path)
+            # Before anybody can connect. Not by the umask: that is the whole process's, and two of us wait in turns.
+            os.chmod(path, 0o600)  # noqa: PTH101 - a name in /proc/self/fd, and at once
+            return await asyncio.start_unix_server(answer, sock=ear)
+        except BaseException:
+            ear.close()
+            raise
 
 
 def ask(state: Path) -> Report:
