@@ -22,6 +22,8 @@ GROWS_S, SAME_S = 0.035, 0.030
 APART, ESCAPE_RATE, ESCAPE_CV = 0.75, 60.0, 0.10
 """Complete block: P waves and a steady slow ventricular rhythm (ACC/AHA/HRS 2018) that do not keep step (mean resultant
 length of the QRS's place between P waves under APART)."""
+LEAST_NOT_SINUS = 40.0
+"""A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 KEEPS = 0.5
 """Likeness of what precedes the QRS from which P waves keep their place before it (as presence.LOCAL)."""
 GAP, EVERY = 1.3, 0.75
@@ -77,7 +79,8 @@ def judge(f: Findings) -> list[Verdict]:
     if f.train is None:
         return [dropped]
     found = conduction(f, f.train)
-    complete, second = _complete(f, f.train, found), _second(found, f.r.shape[0])
+    slow = 60.0 * f.fs * (f.r.shape[0] - 1) < LEAST_NOT_SINUS * float(f.r[-1] - f.r[0])
+    complete, second = _complete(f, f.train, found), _second(found, f.r.shape[0], slow and not noisy(f))
     if complete.stated:
         second = Verdict("2AVB", 0.4 * second.score)
     explained = complete.stated or second.stated
@@ -101,8 +104,8 @@ def _complete(f: Findings, train: Train, c: Conduction) -> Verdict:
     return Verdict("3AVB", score, stated, because, "probable", stated and not noisy(f))
 
 
-def _second(c: Conduction, beats: int) -> Verdict:
-    """Return whether single P waves of the train lead to no beat."""
+def _second(c: Conduction, beats: int, slow: bool) -> Verdict:
+    """Return whether single P waves of the train lead to no beat; alarmed where the ventricles are `slow`."""
     led = c.led
     single = [k for k in (np.flatnonzero(c.alone[1:-1]) + 1).tolist() if led[k - 1] and led[k + 1]]
     alternate = len(single) >= 2 and len(single) >= EVERY * (beats - 1)
@@ -125,7 +128,7 @@ def _second(c: Conduction, beats: int) -> Verdict:
         f"PR before less PR after it {1000 * change:.0f} ms",
     )
     score = 0.9 if len(single) > 1 else 0.7
-    return Verdict("2AVB", score, True, because, "probable" if score > 0.8 else "possible")
+    return Verdict("2AVB", score, True, because, "probable" if score > 0.8 else "possible", slow)
 
 
 def _exit(dropped: Verdict, explained: bool) -> Verdict:

@@ -30,8 +30,6 @@ ESCAPE, ACCELERATED = (35.0, 60.0), 100.0
 NARROW_MS, WIDE_MS = 120.0, 130.0
 VENTRICULAR = 45.0
 """The ventricles escape at 20 to 40/min, and hardly over 45 (ACC/AHA/HRS 2018)."""
-LEAST_NOT_SINUS = 40.0
-"""A rate under this alarms in a rhythm that is not sinus (one over the alarm of sinus tachycardia too): house rule."""
 SEEN, UNSEEN = 0.5, 0.1
 """Share of beats with a P wave before them from which P waves are there, and up to which there are none."""
 STEADY, DISORDER = 0.10, 0.04
@@ -108,7 +106,7 @@ def _atrial(f: Findings, rate: float, upward: float) -> Verdict:
     score = both(upward, grade(pr, JUNCTIONAL_PR_MS, 3.0), grade(pr, LONGEST_PR_MS, -3.0))
     fast = ", an atrial tachycardia" if rate > rates(f.subject).fast else ""
     because = (_turned(f), f"PR {pr:.0f} ms, rate {rate:.0f}/min{fast}")
-    extreme = not LEAST_NOT_SINUS <= rate <= rates(f.subject).most
+    extreme = not block.LEAST_NOT_SINUS <= rate <= rates(f.subject).most
     return Verdict("ATR", score, score >= 0.5, because, "probable", score >= 0.5 and extreme)
 
 
@@ -127,7 +125,7 @@ def _junctional(f: Findings, rate: float, upward: float, unseen: float) -> Verdi
     certainty: Certainty = "possible" if why.startswith("no P") else "probable"
     kind = "accelerated" if rate > ESCAPE[1] else "escape"
     because = (why, f"steady, {rate:.0f}/min ({kind}), QRS {qrs:.0f} ms")
-    return Verdict("JUNC", score, score >= 0.5, because, certainty, score >= 0.5 and rate < LEAST_NOT_SINUS)
+    return Verdict("JUNC", score, score >= 0.5, because, certainty, score >= 0.5 and rate < block.LEAST_NOT_SINUS)
 
 
 def _ventricular(f: Findings, rate: float, unseen: float) -> Verdict:
@@ -140,4 +138,4 @@ def _ventricular(f: Findings, rate: float, unseen: float) -> Verdict:
         f"no P waves, steady, {rate:.0f}/min, QRS {f.measured.qrs:.0f} ms",
         "or from the AV junction with bundle branch block",
     )
-    return Verdict("VESC", score, score >= 0.5, because, "possible", score >= 0.5 and rate < LEAST_NOT_SINUS)
+    return Verdict("VESC", score, score >= 0.5, because, "possible", score >= 0.5 and rate < block.LEAST_NOT_SINUS)

@@ -75,7 +75,7 @@ REGISTRY: dict[str, Entry] = {
     "SVTAC": Entry(
         "Supraventricular tachycardia",
         "SCP",
-        "regular, over 140/min, QRS < 130 ms, no P waves seen; alarmed over 180/min",
+        "regular, over 140/min, QRS < 130 ms, no P waves seen; alarmed over 150/min",
         _PART2,
     ),
     "WCT": Entry(
@@ -99,7 +99,8 @@ REGISTRY: dict[str, Entry] = {
     "2AVB": Entry(
         "AV block of second degree",
         "SCP",
-        "P waves of one train, single ones lead to no beat: 2:1; Mobitz I (PR shorter after it by ≥ 35 ms); Mobitz II",
+        "P waves of one train, single ones lead to no beat: 2:1; Mobitz I (PR shorter after it by ≥ 35 ms); Mobitz II; "
+        "alarmed under 40/min",
         "AHA/ACC/HRS 2007 part II (Mason); ACC/AHA/HRS 2018",
         "CD",
     ),

@@ -192,7 +192,7 @@ def _sinus(f: Findings, e: Evidence, af: Chance, af_share: float) -> list[Verdic
     limit = rates(f.subject)
     slow, fast = grade(e.rate, limit.slow, -1.5), grade(e.rate, limit.fast, 1.5)
     calm, lost = limit.slow <= e.rate <= limit.fast, not stated and af_share < 0.5
-    extreme = lost and not min(origin.LEAST_NOT_SINUS, limit.slow) <= e.rate <= limit.most
+    extreme = lost and not min(block.LEAST_NOT_SINUS, limit.slow) <= e.rate <= limit.most
     swing = both(sinus, grade(spread, SWING_S, 0.03))
     return [
         Verdict("SR", both(sinus, 1 - slow, 1 - fast), stated and calm, because, "definite"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from feldsher_signal.findings import Findings, Verdict, both, grade, noisy
 from feldsher_signal.paediatric import GROWN_RATES, MOST_ABOVE, rates
 
-FAST, ALARM = 140.0, 180.0
-"""Regular and faster, without P waves: AHA/ACC/HRS 2007 part II (Mason); alarmed from ALARM: house rule."""
+FAST = 140.0
+"""Regular and faster, without P waves: AHA/ACC/HRS 2007 part II (Mason); alarmed where sinus tachycardia is."""
 WIDE_MS = 130.0
 """Wide complexes may be ventricular: Brugada 1991 (120 ms, here with a margin for what is measured)."""
 
@@ -29,7 +29,7 @@ def _regular(f: Findings, rate: float, p_share: float, irregular: float) -> list
     because = (f"regular, {rate:.0f}/min, QRS {qrs:.0f} ms", f"P wave before {100 * p_share:.0f} % of the beats")
     narrow, broad = both(fast, 1 - wide), both(fast, wide)
     return [
-        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", rate > max(ALARM, most) and narrow >= 0.5),
+        Verdict("SVTAC", narrow, narrow >= 0.5, because, "possible", rate > most and narrow >= 0.5),
         Verdict("WCT", broad, broad >= 0.5, because, "possible", broad >= 0.5 and not noisy(f)),
     ]
 

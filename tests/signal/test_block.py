@@ -81,3 +81,12 @@ def test_gap_without_a_p_wave_is_of_the_sinus_node() -> None:
     assert verdict(block.judge(f), "DROP").stated
     steady = findings()
     assert not verdict(block.judge(replace(steady, train=train([int(v) - 80 for v in steady.r], 0.8))), "SAB").stated
+
+
+@pytest.mark.parametrize(("rate", "alarmed"), [(84, False), (72, True)])
+def test_a_slow_block_of_second_degree_alarms(rate: int, alarmed: bool) -> None:
+    patient = synth.Patient(rate=rate, rhythm="second_degree_block_2", block_ratio=2)
+    result = interpret(synth.ecg(patient, seed=3)[0])
+    (said,) = (s for s in result.statements if s.code == "2AVB")
+    assert said.critical == alarmed
+    assert "SBRAD" not in codes(result)

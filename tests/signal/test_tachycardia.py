@@ -18,3 +18,8 @@ def test_narrow_and_wide() -> None:
 def test_p_waves_or_a_slower_rate_are_not() -> None:
     for f in (findings(rr=(170,) * 30), findings(rr=(260,) * 30, p_like=0.1)):
         assert not verdict(rhythm.judge(f), "SVTAC").stated
+
+
+def test_alarmed_where_a_sinus_tachycardia_is() -> None:
+    for rr, alarmed in ((195, True), (205, False)):
+        assert verdict(rhythm.judge(findings(rr=(rr,) * 30, p_like=0.1)), "SVTAC").critical == alarmed
