@@ -141,9 +141,14 @@ def _device_status(env: wire.Envelope, status: Status) -> wire.DeviceStatus:
 
 
 def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zone: tzinfo) -> wire.VitalsBatch:
-    """Return readings as columns, one entry per value; `raw` has one entry per reading."""
-    each = [(reading, identify(of.device, reading)) for reading in readings]
-    rows = [(reading, id_, value) for reading, id_ in each for value in reading.values]
+    """Return readings as columns, one entry per value; `raw` has one entry per reading.
+
+    A reading that a device brought twice in one session stands there once: the cloud counts what belongs to each id.
+    """
+    each: dict[UUID, Reading] = {}
+    for reading in readings:
+        each.setdefault(identify(of.device, reading), reading)
+    rows = [(reading, id_, value) for id_, reading in each.items() for value in reading.values]
     return wire.VitalsBatch(
         env=env,
         device=of.device,
@@ -160,7 +165,7 @@ def batch(env: wire.Envelope, of: ReadingSet, readings: tuple[Reading, ...], zon
         status=tuple(r.status for r, _, _ in rows),
         device_now=of.device_now.isoformat() if of.device_now else None,
         gateway_now_us=of.gateway_now_us,
-        raw=tuple(r.raw for r in readings),
+        raw=tuple(r.raw for r in each.values()),
         continuous=of.continuous,
         unowned=of.unowned,
     )

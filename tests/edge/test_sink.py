@@ -18,6 +18,7 @@ from feldsher_edge.simulate.clock import VirtualClock
 from feldsher_edge.sink import GatewaySink, Sources
 from feldsher_edge.store import Store
 from feldsher_ehr_core import wire
+from feldsher_ingest.check import Checked, check
 
 SYSTOLIC = Value(150021, Decimal("1.2E+2"), "mm[Hg]")
 AT = datetime(2027, 1, 15, 11, 0)  # noqa: DTZ001 - a device's local time as sent
@@ -84,6 +85,16 @@ def test_a_repeat_has_the_same_reading_id_and_another_reading_another(rig: Rig) 
     }
     assert ids.pop("first") == ids.pop("again")
     assert len(set(ids.values())) == len(ids)
+
+
+def test_a_reading_brought_twice_in_one_session_goes_out_once_and_is_stored(rig: Rig) -> None:
+    first = Reading((SYSTOLIC, Value(150022, Decimal(80), "mm[Hg]")), received_us=1, sent_at=AT, raw=b"1")
+    again = Reading(first.values, received_us=2, sent_at=AT, raw=b"2")
+    later = Reading((SYSTOLIC,), received_us=3, sent_at=AT + timedelta(seconds=1), raw=b"3")
+    batch = rig.batch(first, again, later)
+    assert (len(batch.reading), len(set(batch.reading))) == (3, 2)
+    assert (batch.raw, batch.received_us) == ((b"1", b"3"), (1, 1, 3))
+    assert isinstance(check(wire.up_topic("gw-1", "vitals"), wire.encode(batch)), Checked)
 
 
 def test_many_stored_readings_are_divided(rig: Rig) -> None:
