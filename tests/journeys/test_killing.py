@@ -97,21 +97,25 @@ def test_a_recording_and_a_blood_pressure_reach_the_record(line: Stack, client: 
     assert measured.conclusion
 
 
-def drop(stack: Stack, name: str, number: str, seed: int) -> str:
+def drop(stack: Stack, name: str, raw: bytes) -> str:
     """Let the closed cardiograph write a file, whole at once, and return its SHA-256."""
-    at = datetime.now(UTC).replace(tzinfo=None)
-    raw = cart.written("dicom", cart.recording(seed), cart.Patient(number, subject=Subject()), at)
     (stack.folder / f"{name}.tmp").write_bytes(raw)
     (stack.folder / f"{name}.tmp").rename(stack.folder / name)
     return hashlib.sha256(raw).hexdigest()
 
 
+def ecg_file(number: str, seed: int) -> bytes:
+    at = datetime.now(UTC).replace(tzinfo=None)
+    return cart.written("dicom", cart.recording(seed), cart.Patient(number, subject=Subject()), at)
+
+
 def test_a_file_of_a_closed_cardiograph_is_in_the_record_once_and_with_its_order(line: Stack, client: Client) -> None:
     assert line.demo is not None
-    first = drop(line, "SECRETOVA.dcm", "4711", 1)
+    raw = ecg_file("4711", 1)
+    first = drop(line, "SECRETOVA.dcm", raw)
     line.kill("gateway")
     line.revive("gateway")
-    drop(line, "SECRETOVA again.dcm", "4711", 1)
+    drop(line, "SECRETOVA again.dcm", raw)
     eventually(lambda: not list(line.folder.glob("*.dcm")), timeout_s=120)
     eventually(lambda: len(reports(line, first)) == 1, timeout_s=120)
     device, patient = common.device_id(GATEWAY, CART), UUID(line.demo.patients[0])
@@ -119,7 +123,7 @@ def test_a_file_of_a_closed_cardiograph_is_in_the_record_once_and_with_its_order
     (number,) = [it["value"] for it in ordered["identifier"]]
     assert number == order_number(UUID(ordered["id"]))
     eventually(lambda: client.search("ServiceRequest", _id=ordered["id"])[0].get("extension") is not None, timeout_s=60)
-    second = drop(line, "ordered.dcm", number.lower(), 2)
+    second = drop(line, "ordered.dcm", ecg_file(number.lower(), 2))
     eventually(lambda: len(reports(line, second)) == 1, timeout_s=120)
     (report,) = reports(line, second)
     assert report[1] == f"ServiceRequest/{ordered['id']}"
