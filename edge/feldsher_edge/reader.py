@@ -36,6 +36,11 @@ class Reader:
         self._command = command
         self._process: Process | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None where none was started yet."""
+        return None if self._process is None else self._process.pid
+
     async def __aenter__(self) -> Reader:
         return self
 

@@ -64,3 +64,46 @@ async def test_a_file_that_needs_too_much_memory_is_a_fault_of_the_file(tmp_path
         seen = await reader.look(Look(bytes(tmp_path / "a"), 1 << 20))
     assert isinstance(seen, Seen)
     assert seen.fault == f"file: needs more memory than {MOST_MEMORY >> 20} MB"
+
+
+_FOUR_MB = 4 << 20
+_ROOM_MB = 160
+"""What the reader has loaded and the largest file that is taken, several times over; never the 2 GB of the claims."""
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (
+            b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "b">]><AnnotatedECG xmlns="urn:hl7-org:v3">&b;'
+            b"</AnnotatedECG>",
+            "entit",
+        ),
+        (b'<AnnotatedECG xmlns="urn:hl7-org:v3">' + b"<a>" * (_FOUR_MB // 3), "levels"),
+        (b"I (mV),II (mV)\n" + b"1,2\n" * (_FOUR_MB // 4), "sampling rate"),
+        (
+            bytes(128)
+            + b"DICM"
+            + b"\x02\x00\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00"
+            + b"\x00\x54\x00\x01OB\x00\x00\xff\xff\xff\x7f",
+            "",
+        ),
+        (b"0       " + b" " * 228 + b"99999999" + b"1       " + b"9999", "byte"),
+        (b"\xff" * _FOUR_MB, "no format"),
+    ],
+)
+async def test_hostile_files_end_in_a_reason_and_little_memory(tmp_path: Path, raw: bytes, said: str) -> None:
+    path = tmp_path / "hostile"
+    path.write_bytes(raw)
+    async with Reader() as reader:
+        seen = await reader.look(Look(bytes(path), 8 << 20))
+        assert isinstance(seen, Seen)
+        assert seen.recording is None
+        assert said in (seen.fault or "")
+        assert reader.pid is not None
+        assert _peak_mb(reader.pid) < _ROOM_MB
+
+
+def _peak_mb(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) >> 10

@@ -85,7 +85,14 @@ class Clinic:
             while worker.step(connection, worker.projections(self.settings("http://testserver")), lambda: NOW):
                 connection.commit()
 
-    def recording(self, *, order: UUID | None = None, critical: bool = True, pacemaker: bool | None = None) -> UUID:
+    def recording(
+        self,
+        *,
+        order: UUID | None = None,
+        critical: bool = True,
+        pacemaker: bool | None = None,
+        origin: wire.Origin | None = None,
+    ) -> UUID:
         """A recording of ecg_samples arrives; without an order it belongs to nobody. Returns its report's id."""
         made, samples = self.clinic.recording(seconds=1), _samples()
         record = samples.recording()
@@ -105,6 +112,7 @@ class Clinic:
             lost=100,
             subject=Subject(age=68, sex="female", pacemaker=pacemaker),
             interpretation=samples.interpretation(critical=critical),
+            origin=origin,
         )
         self.send(message)
         return made.env.id

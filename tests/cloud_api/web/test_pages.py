@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from feldsher_cloud_api.web import record
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import order_number
 from msgspec.structs import replace
 
 CUFF = "AA:BB:CC:00:11:22"
@@ -234,6 +236,25 @@ def test_ecg_page_says_unconfirmed_and_what_was_not_judged_before_any_finding(cl
     assert "Palpitations" in page
     assert "QRS axis" in page
     assert "not measurable" in page
+
+
+def test_ecg_page_says_where_another_cardiographs_recording_came_from_and_what_is_doubted(
+    clinic: Any, doctor: Any
+) -> None:
+    order = ordered(clinic, doctor)
+    doubt = "it does not say when it was recorded: dated by its arrival"
+    origin = wire.Origin(
+        "folder", "SCP-ECG", bytes(range(32)), 61_338, 1_000_000, None, "Mortara", "ELI <250>", doubts=(doubt,)
+    )
+    page = doctor.get(f"/ecg/{clinic.recording(order=order, origin=origin)}")
+    assert "SCP-ECG file of another cardiograph <b>Mortara ELI &lt;250&gt;" in page
+    assert bytes(range(32)).hex() in page
+    assert page.index(f"Not certain: {doubt}") < page.index("Statements")
+
+
+def test_an_order_on_the_worklist_has_its_number_for_the_cardiograph(clinic: Any, doctor: Any) -> None:
+    number = order_number(ordered(clinic, doctor))
+    assert f"number for the cardiograph {number[:4]}-{number[4:]}" in doctor.get("/worklist")
 
 
 def test_samples_are_those_of_the_recording(clinic: Any, doctor: Any) -> None:
