@@ -41,7 +41,7 @@ def answer(ask: Ask) -> Answer:
 def _picture(recording: Recording, shown: Interpretation | None) -> str:
     from feldsher_signal import draw  # noqa: PLC0415 - its kernels are loaded where somebody wants a picture
 
-    return draw.svg(recording, shown)
+    return draw.svg(recording, shown, watermark="DEMO" if "FELDSHER_DEMO" in os.environ else None)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

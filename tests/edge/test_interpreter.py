@@ -150,9 +150,11 @@ async def test_the_child_draws() -> None:
 
 
 @pytest.mark.slow
-async def test_the_engine_draws_an_ecg_in_the_child() -> None:
+async def test_the_engine_draws_an_ecg_in_the_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FELDSHER_DEMO", "1")
     recording, _truth = synth.ecg(synth.Patient(), seconds=10.0, seed=1)
     async with running(60.0, CHILD, 300.0) as interpreter:
         svg = await interpreter.draw(recording, None)
     assert svg.startswith("<svg")
-    assert "UNCONFIRMED" in svg.upper()
+    assert "UNCONFIRMED" in svg
+    assert "DEMO" in svg  # as on every picture of made-up people
