@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,10 +12,9 @@ import structlog
 from cryptography.fernet import Fernet
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, auth, db, oauth, provision, renewal, signin, tokens, worker
+from feldsher_cloud_api import access, audit, auth, db, oauth, provision, renewal, signin, tokens
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
@@ -27,6 +25,7 @@ from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
 from feldsher_cloud_api.live import Hub
 from feldsher_cloud_api.manage import routes as manage
+from feldsher_cloud_api.metrics import Metrics
 from feldsher_cloud_api.secret import keep_secret
 from feldsher_cloud_api.web import live, pages
 
@@ -42,17 +41,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _log = structlog.get_logger()
-
-
-class Metrics:
-    """Counters of one application: by route template, never by address."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        labels = ("method", "route", "status")
-        self.requests = Counter("feldsher_http_requests", "Answered requests", labels, registry=self.registry)
-        self.parked = Gauge("feldsher_events_parked", "Events that the worker has given up", registry=self.registry)
-        self.seconds = Histogram("feldsher_http_seconds", "Time to answer", ("method", "route"), registry=self.registry)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -71,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="feldsher", lifespan=lifespan, docs_url=None, redoc_url=None)
     cursor = Fernet(keep_secret(settings.secrets / "cursor.key", Fernet.generate_key))
     app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
-    app.state.metrics = Metrics()
+    app.state.metrics = Metrics(settings, pool)
     app.state.live = hub
     app.middleware("http")(_guard)
     for router in (
@@ -107,21 +95,7 @@ def _health(app: FastAPI, pool: db.Pool) -> None:
             return JSONResponse({"status": "the database does not answer"}, 503)
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        app.state.metrics.parked.set(_parked(pool))
-        return Response(generate_latest(app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
-
-    _ = live, ready, metrics
-
-
-def _parked(pool: db.Pool) -> float:
-    """Return how many events were given up; not a number where the database does not answer."""
-    try:
-        with pool.connection(timeout=2) as connection:
-            return worker.parked_count(connection)
-    except (psycopg.Error, TimeoutError):
-        return math.nan
+    _ = live, ready
 
 
 async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:

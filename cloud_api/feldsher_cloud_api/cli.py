@@ -9,10 +9,11 @@ from types import FrameType
 from typing import Annotated, Any
 from uuid import UUID
 
+import structlog
 import typer
 import uvicorn
 
-from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, originals, provision, worker
+from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, metrics, originals, provision, worker
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
@@ -59,6 +60,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 8000,
     tls: Annotated[bool, typer.Option(help="Serve HTTPS with a certificate of our own authority.")] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Loopback port of /metrics; 0 takes a free one; none if not given.")
+    ] = None,
 ) -> None:
     """Serve the API and the pages."""
     settings = _settings()
@@ -69,9 +73,11 @@ def serve(
         authority = ca.load(settings.ca_directory, settings.clock)
         certificate, key = authority.issue_server(names).write(settings.secrets / "api", "api")
         files = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
-    uvicorn.run(
-        create_app(settings), host=host, port=port, access_log=False, log_level="warning", server_header=False, **files
-    )
+    served = create_app(settings)
+    if metrics_port is not None:
+        server = metrics.serve(served.state.metrics, metrics_port)
+        structlog.get_logger().info("metrics", port=server.server_port)
+    uvicorn.run(served, host=host, port=port, access_log=False, log_level="warning", server_header=False, **files)
 
 
 @app.command("worker")

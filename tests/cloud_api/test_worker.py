@@ -17,6 +17,7 @@ import pytest
 from feldsher_cloud_api import audit, db, worker
 from feldsher_ehr_core import wire
 from feldsher_tools.clinic import CARDIOGRAPH, CLINIC, HOME, Clinic
+from prometheus_client import generate_latest
 
 BP = {150021: "132", 150022: "84.50", 150023: "100", 149546: "71"}
 
@@ -185,10 +186,10 @@ def test_event_that_fails_waits_longer_each_time_and_is_parked(clinic: Clinic) -
         assert rows[0][0] == worker.MOST_ATTEMPTS
         assert "are not stored" in rows[0][1]
         assert (rows[0][2:], rows[1][2:]) == ((True, False), (False, True))
-        assert "feldsher_events_parked 1.0" in clinic.browser.get("/metrics").text
+        assert "feldsher_events_parked 1.0" in generate_latest(clinic.metrics.registry).decode()
         assert [(e["attempts"], e["kind"]) for e in worker.parked(connection)] == [(worker.MOST_ATTEMPTS, "vitals")]
         assert worker.unpark(connection) == 1
-        assert "feldsher_events_parked 0.0" in clinic.browser.get("/metrics").text
+        assert "feldsher_events_parked 0.0" in generate_latest(clinic.metrics.registry).decode()
 
 
 def test_worker_ends_with_an_error_where_one_of_its_threads_ends(

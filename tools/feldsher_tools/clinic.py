@@ -20,6 +20,7 @@ from feldsher_cloud_api import audit, ca, db, demo, worker
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
+from feldsher_cloud_api.metrics import Metrics
 from feldsher_ehr_core import ecg, ids, wire
 from feldsher_ingest.check import Checked
 from feldsher_ingest.store import Store
@@ -86,6 +87,7 @@ class Clinic:
     browser: TestClient
 
     context: Context
+    metrics: Metrics
 
     @property
     def patients(self) -> list[str]:
@@ -319,4 +321,4 @@ def running(url: str, state: Path, made: dict[str, Any]) -> Generator[Clinic]:
     settings = Settings(database_url=url, state=state, api_url="http://testserver", clock=time, demo=True)
     app = create_app(settings)
     with TestClient(app) as browser:
-        yield Clinic(url, settings, time, made, browser, app.state.context)
+        yield Clinic(url, settings, time, made, browser, app.state.context, app.state.metrics)

@@ -42,6 +42,11 @@ class Desk:
             self.note(kind, stored.patient, [stored.id])
         return found, place, total
 
+    def part(self, kind: str, **parameters: str) -> tuple[list[Stored], int]:
+        """Return the first page of a FHIR search and how many rows it would find in all."""
+        found, _, total = self.page(kind, None, **parameters, _total="accurate")
+        return found, total if total is not None else len(found)
+
     def read(self, kind: str, identity: UUID) -> Stored:
         """Return one resource; FhirError 404 where there is none within reach."""
         access.permit(self.who, kind, "read")

@@ -151,7 +151,7 @@ def replace_gateway(gateway: str, page: CurrentPage, of: CurrentContext, who: Cu
         wrong = page.words.say(f"fleet.refused.{error.code}")
     except ValueError as error:
         wrong = page.words.say("fleet.add_error", detail=str(error))
-    more = _gateway(of, who, gateway) | {"claim": shown, "wrong": wrong}
+    more: dict[str, Any] = _gateway(of, who, gateway) | {"claim": shown, "wrong": wrong}
     return page.show("fleet_gateway.html", status=422 if wrong else 200, here="gateways", **more)
 
 

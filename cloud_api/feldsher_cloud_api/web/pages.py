@@ -195,11 +195,16 @@ def _order_form(page: Page, of: Context, who: Principal, given: dict[str, str], 
     access.permit_role(who, "doctor")
     empty = {"patient": "", "device": "", "indication": "", "pacemaker": "unknown"}
     with desk(of, who) as at:
+        patients = people.find(at, "")
+        chosen = _uuid(given.get("patient", ""))
+        if chosen is not None and chosen not in {p.id for p in patients}:
+            patients = [*people.people(at, [chosen]).values(), *patients]
         return page.show(
             "order.html",
             status=422 if wrong else 200,
             here="order",
-            patients=people.find(at, ""),
+            patients=patients,
+            most=people.MOST,
             devices=devices.cardiographs(at.connection, who),
             form=empty | given,
             wrong=wrong,

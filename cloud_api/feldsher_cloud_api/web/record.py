@@ -18,7 +18,7 @@ from feldsher_cloud_api.web import ecg, vitals
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
-from feldsher_cloud_api.web.shapes import SIGNED, Document, Look, Order, Person, Place, Report, Work
+from feldsher_cloud_api.web.shapes import SIGNED, Document, Look, Order, Part, Person, Place, Report, Work
 
 ENDED_FOR = timedelta(hours=12)
 """How long the worklist still shows an order that came to nothing."""
@@ -58,10 +58,10 @@ def report(stored: Stored, patient: Person | None, words: Catalogue) -> Report:
     )
 
 
-def reports(at: Desk, patient: Person, words: Catalogue) -> tuple[Report, ...]:
+def reports(at: Desk, patient: Person, words: Catalogue) -> Part[Report]:
     """Return a patient's ECG reports, newest first."""
-    found = at.search("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
-    return tuple(report(s, patient, words) for s in found)
+    found, total = at.part("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
+    return Part(tuple(report(s, patient, words) for s in found), total)
 
 
 def work(at: Desk, words: Catalogue, after: Place | None = None) -> Work:
@@ -115,15 +115,19 @@ def _count(at: Desk, *, critical: bool) -> int:
     return at.page("DiagnosticReport", None, status="preliminary", _count="0", _total="accurate", **kind)[2] or 0
 
 
-def orders(at: Desk) -> tuple[Order, ...]:
+def orders(at: Desk) -> Part[Order]:
     """Return orders that wait or are under way, and those that came to nothing lately; newest first."""
     since = dates.render(at.of.settings.clock() - ENDED_FOR)
-    found = at.search("ServiceRequest", status="active", _sort="-authored", _count=str(_MOST))
-    found += at.search("ServiceRequest", status="revoked", authored=f"ge{since}", _sort="-authored", _count=str(_MOST))
+    found, waiting = at.part("ServiceRequest", status="active", _sort="-authored", _count=str(_MOST))
+    over, ended = at.part(
+        "ServiceRequest", status="revoked", authored=f"ge{since}", _sort="-authored", _count=str(_MOST)
+    )
+    left = waiting + ended - len(found) - len(over)
+    found += over
     known = people(at, (s.patient for s in found))
     names = _device_names(at, [s.content() for s in found])
     rows = [_order(s, known[s.patient], names) for s in found if s.patient is not None and s.patient in known]
-    return tuple(sorted(rows, key=lambda o: o.since, reverse=True))
+    return Part(tuple(sorted(rows, key=lambda o: o.since, reverse=True)), len(rows) + left)
 
 
 def _order(stored: Stored, patient: Person, names: dict[UUID, str]) -> Order:
@@ -230,20 +234,21 @@ def paper(at: Desk, identity: UUID) -> bytes:
     return at.picture(UUID(content["presentedForm"][0]["url"].rsplit("/", 1)[-1]))
 
 
-def documents(at: Desk, patient: Person, words: Catalogue) -> tuple[Document, ...]:
+def documents(at: Desk, patient: Person, words: Catalogue) -> Part[Document]:
     """Return the documents of a patient: the pictures that reports present, newest first."""
-    found = at.search("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
-    return tuple(
+    found, total = at.part("DiagnosticReport", patient=str(patient.id), _sort="-date", _count=str(_MOST))
+    rows = tuple(
         Document(f"/fhir/{form['url']}", words.say("ecg.paper"), dates.parse(content["effectivePeriod"]["start"])[0])
         for content in (s.content() for s in found)
         for form in cast("list[dict[str, Any]]", content.get("presentedForm", []))
     )
+    return Part(rows, len(rows) + total - len(found))  # a report presents one picture
 
 
-def looks(at: Desk, patient: UUID) -> tuple[Look, ...]:
+def looks(at: Desk, patient: UUID) -> Part[Look]:
     """Return who has looked at a patient's record, newest first."""
-    found = at.search("AuditEvent", patient=str(patient), _sort="-date", _count=str(_LOOKS))
-    return tuple(_look(s.content()) for s in found)
+    found, total = at.part("AuditEvent", patient=str(patient), _sort="-date", _count=str(_LOOKS))
+    return Part(tuple(_look(s.content()) for s in found), total)
 
 
 def _look(content: dict[str, Any]) -> Look:

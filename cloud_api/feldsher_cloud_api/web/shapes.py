@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from feldsher_ehr_core.ids import order_number
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[Row]):
+    """What of a list a page shows: its newest rows, and how many there are in all."""
+
+    rows: tuple[Row, ...]
+    total: int
+
+    @property
+    def cut(self) -> bool:
+        """Whether there are more than are shown."""
+        return self.total > len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,7 @@ class Work:
     critical: int
     more: int
     following: Place | None
-    orders: tuple[Order, ...]
+    orders: Part[Order]
     readings: tuple[Reading, ...]
 
 

@@ -140,6 +140,20 @@ def test_what_staff_has_decided_stays_and_only_the_time_changes(clinic: Clinic) 
     assert {at(o) for o in made} == {clinic.time.now}
 
 
+def test_what_may_be_of_the_user_before_stays_with_staff(clinic: Clinic) -> None:
+    message = late(clinic)
+    clinic.receive(message)
+    with clinic.owner() as connection:  # as a gateway says of what a cuff held before it was given to its user
+        connection.execute("UPDATE public.event SET body = body || '{\"unowned\": true}' WHERE kind = 'vitals'")
+    clinic.work()
+    set_right(clinic)
+    assert {"subject" in o for o in observations(clinic)} == {False}
+    assert {at(o) for o in observations(clinic)} == {clinic.time.now}
+    with clinic.owner() as connection:
+        (entry,) = unassigned.waiting(connection)
+    assert entry["reason"] == assignment.EARLIER
+
+
 def recorded(clinic: Clinic) -> UUID:
     """An ordered ECG of now by a clinic gateway whose clock is behind."""
     start = int((clinic.time.now - BEHIND).timestamp() * 1e6)

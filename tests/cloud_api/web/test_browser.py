@@ -341,7 +341,11 @@ def test_every_page_is_readable(clinic: Any, ecg: UUID, browse: Open, width: int
             "/worklist", "/patients", "/order", f"/patient/{clinic.patient}", f"/ecg/{ecg}", f"/ecg/{ecg}/print"
         ],
         "anna": ["/me"],
-        "technician": ["/fleet"],
+        "technician": [
+            "/fleet", "/fleet/problems", "/fleet/gateways", "/fleet/devices", "/fleet/gateway/gw-clinic",
+            f"/fleet/device/{clinic.seeded['cuff']}",
+        ],
+        "manager": ["/fleet", f"/fleet/device/{clinic.seeded['cuff']}"],
         None: ["/login?reason=failed"],
     }  # fmt: skip
     for name, paths in places.items():

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
 import pytest
-from feldsher_cloud_api.web import record
+from feldsher_cloud_api.web import people, record
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import order_number
 from msgspec.structs import replace
@@ -380,6 +380,31 @@ def test_a_reading_of_a_wrong_clock_stands_at_its_corrected_time(clinic: Any, do
     for page in (doctor.get(f"/patient/{clinic.patient}"), doctor.get("/worklist")):
         assert "time corrected" in page
         assert "device said 1 Oct 2026, 08:00" in page
+
+
+def test_what_a_list_leaves_out_is_said(clinic: Any, doctor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        clinic.recording(order=ordered(clinic, doctor))
+    whole = doctor.get(f"/patient/{clinic.patient}")
+    assert "the newest. The older ones" not in whole
+    monkeypatch.setattr(record, "_MOST", 1)
+    page = doctor.get(f"/patient/{clinic.patient}")
+    said = re.findall(r"1 of (\d+), the newest", page)
+    assert len(said) == 2  # of the ECGs and of the documents
+    assert set(said) == {str(whole.count("/paper.") or whole.count('href="/ecg/'))}
+    ordered(clinic, doctor)
+    ordered(clinic, doctor)
+    assert re.search(r"1 of \d+, the newest", doctor.get("/worklist"))
+
+
+def test_the_form_knows_the_patient_it_was_opened_for(
+    clinic: Any, doctor: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(people, "MOST", 1)
+    last = clinic.seeded["patients"][2]
+    page = doctor.get(f"/patient/{last}/order")
+    assert f'value="{last}" selected' in page
+    assert "The first 1 patients by name" in page
 
 
 def test_patients_are_found_by_a_form_not_by_an_address(clinic: Any, doctor: Any) -> None:
