@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from feldsher_ehr_core.ecg import Interpretation, Sex, Subject
+from feldsher_ehr_core.ecg import YEAR_DAYS, Interpretation, Sex, Subject
 
 from feldsher_signal import cli_compare, picture
 from feldsher_signal.draw_page import GAINS, SPEEDS
 from feldsher_signal.draw_sheet import Sheet
 from feldsher_signal.formats import FormatError, load, wfdb_pieces
+from feldsher_signal.formats.error import reason
 from feldsher_signal.record import Recording
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ main = typer.Typer(
 )
 
 _UNREADABLE = 2
+MOST_DAYS = int(130 * YEAR_DAYS)
 
 
 @main.command()
@@ -35,7 +37,7 @@ def interpret(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line and file.")] = False,
     channel: Annotated[str | None, typer.Option(help="Interpret one lead alone: its name or its index from 0.")] = None,
     svg: Annotated[
-        Path | None, typer.Option(help="Write ECG paper here (a folder when there are several files).")
+        Path | None, typer.Option(help="Write ECG paper here (into a folder, when there are several files).")
     ] = None,
     pdf: Annotated[Path | None, typer.Option(help="The same as PDF.")] = None,
     png: Annotated[Path | None, typer.Option(help="The same as PNG (needs the extra `pictures`).")] = None,
@@ -48,7 +50,9 @@ def interpret(
     ] = None,
     marks: Annotated[bool, typer.Option("--marks", help="Show the found P, QRS and T waves and intervals.")] = False,
     age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
-    age_days: Annotated[int | None, typer.Option(min=0, help="Age in days, for small children.")] = None,
+    age_days: Annotated[
+        int | None, typer.Option(min=0, max=MOST_DAYS, help="Age in days instead, for small children.")
+    ] = None,
     sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
 ) -> None:
     """Interpret each FILE; exit code 2 when one could not be read or drawn (the others are still done).
@@ -63,7 +67,7 @@ def interpret(
         try:
             recording, result = _interpret(path, channel, subject)
         except (FormatError, ValueError, OSError) as error:
-            sys.stderr.write(f"{error if str(path) in str(error) else f'{path}: {error}'}\n")
+            sys.stderr.write(f"{reason(error, path)}\n")
             failed = True
             continue
         if as_json:
@@ -72,7 +76,7 @@ def interpret(
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             _show(path, result)
-        failed |= not _drawn(lambda: draw(recording, result), pictures, path, len(files))  # noqa: B023 - called at once
+        failed |= not _drawn(lambda: draw(recording, result), pictures, _name(path, files))  # noqa: B023 - at once
     if failed:
         raise typer.Exit(_UNREADABLE)
 
@@ -101,7 +105,7 @@ def ambulatory(
             source = source if channel is None else Lead(source, _row(source.leads, channel))
             found = find(source)
         except (FormatError, ValueError, OSError) as error:
-            sys.stderr.write(f"{error if str(path) in str(error) else f'{path}: {error}'}\n")
+            sys.stderr.write(f"{reason(error, path)}\n")
             failed = True
             continue
         report = ambulatory_report.describe(found, source, engine.ENGINE)
@@ -110,7 +114,8 @@ def ambulatory(
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
         else:
             sys.stdout.write(ambulatory_text.text(report) + "\n")
-        failed |= not _drawn(lambda: draw_ambulatory.page(report, found, source), pictures, path, len(files))  # noqa: B023
+        name = _name(path, files)
+        failed |= not _drawn(lambda: draw_ambulatory.page(report, found, source), pictures, name)  # noqa: B023
     if failed:
         raise typer.Exit(_UNREADABLE)
 
@@ -140,7 +145,7 @@ def convert(
     try:
         done = converter.convert(source, target, to, keep_subject, when, force)
     except (FormatError, ValueError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reason(error, target)}\n")
         raise typer.Exit(_UNREADABLE) from None
     seconds, exact = done.recording.n / done.recording.fs, done.largest_uv == 0
     kept = "exact" if exact else f"rounded by up to {done.largest_uv:.2g} µV"
@@ -171,7 +176,9 @@ def _sex(word: str | None) -> Sex:
 
 
 def _subject(age: int | None, age_days: int | None, sex: str | None) -> Subject:
-    """Return the person whom the options describe."""
+    """Return the person whom the options describe; two ages are refused, for they may contradict each other."""
+    if age is not None and age_days is not None:
+        raise typer.BadParameter("the age is given in years too; give one of both", param_hint="--age-days")
     return Subject(age=age, sex=_sex(sex), age_days=age_days)
 
 
@@ -249,21 +256,36 @@ def _drawing(layout: str, speed: int, gain: int | None, marks: bool) -> Callable
     return drawing
 
 
-def _drawn(draw: Callable[[], Sheet], wanted: Mapping[picture.Kind, Path | None], path: Path, files: int) -> bool:
-    """Write the pictures of one of several files; say why on standard error and return False where one fails."""
+def _name(path: Path, files: list[Path]) -> tuple[str, bool]:
+    """Return what a file's pictures are called in a folder, none like another's, and whether they need a folder."""
+    names: tuple[Callable[[Path], str], ...] = (
+        lambda each: each.stem,
+        lambda each: each.name,
+        lambda each: f"{each.parent.name}-{each.name}",
+    )
+    others = {*files} - {path}
+    free = [name(path) for name in names if not any(name(other) == name(path) for other in others)]
+    return (free[0] if free else f"{files.index(path)}-{path.name}"), len(files) > 1
+
+
+def _drawn(draw: Callable[[], Sheet], wanted: Mapping[picture.Kind, Path | None], name: tuple[str, bool]) -> bool:
+    """Write the pictures of one file; say why on standard error and return False where one fails.
+
+    `name`: what they are called in a folder, and whether one was named: else the picture's own name, or a folder's.
+    """
     good, sheet = True, None
     for kind, told in wanted.items():
         if told is None:
             continue
-        out = told / f"{path.stem}.{kind}" if files > 1 else told
+        out = told / f"{name[0]}.{kind}" if name[1] or told.is_dir() else told
         try:
             sheet = sheet or draw()
             data = picture.encoded(sheet, kind)
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_bytes(data)
         except (OSError, picture.PictureError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            sys.stderr.write(f"--{kind}: {out}: {reason}\n")
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            sys.stderr.write(f"--{kind}: {out}: {why}\n")
             good = False
     return good
 

@@ -13,6 +13,7 @@ from feldsher_ehr_core.ecg import Comparison, Interpretation, Subject
 
 from feldsher_signal import serial
 from feldsher_signal.formats import FormatError
+from feldsher_signal.formats.error import reason
 
 Interpreter = Callable[[Path, str | None, Subject], tuple[object, Interpretation]]
 Person = Callable[[int | None, int | None, str | None], Subject]
@@ -28,16 +29,19 @@ def add(main: typer.Typer, interpreter: Interpreter, subject: Person) -> None:
         new: Annotated[Path, typer.Argument(help="The later one.")],
         as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
         age: Annotated[int | None, typer.Option(min=0, max=130, help="Age in years.")] = None,
-        age_days: Annotated[int | None, typer.Option(min=0, help="Age in days.")] = None,
+        age_days: Annotated[int | None, typer.Option(min=0, help="Age in days instead, for small children.")] = None,
         sex: Annotated[str | None, typer.Option(help="male or female.")] = None,
     ) -> None:
         """Compare the recording NEW with OLD; exit code 2 when one could not be read."""
         known = subject(age, age_days, sex)
-        try:
-            found = serial.compare(*(_read(path, interpreter, known) for path in (old, new)))
-        except (FormatError, ValueError, OSError) as error:
-            sys.stderr.write(f"{error}\n")
-            raise typer.Exit(UNREADABLE) from error
+        read: list[Interpretation] = []
+        for path in (old, new):
+            try:
+                read.append(_read(path, interpreter, known))
+            except (FormatError, ValueError, OSError) as error:
+                sys.stderr.write(f"{reason(error, path)}\n")
+                raise typer.Exit(UNREADABLE) from error
+        found = serial.compare(*read)
         if as_json:
             line = {"previous": str(old), "current": str(new), **msgspec.to_builtins(found)}
             sys.stdout.write(msgspec.json.encode(line).decode() + "\n")

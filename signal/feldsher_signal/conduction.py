@@ -6,6 +6,7 @@ Under 16 years PR and axis are judged by Rijnbeek's tables (paediatric.py).
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from feldsher_ehr_core.ecg import LeadMatrix
@@ -18,7 +19,7 @@ PR_LONG_MS, PR_SHORT_MS = 200.0, 120.0
 """First-degree AV block: PR over 200 ms (AHA/ACCF/HRS 2009; ACC/AHA/HRS 2018); short: under 120 ms (Minnesota 6-5)."""
 PR_DOUBT_MS = 10.0
 """So far over its limit a PR is `possible` only: what repeated recordings differ by (IEC 60601-2-25: mean ± 10 ms)."""
-WIDTHS_MS = ((4, 90.0, 86.0), (16, 100.0, 90.0), (1000, 120.0, 110.0))
+WIDTHS_MS = ((4, 90.0, 86.0), (16, 100.0, 90.0), (math.inf, 120.0, 110.0))
 """Under an age in years: the QRS from which a bundle branch block is complete, and incomplete."""
 LATE_R_MS = 60.0
 """R peak time in V5/V6 over 60 ms in left bundle branch block."""

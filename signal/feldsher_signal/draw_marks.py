@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 
 from feldsher_ehr_core.ecg import Interpretation, Wave
@@ -73,7 +74,7 @@ def _beats(page: Page, cell: Cell, found: Interpretation, waves: list[Wave]) -> 
     y = page.row(cell.row) + (_TOP + _TALL) * page.pitch + 6.2
     for at, words in ((y, "RR ms"), (y + 3.4, "PR·QRS·QT")):
         out.append(Text(page.left + 1, at, words, 1.9, rim=PAPER))
-    for (k, beat), following in zip(shown, [*shown[1:], None], strict=True):
+    for (k, beat), following in itertools.zip_longest(shown, shown[1:]):
         x = page.x(cell, beat.r)
         out.append(Text(x, y, beat.kind, 2.8, True, _KINDS[beat.kind], "middle", PAPER))
         if following is None:

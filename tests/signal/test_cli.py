@@ -11,6 +11,7 @@ from feldsher_ehr_core.ambulatory import Ambulatory
 from feldsher_ehr_core.ecg import Interpretation
 from feldsher_signal import cli, synth
 from feldsher_signal.formats import own
+from feldsher_signal.record import Recording
 from typer.testing import CliRunner, Result
 
 
@@ -143,3 +144,55 @@ def test_an_alarm_is_said_without_colour(record: Path, tmp_path: Path) -> None:
     ill = tmp_path / "stemi.fecg"
     own.write(ill, synth.ecg(synth.PRESETS["inferior_stemi"])[0])
     assert "ALARM STEMI" in run(ill).stdout
+
+
+def test_an_age_is_given_once_and_within_a_life(record: Path) -> None:
+    both = run(record, "--age", 55, "--age-days", 10)
+    assert both.exit_code == 2
+    assert "--age-days" in both.stderr
+    assert run(record, "--age-days", 999_999).exit_code == 2
+
+
+def test_pictures_of_files_with_one_stem_do_not_replace_each_other(record: Path, tmp_path: Path) -> None:
+    other = tmp_path / "p.fecg"
+    other.write_bytes(own.dumps(synth.ecg(synth.PRESETS["normal"], seconds=5)[0]))
+    folder = tmp_path / "out"
+    assert run(record, other, "--json", "--svg", folder).exit_code == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["p.fecg.svg", "p.hea.svg"]
+    again = tmp_path / "elsewhere" / "p.fecg"
+    again.parent.mkdir()
+    again.write_bytes(other.read_bytes())
+    assert run(other, again, "--json", "--svg", tmp_path / "two").exit_code == 0
+    found = {path.name for path in (tmp_path / "two").iterdir()}
+    assert found == {f"{tmp_path.name}-p.fecg.svg", "elsewhere-p.fecg.svg"}
+
+
+def test_a_picture_goes_into_a_folder_that_is_there(record: Path, tmp_path: Path) -> None:
+    assert run(record, "--json", "--svg", tmp_path).exit_code == 0
+    assert (tmp_path / "p.svg").read_text().startswith("<svg")
+
+
+def test_marks_of_a_recording_without_beats_are_none(tmp_path: Path) -> None:
+    flat = Recording(("II",), 500.0, np.zeros((1, 5000), np.int32), (1.0,))
+    path, picture = tmp_path / "flat.fecg", tmp_path / "flat.svg"
+    path.write_bytes(own.dumps(flat))
+    done = run(path, "--json", "--marks", "--svg", picture)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert picture.exists()
+
+
+def test_errors_of_converting_and_comparing_name_the_file(record: Path, tmp_path: Path) -> None:
+    def told(*words: object) -> str:
+        done = CliRunner().invoke(cli.main, [str(word) for word in words])
+        assert done.exit_code == 2
+        assert isinstance(done.exception, SystemExit)
+        return done.stderr
+
+    there, empty = tmp_path / "there.fecg", tmp_path / "empty.edf"
+    there.write_bytes(b"x")
+    empty.write_bytes(b"")
+    assert told("convert", record, there) == f"{there}: a file is there already; --force replaces it\n"
+    nowhere = tmp_path / "nowhere"
+    assert told("convert", record, nowhere / "x.fecg") == f"{nowhere}: there is no such folder\n"
+    assert told("convert", empty, tmp_path / "x.fecg") == f"{empty}: byte 0: the file is empty\n"
+    assert told("compare", record, empty) == f"{empty}: byte 0: the file is empty\n"

@@ -75,6 +75,8 @@ def convert(
     """
     target = Path(target)
     chosen = _chosen(target, to)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(2, "there is no such folder", str(target.parent))
     held = formats.load(source)
     held = dataclasses.replace(held, marks=(*held.marks, *_beside(Path(source), held.format)))
     held = dataclasses.replace(

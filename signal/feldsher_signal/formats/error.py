@@ -23,6 +23,14 @@ class FormatError(ValueError):
         self.what = what
 
 
+def reason(error: Exception, path: Path) -> str:
+    """Return why something could not be done, in one line that names the file: `path` where the error names none."""
+    if isinstance(error, OSError):
+        return f"{error.filename or path}: {error.strerror or error}"
+    named = isinstance(error, FormatError) or str(path) in str(error) or str(error).startswith("--format")
+    return str(error) if named else f"{path}: {error}"
+
+
 def _plain(text: str) -> str:
     """Return a text without what moves a terminal, cut to what people read."""
     plain = "".join(letter if letter.isprintable() else " " for letter in text[: _MAX_TEXT + 1])

@@ -106,7 +106,8 @@ def _parse(path: Path) -> tuple[ECGRecord, str]:
             return FileParser.parse(path, auto_scale=False), name
     except (ECGDataKitError, ChecksumWarning, ImportError, OSError, ArithmeticError, MemoryError) as error:
         # What a decoder stumbled over may be a name: of foreign causes only the kind is told.
-        what = str(error) if error.__cause__ is None else f"cannot be decoded ({type(error.__cause__).__name__})"
+        what = str(error).removeprefix(name).lstrip(": ")
+        what = what if error.__cause__ is None else f"cannot be decoded ({type(error.__cause__).__name__})"
         raise FormatError(path, name, what) from None
 
 
@@ -114,7 +115,8 @@ def _detect(path: Path) -> tuple[str, Callable[[Path], object]]:
     """Return the name of the file's format and what checks it first; FormatError where it is none of ours."""
     from ecgdatakit import FileParser  # noqa: PLC0415 (an optional extra)
 
-    source.start(path, 1)
+    if not source.start(path, 1)[0]:
+        raise FormatError(path, "byte 0", "the file is empty")
     try:
         detected = FileParser.detect_format(path)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
         found = cast("dict[str, object] | None", detected)

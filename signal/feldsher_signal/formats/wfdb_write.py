@@ -30,7 +30,7 @@ def dumps(held: Content, name: str, format: int | None = None) -> dict[str, byte
     recording = held.recording
     code = format or (16 if _fits(recording, 16) else 32)
     if code not in _PACK or not _fits(recording, code):
-        raise ValueError(f"samples: do not fit format {code} of WFDB")
+        raise ValueError(f"samples: do not fit format {code} of WFDB (±{(1 << (_BITS.get(code, 1) - 1)) - 1} units)")
     stored = np.where(recording.samples == MISSING, -(1 << (_BITS[code] - 1)), recording.samples).astype(np.int32)
     files = {".dat": _PACK[code](np.ascontiguousarray(stored.T).ravel())}
     if held.marks:
