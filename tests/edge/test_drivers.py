@@ -1,13 +1,25 @@
 import random
+import ssl
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 from feldsher_edge import drivers
+from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import ConfigError, parse
 from feldsher_edge.devices.bitalino import BitalinoCardiograph
 from feldsher_edge.devices.cyton import CytonCardiograph
 from feldsher_edge.devices.openview import OpenViewCardiograph
 from feldsher_edge.devices.profiles import PROFILES
+from feldsher_edge.dicom import DicomPort
+from feldsher_edge.dropbox import Dropbox
+from feldsher_edge.gateway import Gateway
+from feldsher_edge.link import Broker
+from feldsher_edge.outbox import Outbox
 from feldsher_edge.simulate.clock import VirtualClock
+from feldsher_edge.store import Store
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Subject
 
 RNG = random.Random(1)  # noqa: S311 - jitter
 
@@ -70,3 +82,42 @@ def test_a_user_needs_a_code():
 def test_two_devices_of_one_name_are_told():
     with pytest.raises(ConfigError, match="two devices are called 'one'"):
         parse('[[scale]]\ndevice = "one"\n[[belt]]\ndevice = "one"')
+
+
+CARTS = """
+state = "{state}"
+[[folder]]
+device = "cart-1"
+path = "/srv/ecg"
+[dicom]
+[[dicom.cart]]
+device = "cart-2"
+ae_title = "CART2"
+[[dicom.cart]]
+device = "cart-3"
+ae_title = "CART3"
+"""
+
+
+def test_closed_cardiographs_are_folders_and_one_port_and_may_have_orders(tmp_path: Path) -> None:
+    config = parse(CARTS.format(state=tmp_path))
+    outbox = Outbox(Store(tmp_path / "o"), Envelopes("gw-1", VirtualClock(), RNG.randbytes))
+    made = Gateway(config, outbox, Broker("h", 1, ssl.create_default_context), (), (), RNG)
+    assert [(type(it), it.devices) for it in made.carts] == [(Dropbox, ("cart-1",)), (DicomPort, ("cart-2", "cart-3"))]
+    for number, device in enumerate(("cart-1", "cart-3", "nobody")):
+        order = UUID(int=number + 1)
+        command = wire.OrderCommand(
+            id=order, sent_us=0, order=order, device=device, seconds=10, lapses_us=1 << 52, subject=Subject()
+        )
+        made.orders.command(command)
+    assert [order.device for order in made.orders.open()] == ["cart-1", "cart-3"]
+    outbox.close()
+
+
+def test_originals_are_sealed_to_the_configured_certificate_or_the_claims(tmp_path: Path) -> None:
+    assert drivers.certificate_for_originals(parse(f'state = "{tmp_path}"')) == ""
+    (tmp_path / "c.pem").write_text("PEM")
+    text = f'state = "{tmp_path}"\n[originals]\ncertificate = "{tmp_path}/c.pem"'
+    assert drivers.certificate_for_originals(parse(text)) == "PEM"
+    (tmp_path / "c.pem").unlink()
+    assert drivers.certificate_for_originals(parse(text)) == ""
