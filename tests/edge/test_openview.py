@@ -74,10 +74,10 @@ async def test_a_silence_without_ruins_is_missing_as_finely_as_time_tells(tmp_pa
         result = await driver.record(3)
         there = result.samples[0] != MISSING
         gap = np.flatnonzero(~there)
-        assert gap.size == pytest.approx(25, abs=3)
+        assert gap.size == pytest.approx(25, abs=5)
         assert (np.diff(gap) == 1).all()
         jumps = np.diff(places(result.samples[0][there], result.fs))
-        assert sorted(jumps)[-2:] == [1, 26]
+        assert sorted(jumps.tolist())[-2:] == [1, 26]
 
 
 async def test_vital_signs_are_delivered_all_the_time(tmp_path: Path):
