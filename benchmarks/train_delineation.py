@@ -14,7 +14,7 @@ from typing import cast
 import learn
 import msgspec
 import numpy as np
-from accuracy import qtdb_marks, wave_marks
+from delineation import qtdb_marks, wave_marks
 from feldsher_signal import contour, delineate, jit, model, quality, refine, stream
 from feldsher_signal.formats import read
 from feldsher_signal.model import Linear, ModelFile, Provenance
