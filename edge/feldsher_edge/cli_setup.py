@@ -26,7 +26,7 @@ from feldsher_edge.service_control import Control, ControlError, control
 
 _STATE = Path("/var/lib/feldsher")
 _PAIR_S = 30.0
-_CONNECT_S = 30.0
+_CONNECT_S, _FIRST_START_S = 30.0, 900.0
 _WORDS = {
     "claim": "who this gateway is",
     "network": "the way to the cloud",
@@ -192,7 +192,10 @@ def _hands(
         await started.start()
 
     async def test(names: list[str]) -> list[Check]:
-        return await self_test.run(state, names, connect_s=_CONNECT_S, wait_s=wait_s, tell=person.tell)
+        seconds = _FIRST_START_S if started.by_systemd else _CONNECT_S
+        if started.by_systemd:
+            person.tell("the service starts; where its ECG engine is not compiled yet, that takes minutes on a Pi")
+        return await self_test.run(state, names, connect_s=seconds, wait_s=wait_s, tell=person.tell)
 
     return Hands(claim, checked, serial, bluetooth, pair, start, test)
 

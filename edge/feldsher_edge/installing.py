@@ -18,7 +18,8 @@ from feldsher_edge.owner import USER
 
 LAUNCH, UNIT = "opt/feldsher/launch", "etc/systemd/system/feldsher-edge.service"
 COMMAND, SETTINGS = "usr/local/bin/feldsher-edge", "etc/feldsher"
-_TIMEOUT_S = 120.0
+CACHE = Path("/var/cache/feldsher")
+_TIMEOUT_S, _COMPILE_S = 120.0, 1800.0
 
 
 class InstallError(Exception):
@@ -46,7 +47,7 @@ def install(root: Path) -> list[Step]:
     done = [_user()] if whole else []
     done += [_program(root), _unit(root), _command(root), _settings(root)]
     if whole:
-        done.append(_enable())
+        done += [_engine(), _enable()]
     return done
 
 
@@ -83,6 +84,24 @@ def _command(root: Path) -> Step:
 def _settings(root: Path) -> Step:
     (root / SETTINGS).mkdir(mode=0o755, parents=True, exist_ok=True)
     return Step("settings", f"/{SETTINGS}")
+
+
+def _engine() -> Step:
+    """Compile the ECG engine now: minutes on a Pi, which a technician should not wait for beside the patient."""
+    CACHE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    shutil.chown(CACHE, USER, USER)
+    command = [str(Path(sys.prefix) / "bin" / "python"), "-m", "feldsher_edge.interpreter_child", "--warm"]
+    environment = {"NUMBA_CACHE_DIR": str(CACHE / "numba"), "PATH": "/usr/bin:/bin"}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, env=environment, user=USER, group=USER, capture_output=True, text=True, check=False,
+            timeout=_COMPILE_S, cwd="/",
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InstallError(f"the ECG engine cannot be compiled: {error}") from error
+    if done.returncode:
+        raise InstallError(f"the ECG engine cannot be compiled: {done.stderr.strip()[-300:]}")
+    return Step("engine", "the ECG engine is compiled")
 
 
 def _enable() -> Step:

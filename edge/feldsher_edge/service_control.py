@@ -65,6 +65,7 @@ class Control:
         self._config = config
         self._state = state
         self._child: asyncio.subprocess.Process | None = None
+        self.by_systemd = False
 
     async def start(self) -> None:
         """Have a gateway run that has read the present configuration; one that runs reads it again."""
@@ -76,6 +77,7 @@ class Control:
                     await asyncio.sleep(_LOOK_S)
         elif has_unit():
             await asyncio.to_thread(_systemctl, "start", "--no-block", UNIT)
+            self.by_systemd = True
         else:
             words = ("-m", "feldsher_edge.service", str(self._config))
             self._child = await asyncio.create_subprocess_exec(

@@ -105,3 +105,28 @@ def test_another_place_than_the_services_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(installing.os, "geteuid", lambda: 1000)
     with pytest.raises(installing.InstallError, match="use sudo"):
         installing.install(Path("/"))
+
+
+def test_the_engine_is_compiled_for_the_services_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def run(command: list[str], **how: object) -> subprocess.CompletedProcess[str]:
+        asked.update(how)
+        return subprocess.CompletedProcess(command, int(asked["fails"] is True), "", "no memory")
+
+    def owned(path: Path, user: str, group: str) -> None:
+        asked["owner"] = (path, user, group)
+
+    monkeypatch.setattr(installing, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(installing.shutil, "chown", owned)
+    monkeypatch.setattr(installing.subprocess, "run", run)
+    asked["fails"] = False
+    assert installing._engine().name == "engine"  # pyright: ignore[reportPrivateUsage]
+    assert asked["owner"] == (tmp_path / "cache", "feldsher", "feldsher")
+    assert (asked["user"], asked["env"]) == (
+        "feldsher",
+        {"NUMBA_CACHE_DIR": str(tmp_path / "cache" / "numba"), "PATH": "/usr/bin:/bin"},
+    )
+    asked["fails"] = True
+    with pytest.raises(installing.InstallError, match="no memory"):
+        installing._engine()  # pyright: ignore[reportPrivateUsage]

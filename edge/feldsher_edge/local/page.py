@@ -131,7 +131,8 @@ class Page:
         language = spoken(request.headers.get("accept-language", ""))
         page = _TEMPLATES.get_template(template).render(
             w=_WORDS[language], language=language, csrf=self.guard.csrf(request), lan=self.guard.lan, demo=self.demo,
-            at=self._at, ago=partial(ago, words=_WORDS[language]), now=datetime.now(self.zone), unit=unit, **values,
+            at=self._at, ago=partial(ago, words=_WORDS[language]), now=datetime.now(self.zone), unit=unit,
+            findings=partial(findings, language=language), measured=partial(measured, language=language), **values,
         )  # fmt: skip
         return HTMLResponse(page, code)
 
@@ -163,9 +164,21 @@ async def _events(state: Path) -> AsyncGenerator[str]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-def _words() -> dict[str, dict[str, str]]:
-    text = files("feldsher_edge.local").joinpath("words.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+def _read() -> dict[str, Any]:
+    return tomllib.loads(files("feldsher_edge.local").joinpath("words.toml").read_text(encoding="utf-8"))
+
+
+def findings(ecg: EcgLine, language: str) -> str:
+    """Return what stands in a critical ECG, in the page's language as far as there is a word."""
+    words: dict[str, str] = _TOML["findings"].get(language, {})
+    codes = ecg.codes or ("",) * len(ecg.statements)
+    return "; ".join(words.get(code, text) for code, text in zip(codes, ecg.statements, strict=True))
+
+
+def measured(reading: ReadingLine, language: str) -> str:
+    """Return what was measured, in the page's language as far as there is a word."""
+    words: dict[str, str] = _TOML["measured"].get(language, {})
+    return words.get(str(reading.code), reading.name)
 
 
 def spoken(accepted: str) -> str:
@@ -192,7 +205,8 @@ def ago(seconds: float | None, words: dict[str, str]) -> str:
     return f"{seconds:.0f} {words['seconds']}"
 
 
-_WORDS = _words()
+_TOML = _read()
+_WORDS: dict[str, dict[str, str]] = {language: _TOML[language] for language in ("en", "ru")}
 _TEMPLATES = Environment(
     loader=PackageLoader("feldsher_edge.local"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
     lstrip_blocks=True,

@@ -26,8 +26,9 @@ def _ecg_line(seq: int, sent: bool, body: bytes) -> EcgLine:
     if not isinstance(message, wire.EcgRecording) or message.interpretation is None:
         raise TypeError(f"row {seq} is no interpreted ECG")
     found = message.interpretation
-    said = tuple(it.text for it in found.statements if it.critical)
-    return EcgLine(seq, message.device, message.started_us, sent, found.measurements.rate, said)
+    alarms = [it for it in found.statements if it.critical]
+    said, codes = tuple(it.text for it in alarms), tuple(it.code for it in alarms)
+    return EcgLine(seq, message.device, message.started_us, sent, found.measurements.rate, said, codes)
 
 
 def ecg(outbox: Outbox, seq: int) -> wire.EcgRecording | None:
@@ -61,5 +62,5 @@ def _values(message: wire.VitalsBatch, *, sent: bool) -> list[ReadingLine]:
     ):
         known = vitals.VITALS.get(code)
         name = known.display if known is not None else f"MDC {code}"
-        lines.append(ReadingLine(message.device, name, value or str(absent), unit, at, sent))
+        lines.append(ReadingLine(message.device, name, value or str(absent), unit, at, sent, code))
     return lines

@@ -61,7 +61,10 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 class EcgLine(msgspec.Struct, frozen=True):
-    """A critical ECG: what stands in it, when it was taken (µs since 1970), and whether the cloud has it."""
+    """A critical ECG: what stands in it and under which codes, when it was taken, and whether the cloud has it.
+
+    `taken_us`: µs since 1970.
+    """
 
     seq: int
     device: str
@@ -69,6 +72,7 @@ class EcgLine(msgspec.Struct, frozen=True):
     sent: bool
     rate: float | None
     statements: tuple[str, ...]
+    codes: tuple[str, ...] = ()
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -78,7 +82,7 @@ class Drawn(msgspec.Struct, frozen=True):
 
 
 class ReadingLine(msgspec.Struct, frozen=True):
-    """One value of a reading: `name` of what was measured, value and unit as text, when it was received."""
+    """One value of a reading: `name` and MDC `code` of what was measured, value and unit as text, when it came."""
 
     device: str
     name: str
@@ -86,6 +90,7 @@ class ReadingLine(msgspec.Struct, frozen=True):
     unit: str
     received_us: int
     sent: bool
+    code: int = 0
 
 
 class Piece(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ from feldsher_edge.local.client import LocalError
 from feldsher_edge.local.guard import Guard
 from feldsher_edge.local.page import Page, ago, spoken
 from feldsher_edge.local.words import Drawn, EcgLine, Ecgs, Judged, LeadSignal, Picture, Piece, ReadingLine
+from feldsher_ehr_core.vitals import VITALS
+from feldsher_signal.registry import REGISTRY
 from starlette.testclient import TestClient
 
 PIN = "274183"
@@ -198,8 +200,23 @@ def test_a_gateway_that_does_not_answer_is_told(gateway: Gateway, tmp_path: Path
     assert (shown.status_code, "does not answer" in shown.text) == (503, True)
 
 
+def test_findings_and_readings_are_told_in_the_pages_language() -> None:
+    ecg = EcgLine(7, "e", 1, False, None, ("Suspected infarction", "Something new"), ("STEMI", "NEW"))
+    assert pages.findings(ecg, "ru") == "Подозрение на инфаркт с подъёмом ST; Something new"
+    assert pages.findings(ecg, "en") == "Suspected infarction; Something new"
+    assert pages.findings(ECG, "ru") == "Acute anterior infarction"
+    assert pages.measured(msgspec.structs.replace(READING, code=150021), "ru") == "Систолическое давление"
+    assert pages.measured(READING, "ru") == "Systolic blood pressure"
+
+
+def test_every_finding_that_is_translated_exists() -> None:
+    translated = pages._TOML["findings"]["ru"]  # pyright: ignore[reportPrivateUsage]
+    assert set(translated) <= set(REGISTRY)
+    assert set(map(int, pages._TOML["measured"]["ru"])) <= set(VITALS)  # pyright: ignore[reportPrivateUsage]
+
+
 def test_both_languages_have_every_word() -> None:
-    words = pages._words()  # pyright: ignore[reportPrivateUsage]
+    words = pages._WORDS  # pyright: ignore[reportPrivateUsage]
     assert words["en"].keys() == words["ru"].keys()
     assert [spoken(text) for text in ("ru-RU,ru;q=0.9,en", "en-US,ru", "de,ru;q=0.8", "de", "")] == [
         "ru", "en", "ru", "en", "en",
