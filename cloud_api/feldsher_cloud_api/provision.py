@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field
 from feldsher_cloud_api import access, auth, ca, db, gateway_keys, originals
 from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
+from feldsher_cloud_api.manage import tasks
 
 PREFIX = "feldsher1."
 Revoked = Literal["unknown", "unclaimed", "revoked"]
@@ -80,6 +81,7 @@ def revoke_gateway(
     row = _queries.revoke_gateway(connection, id=gateway, now=now)
     if row is None:
         return "unknown"
+    tasks.revoked(connection, gateway, now)
     for (serial,) in list(_certificates.revoke_all(connection, gateway=gateway, but="", now=now)):
         authority.revoke(int(serial))
     return "unclaimed" if row[0] is None else "revoked"

@@ -24,6 +24,8 @@ from feldsher_cloud_api.fhir import store
 
 AGAIN_S, LONGEST_AGAIN_S = 3.0, 600.0
 """An unanswered task is published again after 3 s, then ever later, at most after ten minutes."""
+SENT_AGAIN_LIFE = timedelta(days=90)
+"""So long a configuration waits that is sent again to a machine which has taken a gateway's place."""
 ENDED = frozenset({"applied", "refused", "rolled-back", "failed", "lapsed", "withdrawn"})
 _queries = db.queries("task")
 _log = structlog.get_logger()
@@ -130,12 +132,17 @@ def is_there(connection: db.Connection, gateway: str) -> None:
 
 
 def reported(connection: db.Connection, gateway: str, body: dict[str, Any], at: datetime) -> None:
-    """Take a gateway's report: its answer to a task, and how its newest configuration and update stand."""
+    """Take a gateway's report: its answer to a task, and how its newest configuration and update stand.
+
+    One that has never seen the configuration which it had is another machine in its place, and gets it again.
+    """
     if body.get("task") and body.get("task_state", "none") != "none":
         _answer(connection, UUID(body["task"]), gateway, body["task_state"], body.get("task_detail"), at)
     config = _queries.configuration_task(connection, gateway=gateway, version=body.get("config_wanted") or 0)
     if config is not None and body.get("config_state", "none") != "none":
         _answer(connection, config, gateway, body["config_state"], body.get("config_detail"), at)
+    seen = max(body.get("config") or 0, body.get("config_wanted") or 0)
+    _queries.lost_configuration(connection, gateway=gateway, seen=seen, at=at, expires=at + SENT_AGAIN_LIFE)
     update = _queries.update_task(connection, gateway=gateway, sequence=body.get("update_wanted") or 0)
     if update is not None and body.get("update_state", "none") != "none":
         _answer(connection, update, gateway, body["update_state"], body.get("update_detail"), at)
@@ -143,6 +150,12 @@ def reported(connection: db.Connection, gateway: str, body: dict[str, Any], at: 
 
 def _answer(connection: db.Connection, task: UUID, gateway: str, state: str, detail: str | None, at: datetime) -> None:
     _queries.answered(connection, id=task, gateway=gateway, state=state, detail=detail, at=at)
+
+
+def revoked(connection: db.Connection, gateway: str, now: datetime) -> None:
+    """Withdraw what a gateway has not begun that is revoked now: it cannot be told any more."""
+    waiting = [row[0] for row in _queries.open(connection, gateway=gateway)]
+    withdraw(connection, waiting, "the gateway was revoked", now)
 
 
 def withdraw(connection: db.Connection, tasks: Iterable[UUID], why: str, now: datetime) -> list[UUID]:

@@ -47,6 +47,21 @@ JOIN cloud.artefact a ON a.sha256 = o.artefact
 WHERE x.gateway = :gateway AND x.device = '' AND a.sequence = :sequence
   AND t.answered_at IS NOT NULL ORDER BY t.created DESC, t.id DESC LIMIT 1;
 
+-- name: lost_configuration!
+-- A gateway that had a configuration reports that it has never seen it: another machine, or an emptied one, has taken its
+-- place. It is told again what is wanted.
+UPDATE cloud.gateway_task SET state = 'waiting', detail = 'the gateway has it no more; it is sent again', state_at = :at,
+    answered_at = NULL, due_at = clock_timestamp(), sent = 0, expires_at = greatest(expires_at, :expires)
+WHERE id = (SELECT c.task FROM cloud.gateway_configuration c JOIN cloud.gateway_task t ON t.id = c.task
+            WHERE c.gateway = :gateway AND t.state = 'applied' AND c.version > :seen AND t.state_at < :at
+            ORDER BY c.version DESC LIMIT 1)
+  AND NOT EXISTS (SELECT FROM cloud.gateway_task o
+                  WHERE o.gateway = :gateway AND o.kind = 'config' AND o.state IN ('waiting', 'working'));
+
+-- name: open
+-- What a gateway was asked and has not ended.
+SELECT id FROM cloud.gateway_task WHERE gateway = :gateway AND state IN ('waiting', 'working');
+
 -- name: withdraw
 -- Take back what a gateway has not begun; returns what was taken back.
 UPDATE cloud.gateway_task SET state = 'withdrawn', detail = :why, state_at = :now

@@ -138,3 +138,23 @@ def test_two_authors_at_once_get_two_versions(clinic: Clinic) -> None:
         one.commit()
         second, _ = configuration.author(two, settings, CLINIC, BEAT, WHO, reason="r")
     assert (first, second) == (1, 2)
+
+
+def test_a_machine_in_the_gateways_place_gets_its_configuration_again(clinic: Clinic) -> None:
+    version, task = author(clinic)
+    say(clinic, config=version, config_wanted=version, config_state="applied")
+    _, rolled_back = author(clinic, "")
+    say(clinic, config=1, config_wanted=2, config_state="rolled-back")
+    assert standing(clinic).open_tasks == 0
+    say(clinic)  # another machine, which has seen nothing
+    with clinic.owner() as connection:
+        found = tasks.one(connection, task)
+        assert found is not None
+        assert (found.state, found.detail) == ("waiting", "the gateway has it no more; it is sent again")
+        assert tasks.open_of_kind(connection, CLINIC, "config", clinic.time()) == [task]
+        former = tasks.one(connection, rolled_back)
+        assert former is not None
+        assert former.state == "rolled-back"
+    say(clinic)
+    say(clinic, config=version, config_wanted=version, config_state="applied")
+    assert standing(clinic).open_tasks == 0

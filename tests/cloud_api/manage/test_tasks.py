@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from feldsher_cloud_api import db
+from feldsher_cloud_api import ca, db, provision
 from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.manage import tasks
@@ -166,3 +166,16 @@ def test_a_technician_asks_with_their_own_name_on_record_and_a_doctor_may_not(cl
     with clinic.owner() as connection:
         row = connection.execute("SELECT content #>> '{subtype,0,code}' FROM fhir.auditevent").fetchone()
     assert row == ("gateway-diagnose",)
+
+
+def test_what_a_revoked_gateway_has_not_begun_is_withdrawn(clinic: Clinic) -> None:
+    with clinic.owner() as connection:
+        connection.execute(
+            "INSERT INTO cloud.gateway (id, name, certificate_serial) VALUES ('gw-leaves', '', '1')"
+            " ON CONFLICT (id) DO UPDATE SET revoked_at = NULL"
+        )
+    identity = ask(clinic, "gw-leaves")
+    authority = ca.load(clinic.settings.ca_directory, clinic.time)
+    with clinic.owner() as connection:
+        provision.revoke_gateway(connection, authority, "gw-leaves", clinic.time())
+    assert (task(clinic, identity).state, task(clinic, identity).detail) == ("withdrawn", "the gateway was revoked")
