@@ -26,7 +26,6 @@ AGAIN_S, LONGEST_AGAIN_S = 3.0, 600.0
 """An unanswered task is published again after 3 s, then ever later, at most after ten minutes."""
 SENT_AGAIN_LIFE = timedelta(days=90)
 """So long a configuration waits that is sent again to a machine which has taken a gateway's place."""
-ENDED = frozenset({"applied", "refused", "rolled-back", "failed", "lapsed", "withdrawn"})
 _queries = db.queries("task")
 _log = structlog.get_logger()
 
