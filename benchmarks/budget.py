@@ -13,11 +13,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
+import window
 from edge_devices import ADDRESSES
 from feldsher_edge import status
+from feldsher_edge.ble import blood_pressure, date_time
+from feldsher_edge.ble.blood_pressure import BloodPressure
 from feldsher_edge.clock import Envelopes, SystemClock
-from feldsher_edge.devices import Reading, ReadingSet, Value
+from feldsher_edge.devices import ReadingSet
+from feldsher_edge.devices.intake import Intake, Known
+from feldsher_edge.devices.profiles import CUFF
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.simulate.cloud import VirtualCloud
 from feldsher_edge.sink import GatewaySink, Sources
@@ -50,7 +56,7 @@ key = "{key}"
 device = "ecg-1"
 port = "{kit}"
 """
-CUFF = """
+CUFF_TABLE = """
 [[cuff]]
 device = "cuff-{n}"
 address = "{address}"
@@ -76,22 +82,33 @@ def measure(at: Installation, say: Callable[[str], None]) -> dict[str, Any]:
         for number in range(1, _ROUNDS + 1):
             say(f"budget: round {number} of measurements")
             _measure_all(devices, cloud, number)
-        return _idle(gateway.pid)
+        figures = _idle(gateway.pid)
+        say("budget: a burst of readings")
+
+        def bring(number: int) -> None:
+            have = len(_readings(cloud))
+            _tell(devices, f"burst {number}")
+            cloud.wait(lambda _: len(_readings(cloud)) >= have + number * len(ADDRESSES), 120)
+
+        return figures | window.measure(gateway.pid, folder / "gateway.log", folder / "confirmed", bring)
 
 
 def commits(at: Installation) -> dict[str, Any]:
-    """Return what one notification of a cuff costs: milliseconds until it is on disk, and of the processor."""
+    """Return what one notification of a cuff costs, from its bytes to the disk: milliseconds, and of the processor."""
     clock = SystemClock()
     outbox = Outbox(Store(at.folder / "commits" / "outbox.sqlite3"), Envelopes(GATEWAY, clock))
     sink = GatewaySink(outbox, Sources(clock.mono_ns), UTC, lambda _: None, lambda _: None)
+    address = ADDRESSES[0]
+    intake = Intake(sink, clock, Known(address), ReadingSet(address, "cuff", ()), [])
+    channel = CUFF.listen().channels[0x2A35]
     wall_ms: list[float] = []
     cpu_s = 0.0
     for n in range(_COMMITS):
-        pressures = tuple(Value(code, Decimal(80 + (n + code) % 60), "mm[Hg]") for code in (150021, 150022, 150023))
-        reading = Reading(pressures, clock.wall_us(), datetime(2026, 1, 1) + timedelta(minutes=n), 1, 0, raw=bytes(19))  # noqa: DTZ001
-        given = ReadingSet("F0:F1:F2:F3:F4:01", "cuff", (reading,))
+        high, low, mean = (Decimal(80 + (n + i) % 60) for i in range(3))
+        when = date_time.of(datetime(2026, 1, 1) + timedelta(minutes=n))  # noqa: DTZ001 - a cuff's local time
+        raw = blood_pressure.encode(BloodPressure("mm[Hg]", high, low, mean, when, Decimal(70), 1, 0))
         before, cpu = time.perf_counter(), time.thread_time()
-        sink.readings(given)
+        intake.take(channel, raw)
         wall_ms.append((time.perf_counter() - before) * 1e3)
         cpu_s += time.thread_time() - cpu
     outbox.close()
@@ -118,6 +135,7 @@ def _idle(pid: int) -> dict[str, Any]:
 
 def _devices(folder: Path, dbus: DBus) -> subprocess.Popen[str]:
     command = [sys.executable, str(Path(__file__).with_name("edge_devices.py")), str(folder / "kit"), dbus.address]
+    command.append(str(folder / "confirmed"))
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     if child.stdout is None or child.stdout.readline().strip() != "ready":
         raise RuntimeError("the virtual devices did not start; see above")
@@ -137,7 +155,7 @@ def _gateway(at: Installation, folder: Path, mosquitto: Mosquitto, dbus: DBus) -
         name=GATEWAY, state=folder / "state", port=mosquitto.port, ca=files.ca, certificate=files.certificate,
         key=files.key, kit=folder / "kit",
     )  # fmt: skip
-    text += "".join(CUFF.format(n=n, address=address) for n, address in enumerate(ADDRESSES))
+    text += "".join(CUFF_TABLE.format(n=n, address=address) for n, address in enumerate(ADDRESSES))
     (folder / "edge.toml").write_text(text)
     return Process(
         name="gateway",
@@ -156,15 +174,20 @@ def _ready(state: Path) -> bool:
     return report.connection.connected and report.interpreter == "ready"
 
 
-def _measure_all(devices: subprocess.Popen[str], cloud: VirtualCloud, number: int) -> None:
+def _tell(devices: subprocess.Popen[str], line: str) -> None:
     if devices.stdin is None:
         raise RuntimeError("the virtual devices take no commands")
-    devices.stdin.write("go\n")
+    devices.stdin.write(line + "\n")
     devices.stdin.flush()
+
+
+def _readings(cloud: VirtualCloud) -> set[UUID]:
+    return {reading for message in cloud.of(wire.VitalsBatch) for reading in message.reading}
+
+
+def _measure_all(devices: subprocess.Popen[str], cloud: VirtualCloud, number: int) -> None:
+    _tell(devices, "go")
     cloud.wait(
-        lambda c: (
-            len({r for m in c.of(wire.VitalsBatch) for r in m.reading}) >= number * len(ADDRESSES)
-            and len(c.of(wire.EcgRecording)) >= number
-        ),
+        lambda c: len(_readings(c)) >= number * len(ADDRESSES) and len(c.of(wire.EcgRecording)) >= number,
         120,
     )

@@ -14,7 +14,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,15 @@ def around(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[BleBen
     if request.config.getoption("--bench") == "kernel":
         return ble_bench.over_kernel(f"00:1B:DC:06:00:{next(_ADAPTERS) % 256:02X}")
     return ble_bench.over_dbus(bus)
+
+
+@pytest.fixture
+def around_air(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[BleBench]]:
+    """Make the bench, in whichever event loop; a real device has none."""
+    if request.config.getoption("--ble"):
+        pytest.skip("a real device does not tell when it has heard the confirmation")
+    request.getfixturevalue("bus")
+    return lambda: around(request)
 
 
 @pytest.fixture

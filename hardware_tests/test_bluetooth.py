@@ -175,6 +175,7 @@ async def test_a_lost_bond_is_told_and_made_anew(air: BleBench, kind: str):
 @pytest.mark.parametrize("kind", some_slow((*STORING, *KEEPING, *WORN), "glucometer"))
 async def test_packets_of_the_smallest_size_and_in_a_burst(air: BleBench, kind: str):
     it = await powered(air, kind, smallest_mtu=True)
+    it.device.comes_back = True
     for n in range(1, 31):
         await it.take(n)
     async with driver(air, kind):

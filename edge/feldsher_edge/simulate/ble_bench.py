@@ -146,7 +146,7 @@ async def over_kernel(own_address: str) -> AsyncGenerator[BleBench]:
     rng = random.Random(1)  # noqa: S311 - jitter
     async with await open_transport("vhci") as line:
         controller(air, "adapter", line, own_address)
-        await switch_on(10.0)
+        await switch_on(60.0)
         yield BleBench(air, Radio(rng), rng=rng)
 
 
