@@ -135,6 +135,14 @@ async def test_a_kit_that_falls_silent_gives_what_came(tmp_path: Path):
         assert not it.kit.sampling
 
 
+async def test_a_kit_that_is_stuck_gives_what_came(tmp_path: Path):
+    async with bench(tmp_path, Faults(stuck_after=1000), silence_s=0.3) as it:
+        result = await it.driver.record(10)
+        assert result.partial == "the same samples again and again for 0.3 s after 2.0 s"
+        np.testing.assert_array_equal(result.samples, expected(1000))
+        assert not it.kit.sampling
+
+
 async def test_a_kit_that_sends_nothing_gives_no_recording(tmp_path: Path):
     async with bench(tmp_path, Faults(fall_silent_after=0), silence_s=0.1) as it:
         with pytest.raises(DeviceError, match=r"no data for 0.1 s after 0.0 s"):

@@ -87,7 +87,7 @@ def run(place: Place, files: Path, command: list[str]) -> int:
         guest = out / "guest"
         guest.write_text(_guest(place, command))
         guest.chmod(0o755)
-        (out / "initrd").write_bytes(gzip.compress(b"".join(_initrd(files, INIT.format(guest=guest))), 1))
+        (out / "initrd").write_bytes(gzip.compress(b"".join(initrd(files, INIT.format(guest=guest))), 1))
         qemu = _qemu(files, out)
         done = subprocess.run(qemu, stdin=subprocess.DEVNULL, timeout=TIMEOUT_S, check=False)
         code = out / "code"
@@ -135,12 +135,12 @@ def _qemu(files: Path, out: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def _initrd(files: Path, init: str) -> Iterator[bytes]:
+def initrd(files: Path, init: str) -> Iterator[bytes]:
     """Yield an archive (cpio, "newc") of a shell, the kernel's modules in the order of their loading, and `init`."""
     yield _entry("bin", 0o040755)
     yield _entry("modules", 0o040755)
     yield _entry("bin/busybox", 0o100755, (files / "usr/bin/busybox").read_bytes())
-    for number, (name, content) in enumerate(_modules(files, MODULES).items()):
+    for number, (name, content) in enumerate(modules(files, MODULES).items()):
         yield _entry(f"modules/{number:03d}-{name}.ko", 0o100644, content)
     yield _entry("init", 0o100755, init.encode())
     yield _entry("TRAILER!!!", 0)
@@ -157,7 +157,7 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def _modules(files: Path, names: Iterable[str]) -> dict[str, bytes]:
+def modules(files: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Return modules with what they depend on, each after that; what is built into the kernel is left out."""
     there = {path.name.partition(".")[0].replace("-", "_"): path for path in files.glob("usr/lib/modules/**/*.ko.xz")}
     found: dict[str, bytes] = {}

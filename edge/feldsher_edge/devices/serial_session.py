@@ -123,8 +123,10 @@ class SerialSession(ABC):
 
     async def _collect(self, track: Track) -> str | None:
         """Wait for the end; None where it is complete or the device says that it has ended, else what went wrong."""
+        loop = asyncio.get_running_loop()
+        progressed = loop.time()
         while True:
-            before = track.received
+            before, repeated = track.received, track.repeated
             self._changed.clear()
             if self.gone is not None:
                 return f"the {self.noun} was unplugged"
@@ -135,10 +137,12 @@ class SerialSession(ABC):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._of.silence_s):
                     await self._changed.wait()
-                continue
             await asyncio.sleep(0)  # what lies in the line already is read first
-            if track.received == before and not self._changed.is_set():
-                return f"no data for {self._of.silence_s} s"
+            if track.received != before:
+                progressed = loop.time()
+            elif loop.time() - progressed >= self._of.silence_s:
+                what = "the same samples again and again" if track.repeated != repeated else "no data"
+                return f"{what} for {self._of.silence_s} s"
 
     def _lost(self, why: str) -> None:
         self.gone = why

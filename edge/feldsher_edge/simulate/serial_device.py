@@ -30,8 +30,8 @@ class Faults:
 
     `lost_bytes`: its frame loses one byte; `bit_flips`: one bit of it changes; `lost_frames`: it never leaves the
     device; `mute`: commands are not answered; `unplug_after`, `fall_silent_after`, `stop_after`: samples of a recording
-    after which the cable is pulled, nothing more is sent, or the device ends by itself; `cut_out`: first sample and
-    number of those that are lost together.
+    after which the cable is pulled, nothing more is sent, or the device ends by itself; `stuck_after`: then the last
+    one is sent again and again; `cut_out`: first sample and number of those that are lost together.
     """
 
     lost_bytes: float = 0.0
@@ -41,6 +41,7 @@ class Faults:
     unplug_after: int | None = None
     fall_silent_after: int | None = None
     stop_after: int | None = None
+    stuck_after: int | None = None
     cut_out: tuple[int, int] = (0, 0)
 
 
@@ -169,6 +170,8 @@ class VirtualSerial(ABC):
             return 0
         if faults.fall_silent_after is not None and counter >= faults.fall_silent_after:
             return 0
+        if faults.stuck_after is not None:
+            counter = min(counter, faults.stuck_after - 1)
         first, many = faults.cut_out
         if first <= counter < first + many or self._rng.random() < faults.lost_frames:
             self.lost += 1
