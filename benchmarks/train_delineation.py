@@ -42,7 +42,7 @@ def _marked(recording: Recording) -> tuple[NDArray[np.int64], Floats, Floats]:
     usable, r = traced.seen.usable, traced.beats.r
     c = contour.prefix_sums(quality.bridged(x))
     rr = int(np.median(np.diff(r))) if r.shape[0] > 1 else int(fs)
-    marks, _ = delineate.uncorrected(c, fs, r, usable, rr)
+    marks, _ = delineate.uncorrected(c, fs, delineate.Sought(r, usable, rr))
     found: list[Floats] = []
     for wave in (0, 6):
         out = np.empty((r.shape[0], len(recording.leads), len(refine.TRAITS)))

@@ -13,6 +13,7 @@ in sight, and refine is fitted on all of both: only recordings elsewhere judge t
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,39 +206,44 @@ def mark(
     _p_waves(c, weight, r, earlier, there, fs, t_end, g, out, p_size)
 
 
-def uncorrected(
-    c: NDArray[np.float64],
-    fs: float,
-    r: NDArray[np.int64],
-    lead_on: NDArray[np.bool_],
-    rr: float,
-    averaged: bool = False,
-    t_end: int = 0,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Beats to be marked.
+
+    `r`: their R peaks (samples); `lead_on`: leads that may be judged, (leads) or (beats, leads); `rr`: the interval
+    before the first beat and after the last, in samples; `averaged`: a median beat, marked more finely; `t_end`: where
+    the T wave before the first beat ends.
+    """
+
+    r: NDArray[np.int64]
+    lead_on: NDArray[np.bool_]
+    rr: float
+    averaged: bool = False
+    t_end: int = 0
+
+    @property
+    def around(self) -> tuple[int, int]:
+        """Where the beats before the first and after the last are."""
+        return int(self.r[0]) - int(self.rr), int(self.r[-1]) + int(self.rr)
+
+
+def uncorrected(c: NDArray[np.float64], fs: float, beats: Sought) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return what `delineate` does, with the edges of P and T as slopes alone give them."""
-    out = np.full((r.shape[0], c.shape[0] + 1, len(POINTS)), ABSENT, np.int64)
+    r, leads = beats.r, c.shape[0]
+    out = np.full((r.shape[0], leads + 1, len(POINTS)), ABSENT, np.int64)
     size = np.zeros(r.shape[0])
-    weight = np.ascontiguousarray(np.broadcast_to(lead_on, (r.shape[0], c.shape[0])), np.float64)
+    weight = np.ascontiguousarray(np.broadcast_to(beats.lead_on, (r.shape[0], leads)), np.float64)
     if r.shape[0]:
-        mark(c, weight, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, averaged, t_end, out, size)
+        mark(c, weight, r, *beats.around, fs, beats.averaged, beats.t_end, out, size)
     return out, size
 
 
-def delineate(
-    c: NDArray[np.float64],
-    fs: float,
-    r: NDArray[np.int64],
-    lead_on: NDArray[np.bool_],
-    rr: float,
-    averaged: bool = False,
-    t_end: int = 0,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return marks (beats, leads + 1, 9) and the size of each P wave in µV.
+def delineate(c: NDArray[np.float64], fs: float, beats: Sought) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return marks (beats, leads + 1, 9) and the size of each P wave in µV; `c`: prefix sums of µV without gaps.
 
-    `lead_on`: (leads) or (beats, leads); `rr`: the interval before the first beat and after the last, in samples. A
-    median beat (`averaged`) keeps its edges as slopes give them: corrections are learned from single beats.
+    A median beat keeps its edges as slopes give them: corrections are learned from single beats.
     """
-    out, size = uncorrected(c, fs, r, lead_on, rr, averaged, t_end)
-    if r.shape[0] and not averaged:
-        refine.correct(c, r, int(r[0]) - int(rr), int(r[-1]) + int(rr), fs, refine.coefficients(), out)
+    out, size = uncorrected(c, fs, beats)
+    if beats.r.shape[0] and not beats.averaged:
+        refine.correct(c, beats.r, *beats.around, fs, refine.coefficients(), out)
     return out, size

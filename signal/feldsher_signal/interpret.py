@@ -182,9 +182,8 @@ def _measure(
     if chosen.size:
         middle = median.median_beat(x, fs, t.r, t.marks[:, -1, delineate.QRS_ON], chosen)
         sums = contour.prefix_sums(middle.x)
-        every, _ = delineate.delineate(
-            sums, fs, np.array([middle.r]), usable, middle.rr, True, _p_from(t, chosen, middle.r, fs)
-        )
+        sought = delineate.Sought(np.array([middle.r]), usable, middle.rr, True, _p_from(t, chosen, middle.r, fs))
+        every, _ = delineate.delineate(sums, fs, sought)
         if not p_there:
             every[:, :, : delineate.QRS_ON] = delineate.ABSENT
             behind = retrograde.size(middle.x, fs, recording.leads, int(every[0, -1, delineate.QRS_OFF]))

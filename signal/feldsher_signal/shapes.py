@@ -199,7 +199,9 @@ class Groups:
             return
         mean = np.ascontiguousarray(self.total[g] / self.summed[g], np.float32)
         at = np.array([self.before])
-        marks, _ = delineate.delineate(contour.prefix_sums(mean), self.fs, at, lead_on, mean.shape[1], True)
+        marks, _ = delineate.delineate(
+            contour.prefix_sums(mean), self.fs, delineate.Sought(at, lead_on, mean.shape[1], True)
+        )
         on, off = marks[0, -1, delineate.QRS_ON], marks[0, -1, delineate.QRS_OFF]
         self._measured[g] = self.summed[g]
         if on >= 0:

@@ -69,10 +69,10 @@ def test_no_t_wave_is_invented() -> None:
 def test_offset_and_inversion_do_not_move_a_mark() -> None:
     recording, truth = synth.ecg(synth.Patient(), seed=6)
     x, r, on = recording.microvolts(), np.array([b.r for b in truth.beats]), np.full(12, True)
-    plain, _ = delineate.delineate(contour.prefix_sums(x), 500.0, r, on, 420.0)
-    moved, _ = delineate.delineate(contour.prefix_sums(x + np.float32(2048)), 500.0, r, on, 420.0)
+    plain, _ = delineate.delineate(contour.prefix_sums(x), 500.0, delineate.Sought(r, on, 420.0))
+    moved, _ = delineate.delineate(contour.prefix_sums(x + np.float32(2048)), 500.0, delineate.Sought(r, on, 420.0))
     np.testing.assert_array_equal(plain, moved)
-    turned, _ = delineate.delineate(contour.prefix_sums(-x), 500.0, r, on, 420.0)
+    turned, _ = delineate.delineate(contour.prefix_sums(-x), 500.0, delineate.Sought(r, on, 420.0))
     np.testing.assert_array_equal(plain[:, -1], turned[:, -1])
 
 
@@ -81,7 +81,7 @@ def test_a_lead_that_is_off_gets_no_marks() -> None:
     on = np.full(12, True)
     on[3] = False
     r = np.array([b.r for b in truth.beats])
-    marks, _ = delineate.delineate(contour.prefix_sums(recording.microvolts()), 500.0, r, on, 420.0)
+    marks, _ = delineate.delineate(contour.prefix_sums(recording.microvolts()), 500.0, delineate.Sought(r, on, 420.0))
     assert (marks[:, 3] == delineate.ABSENT).all()
     assert (marks[:, 4, delineate.QRS_ON] >= 0).all()
 
@@ -91,7 +91,7 @@ def test_a_lead_that_is_off_gets_no_marks() -> None:
 def test_beats_anywhere_never_leave_the_signal(at: list[int], n: int) -> None:
     x = np.random.default_rng(n).normal(0, 200, (2, n)).astype(np.float32)
     r = np.array([v for v in at if v < n], np.int64)
-    marks, size = delineate.delineate(contour.prefix_sums(x), 250.0, r, np.full(2, True), 200.0)
+    marks, size = delineate.delineate(contour.prefix_sums(x), 250.0, delineate.Sought(r, np.full(2, True), 200.0))
     assert marks.min(initial=0) >= delineate.ABSENT
     assert marks.max(initial=0) < n
     assert (size >= 0).all()

@@ -64,7 +64,9 @@ def test_a_small_p_wave_stands_where_its_neighbours_do() -> None:
         x += (30 if k == 4 else 90) * np.exp(-0.5 * ((t - at + 80) / 12) ** 2)
     # Another bump, as large as the small P wave, before it in that beat alone.
     x += 45 * np.exp(-0.5 * ((t - r[4] + 170) / 12) ** 2)
-    found, size = delineate.delineate(contour.prefix_sums(x.astype(np.float32)), fs, r, np.array([True]), 400.0)
+    found, size = delineate.delineate(
+        contour.prefix_sums(x.astype(np.float32)), fs, delineate.Sought(r, np.array([True]), 400.0)
+    )
     assert np.abs(found[:, 0, delineate.P_PEAK] - r + 80).max() <= 10
     assert size[4] < size[3]
 

@@ -52,7 +52,7 @@ def beats(
 @pytest.mark.parametrize(("p_after_t_s", "notch_uv"), [(0.0, 0.0), (0.05, 0.0), (0.0, 60.0)])
 def test_a_t_wave_is_found_beside_others(t_uv: float, p_after_t_s: float, notch_uv: float) -> None:
     x, r = beats(t_uv, p_after_t_s, notch_uv)
-    marks, _ = delineate.delineate(contour.prefix_sums(x), FS, r, np.array([True]), 350.0)
+    marks, _ = delineate.delineate(contour.prefix_sums(x), FS, delineate.Sought(r, np.array([True]), 350.0))
     for lead in range(2):
         assert np.abs(marks[1:-1, lead, delineate.T_PEAK] - r[1:-1] - 130).max() <= 8
         assert np.abs(marks[1:-1, lead, delineate.T_OFF] - r[1:-1] - 172).max() <= 14
