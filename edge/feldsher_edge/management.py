@@ -11,14 +11,14 @@ import platform
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
 from feldsher_ehr_core import signed, wire
 
 from feldsher_edge import wiping
-from feldsher_edge.api import Api
+from feldsher_edge.api import Api, RefusedError
 from feldsher_edge.configured import Configured
 from feldsher_edge.identity import Identity, ProvisionError, load_identity
 from feldsher_edge.outbox import Outbox
@@ -34,8 +34,10 @@ Ending = Literal["stop", "configuration", "program", "wiped"]
 _POLL_S = 0.5
 _WIPE_LOOK_S = 1.0
 _ANSWERS_KEPT = 32
-_OWN_UPDATE = "update "
+RETRY_S = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 3600.0, 3600.0)
+"""Pauses between attempts to fetch an update over a link that fails: four hours in all, then it has failed."""
 _TASK = dict[str, object]
+_T = TypeVar("_T")
 
 
 class Publishing(Protocol):
@@ -71,6 +73,7 @@ class Management:
     _running: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _answers: dict[UUID, _TASK] = field(default_factory=dict[UUID, _TASK])
     _judged: asyncio.Event = field(default_factory=asyncio.Event)
+    _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Report how the gateway stands, judge what is on trial, finish a wipe; until something ends this run."""
@@ -89,7 +92,7 @@ class Management:
         elif isinstance(message, wire.Configuration):
             await self._configure(message)
         elif isinstance(message, wire.Update):
-            self._begin(f"{_OWN_UPDATE}{message.device}", partial(self._update, message))
+            self._begin(f"update {message.device}", partial(self._update, message))
         elif isinstance(message, wire.Diagnose):
             self._begin("diagnose", partial(self._diagnose, message))
         elif isinstance(message, wire.Wipe):
@@ -124,9 +127,8 @@ class Management:
 
     async def _try_configuration(self) -> None:
         """End this run for another configuration, once no update is being installed: it would be lost half way."""
-        if (installing := self._running.get(_OWN_UPDATE)) is not None:
-            await asyncio.wait([installing])
-        self._end("configuration")
+        async with self._installing:
+            self._end("configuration")
 
     async def _answer(self, task: UUID, state: wire.ReportedState, detail: str | None) -> None:
         """Report what became of a command, now and whenever it is repeated."""
@@ -163,14 +165,30 @@ class Management:
         await self._judged.wait()  # while another is on trial, the slot that this one would take is the way back
         slots.begin(task, manifest.sequence)
         await self.report({"task": task, "task_state": "working", "task_detail": "fetching and installing"})
-        made = await asyncio.to_thread(self.installer.install, offer, Api(mine, self.time))
+        made = await self._despite_the_link(partial(self.installer.install, offer, Api(mine, self.time)))
         return "working", f"version {made.version} is on trial", True
 
     async def _install_kit(self, device: str, offer: Offer, mine: Identity) -> str:
         if self.kit_update is None or self.installer is None:
             raise UpdateError(f"no kit called {device!r} on this gateway can take a firmware")
-        image = await asyncio.to_thread(self.installer.firmware, offer, Api(mine, self.time))
+        image = await self._despite_the_link(partial(self.installer.firmware, offer, Api(mine, self.time)))
         return await self.kit_update(device, offer, image)
+
+    async def _despite_the_link(self, work: Callable[[], _T]) -> _T:
+        """Do work that needs the cloud; where the link fails, again, ever more rarely: a download is carried on."""
+        for pause_s in RETRY_S:
+            try:
+                async with self._installing:
+                    return await asyncio.to_thread(work)
+            except RefusedError:
+                raise
+            except ProvisionError as error:
+                _log.warning("not fetched yet", error=str(error), again_s=pause_s)
+            await asyncio.wait([self.ended], timeout=pause_s)
+            if self.ended.done():
+                raise asyncio.CancelledError  # the next run is told of it again
+        async with self._installing:
+            return await asyncio.to_thread(work)
 
     async def _diagnose(self, message: wire.Diagnose) -> None:
         api = Api(await self._mine(), self.time)

@@ -19,6 +19,7 @@ import pytest
 from feldsher_cloud_api import gateway_keys
 from feldsher_edge import daemon, management, update
 from feldsher_edge.clock import Envelopes, SystemClock
+from feldsher_edge.identity import ProvisionError
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.provision import claim_identity
 from feldsher_edge.simulate.cloud import Verdict, VirtualCloud
@@ -223,6 +224,27 @@ async def test_an_update_is_installed_and_the_program_ends_to_be_started_anew(
         case.send(offered)  # its answer may be lost: the update is not installed twice, nor called refused
         answer = await case.reported(lambda r: r.task == offered.id and r.task_state == "applied")
         assert (answer.update_state, task.done()) == ("applied", False)
+
+
+async def test_an_update_does_not_fail_because_the_link_does(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts: list[int] = []
+
+    def install(self: update.Installer, offer: update.Offer, api: object) -> signed.Manifest:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise ProvisionError("the cloud cannot be reached: timed out")
+        raise update.UpdateError("an artefact that came whole, and cannot be unpacked")
+
+    monkeypatch.setattr(update.Installer, "install", install)
+    monkeypatch.setattr(management, "RETRY_S", (0.05,) * 5)
+    values = {"kind": "gateway", "version": "2.0", "sequence": 5, "target": "any", "python": "3.11", "size": 1}
+    raw = json.dumps(values | {"sha256": "0" * 64}).encode()
+    signature = gateway_keys.sign(case.office.release, signed.manifest(raw))
+    async with case.running():
+        offered = wire.Update(**case.there.down(), manifest=raw, signature=signature)
+        case.send(offered)
+        answer = await case.reported(lambda r: r.task == offered.id and r.task_state == "failed")
+        assert (answer.task_detail, len(attempts)) == ("an artefact that came whole, and cannot be unpacked", 3)
 
 
 async def test_a_gateway_is_wiped_only_by_its_cloud_and_only_when_all_is_sent(case: Case) -> None:
