@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import json
+import platform
 import re
 import subprocess
 import sys
@@ -62,6 +63,9 @@ print(json.dumps({
 def main(argv: list[str]) -> int:
     """Make the environment with the uv at `argv[0]`, measure its pace, run pytest with the other arguments there."""
     state = state_directory()
+    if platform.machine() != "x86_64":
+        print("SKIPPED: no arm64 root: the emulator is an x86-64 program", file=sys.stderr)
+        return 0
     try:
         python = environment(state, argv[0])
     except ServiceError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import lzma
 import os
+import platform
 import re
 import shlex
 import subprocess
@@ -69,6 +70,9 @@ while :; do :; done
 
 def run_tests(arguments: list[str]) -> int:
     """Run pytest with `arguments` inside the machine and return its exit code; 0 with the reason where none can run."""
+    if platform.machine() != "x86_64":
+        print("SKIPPED: no virtual machine: it is made of x86-64 programs", file=sys.stderr)
+        return 0
     try:
         place = find_place()
         files = fetch("vm", "amd64", PACKAGES, state=place.state)

@@ -35,6 +35,10 @@ class ContinuousFlag(IntFlag):
     AMPLITUDE = 0x10
 
 
+_OF_SPOT = (SpotFlag.STATUS, SpotFlag.SENSOR, SpotFlag.AMPLITUDE)
+_OF_CONTINUOUS = (ContinuousFlag.STATUS, ContinuousFlag.SENSOR, ContinuousFlag.AMPLITUDE)
+
+
 class Status(IntFlag):
     """Measurement Status: what the device says of the value. Bits 0 to 4 are reserved."""
 
@@ -117,14 +121,9 @@ def parse_spot(data: bytes) -> Spot:
     """Return the spot-check in the bytes of 0x2A5E; ValueError names the byte that is missing or too many."""
     packet = Packet(data)
     flags = SpotFlag(packet.unsigned(1, "flags") & 0x1F)
-    it = Spot(
-        values=_pair(packet),
-        time=packet.time() if SpotFlag.TIME in flags else None,
-        status=packet.unsigned(2, "measurement status") if SpotFlag.STATUS in flags else None,
-        sensor=packet.unsigned(3, "sensor status") if SpotFlag.SENSOR in flags else None,
-        amplitude=packet.sfloat("amplitude") if SpotFlag.AMPLITUDE in flags else None,
-        clock_not_set=SpotFlag.CLOCK_NOT_SET in flags,
-    )
+    values = _pair(packet)
+    time = packet.time() if SpotFlag.TIME in flags else None
+    it = Spot(values, time, *_state(packet, flags, _OF_SPOT), SpotFlag.CLOCK_NOT_SET in flags)
     packet.end(f"the flags 0x{data[0]:02x}")
     return it
 
@@ -135,27 +134,18 @@ def encode_spot(it: Spot) -> bytes:
     body = _pair_bytes(it.values)
     if it.time is not None:
         flags, body = flags | SpotFlag.TIME, body + date_time.encode(it.time)
-    if it.status is not None:
-        flags, body = flags | SpotFlag.STATUS, body + unsigned(it.status, 2, "status")
-    if it.sensor is not None:
-        flags, body = flags | SpotFlag.SENSOR, body + unsigned(it.sensor, 3, "sensor")
-    if it.amplitude is not None:
-        flags, body = flags | SpotFlag.AMPLITUDE, body + sfloat(it.amplitude)
-    return bytes([flags]) + body
+    more, state = _state_bytes(it, _OF_SPOT)
+    return bytes([flags | more]) + body + state
 
 
 def parse_continuous(data: bytes) -> Continuous:
     """Return the value in the bytes of 0x2A5F; ValueError names the byte that is missing or too many."""
     packet = Packet(data)
     flags = ContinuousFlag(packet.unsigned(1, "flags") & 0x1F)
-    it = Continuous(
-        values=_pair(packet),
-        fast=_pair(packet) if ContinuousFlag.FAST in flags else None,
-        slow=_pair(packet) if ContinuousFlag.SLOW in flags else None,
-        status=packet.unsigned(2, "measurement status") if ContinuousFlag.STATUS in flags else None,
-        sensor=packet.unsigned(3, "sensor status") if ContinuousFlag.SENSOR in flags else None,
-        amplitude=packet.sfloat("amplitude") if ContinuousFlag.AMPLITUDE in flags else None,
-    )
+    values = _pair(packet)
+    fast = _pair(packet) if ContinuousFlag.FAST in flags else None
+    slow = _pair(packet) if ContinuousFlag.SLOW in flags else None
+    it = Continuous(values, fast, slow, *_state(packet, flags, _OF_CONTINUOUS))
     packet.end(f"the flags 0x{data[0]:02x}")
     return it
 
@@ -166,13 +156,8 @@ def encode_continuous(it: Continuous) -> bytes:
     for flag, pair in ((ContinuousFlag.FAST, it.fast), (ContinuousFlag.SLOW, it.slow)):
         if pair is not None:
             flags, body = flags | flag, body + _pair_bytes(pair)
-    if it.status is not None:
-        flags, body = flags | ContinuousFlag.STATUS, body + unsigned(it.status, 2, "status")
-    if it.sensor is not None:
-        flags, body = flags | ContinuousFlag.SENSOR, body + unsigned(it.sensor, 3, "sensor")
-    if it.amplitude is not None:
-        flags, body = flags | ContinuousFlag.AMPLITUDE, body + sfloat(it.amplitude)
-    return bytes([flags]) + body
+    more, state = _state_bytes(it, _OF_CONTINUOUS)
+    return bytes([flags | more]) + body + state
 
 
 def parse_features(data: bytes) -> Features:
@@ -191,6 +176,27 @@ def encode_features(it: Features) -> bytes:
     body = unsigned(bits, 2, "features")
     body += b"" if it.status is None else unsigned(it.status, 2, "status")
     return body + (b"" if it.sensor is None else unsigned(it.sensor, 3, "sensor"))
+
+
+def _state(packet: Packet, flags: int, bits: tuple[int, int, int]) -> tuple[int | None, int | None, Number | None]:
+    """Return status, sensor status and amplitude, which both measurements end with, each where its bit is set."""
+    status, sensor, amplitude = (bool(flags & bit) for bit in bits)
+    return (
+        packet.unsigned(2, "measurement status") if status else None,
+        packet.unsigned(3, "sensor status") if sensor else None,
+        packet.sfloat("amplitude") if amplitude else None,
+    )
+
+
+def _state_bytes(it: Spot | Continuous, bits: tuple[int, int, int]) -> tuple[int, bytes]:
+    """Return the flags of what `_state` reads back, and its bytes."""
+    parts = (
+        None if it.status is None else unsigned(it.status, 2, "status"),
+        None if it.sensor is None else unsigned(it.sensor, 3, "sensor"),
+        None if it.amplitude is None else sfloat(it.amplitude),
+    )
+    flags = sum(bit for bit, part in zip(bits, parts, strict=True) if part is not None)
+    return flags, b"".join(part or b"" for part in parts)
 
 
 def _pair(packet: Packet) -> Pair:
