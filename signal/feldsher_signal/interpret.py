@@ -36,7 +36,7 @@ from feldsher_signal import (
 from feldsher_signal.findings import Findings
 from feldsher_signal.record import Recording
 
-ENGINE = "feldsher 0.3"
+ENGINE = "feldsher 0.4"
 """What a report says it was judged by: raised whenever findings may differ for the same recording."""
 P_MARGIN_S = 0.02
 """How far before its usual onset a median beat's P wave may begin."""
