@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -28,6 +29,7 @@ class DicomCart:
     ae_title: str = "CART1"
     called: str = "FELDSHER"
     host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
 
     def echo(self) -> int:
         """Return the status of a C-ECHO."""
@@ -64,7 +66,8 @@ class DicomCart:
         ae = cast("Any", AE(ae_title=self.ae_title))
         ae.add_requested_context(uid)
         ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 30
-        assoc = cast("Association", ae.associate(self.host, self.port, ae_title=self.called))
+        tls = None if self.tls is None else (self.tls, self.host)
+        assoc = cast("Association", ae.associate(self.host, self.port, ae_title=self.called, tls_args=tls))
         if not assoc.is_established:
             _end(assoc)
             raise CartError("the association was not accepted")
