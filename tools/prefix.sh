@@ -1,6 +1,7 @@
 #!/bin/bash
-# Private servers for development, demo and tests: PostgreSQL 17 + TimescaleDB, mosquitto, MicroPython, dbus-daemon and
-# bluetoothctl from Debian 13's archive, unpacked below .state/ — on Debian 12 and 13, as any user, nothing installed.
+# Private servers for development, demo and tests: PostgreSQL 17 + TimescaleDB, mosquitto, MicroPython, dbus-daemon,
+# bluetoothctl and dcmtk from Debian 13's archive, unpacked below .state/ — on Debian 12 and 13, as any user, nothing
+# installed.
 # Why not apt-get install: docs/decisions (services). Call it as often as you like: it does nothing when all is there.
 #
 #   tools/prefix.sh              make the prefix where it is missing or made by another recipe; prints its path
@@ -17,15 +18,17 @@ export LC_ALL=C
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 STATE=${FELDSHER_STATE:-$HERE/../.state}
 SUITE=trixie
-PACKAGES=(postgresql-17 postgresql-17-timescaledb mosquitto micropython dbus-daemon bluez tzdata)
+PACKAGES=(postgresql-17 postgresql-17-timescaledb mosquitto micropython dbus-daemon bluez dcmtk tzdata)
 # What the packages depend on as installed software, but a server run by hand does not: maintainer scripts' tools,
-# init systems, documentation, and LLVM (its JIT module is removed below).
+# init systems, documentation, LLVM (its JIT module is removed below), and the pictures of DICOM.
 NOT_NEEDED='perl*|libperl*|base-files|base-passwd|bash|systemd|systemd-*|libsystemd-shared|udev|kmod|libkmod2|mount|passwd|
 login.defs|adduser|debconf|dpkg|init-system-helpers|sysvinit-utils|locales|libc-l10n|libc-bin|mawk|procps|libproc2-0|ucf|
 sensible-utils|ssl-cert|openssl|openssl-provider-legacy|netbase|postgresql-common*|postgresql-client-common|libjson-perl|
 libio-pty-perl|libipc-run-perl|libtext-*|gcc-*-base|libllvm*|libz3-4|libpam-modules*|libpam-runtime|readline-common|dbus|
-dbus-bin|dbus-session-bus-common|libasound2-data|libsemanage*|libsepol2|libaudit-common'
-PROGRAMS=(usr/sbin/mosquitto usr/bin/micropython usr/bin/dbus-daemon usr/bin/bluetoothctl)
+dbus-bin|dbus-session-bus-common|libasound2-data|libsemanage*|libsepol2|libaudit-common|
+libtiff*|libwebp*|libsharpyuv*|libjbig0|libjpeg62-turbo|liblerc4|libpng16*|libdeflate0'
+PROGRAMS=(usr/sbin/mosquitto usr/bin/micropython usr/bin/dbus-daemon usr/bin/bluetoothctl
+    usr/bin/{echoscu,findscu,storescu,dcmdump,dcm2json})
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "tools/prefix.sh: $*"; exit 1; }
@@ -133,6 +136,7 @@ unpack() { # DIR
     (cd "$APT/debs" && apt download $(cut -d_ -f1 "$APT/wanted") >"$APT/log" 2>&1) || { cat "$APT/log" >&2; die "download failed; run it again"; }
     for deb in "$APT"/debs/*.deb; do dpkg-deb -x "$deb" "$1"; done
     # the JIT needs LLVM (100 MB) and would make expensive queries fail without it
+    rm -rf "$1/usr/lib/$TRIPLET"/libdcm{rt,sr,seg,fg,iod,image,imgle,jpeg,jpls,pstat,qrdb,pmap,tract,wlm,tkcharls}.so*
     rm -rf "$1"/usr/lib/postgresql/17/lib/{llvmjit*,bitcode} "$1"/usr/share/{doc,man,locale,info,lintian} "$1/usr/lib/$TRIPLET/gconv" "$1"/{etc,var}
     mkdir "$1/bin"
     local program
@@ -164,7 +168,7 @@ check() { # DIR: no library may come from the host; then the prefix is complete
 }
 build() {
     local started=$SECONDS name final
-    say "fetching the servers from Debian 13's archive (about 40 MB, once) …"
+    say "fetching the servers from Debian 13's archive (about 50 MB, once) …"
     rm -rf "$BASE"/prefix-new.*
     work=$(mktemp -d "$BASE/prefix-new.XXXXXX") # not local: the trap needs it
     trap 'rm -rf "$work"' EXIT
