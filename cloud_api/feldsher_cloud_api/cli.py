@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import sys
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -310,5 +311,6 @@ def original_open(
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; what it logs goes to standard error, so that its answers can be piped."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     app()

@@ -57,6 +57,8 @@ def page(
 
     `code`: of one kind only; `gateways`: of these themselves only; `devices`: of these only.
     """
+    # Compiling so long a statement costs seconds, running it a fraction: 2.6 s for 1,000 gateways with 4,000 devices.
+    connection.execute("SELECT set_config('jit', 'off', true)")
     rows = list(
         _queries.problems(
             connection, now=now, code=code, after=after, most=most + 1, checked_kinds=sorted(limits.calibration_months),

@@ -29,7 +29,7 @@ SELECT g.id, g.name, g.shown_state AS state, g.seen_at AS heard_at, g.clock, coa
      WHERE l.gateway = g.id AND l.received_at > :since) AS lost_messages,
     g.revoked_at, g.replaced_by,
     (SELECT count(*) FROM cloud.gateway_device d WHERE d.gateway = g.id) AS devices
-FROM shown g LEFT JOIN cloud.fleet_standing r ON r.gateway = g.id
+FROM shown g LEFT JOIN LATERAL (SELECT * FROM cloud.fleet_standing r WHERE r.gateway = g.id) r ON true
 WHERE (:after::text IS NULL OR g.id > :after) AND (:only::text[] IS NULL OR g.id = ANY (:only))
   AND (:state::text IS NULL OR g.shown_state = :state)
   AND (:named::text IS NULL OR strpos(lower(g.id || ' ' || g.name), lower(:named)) > 0)
