@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import stat
 from pathlib import Path
 
 USER = "feldsher"
@@ -21,6 +23,13 @@ def hand_over(state: Path) -> None:
         except KeyError:
             return  # no such user: the gateway runs as root here, as on a bench
         uid, gid = known.pw_uid, known.pw_gid
-    for path in (state, *state.rglob("*")):
-        if not path.is_symlink() and path.stat().st_uid == 0:
-            os.chown(path, uid, gid)
+    if there.st_uid == 0:
+        os.chown(state, uid, gid)
+    # By handles, and never through a link: the directory is the service's, which must not get a file of root's by it.
+    for _, folders, names, handle in os.fwalk(state):
+        for name in (*folders, *names):
+            with contextlib.suppress(FileNotFoundError):  # the gateway runs meanwhile, and its small files come and go
+                found = os.stat(name, dir_fd=handle, follow_symlinks=False)
+                linked = stat.S_ISLNK(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink > 1)
+                if found.st_uid == 0 and not linked:
+                    os.chown(name, uid, gid, dir_fd=handle, follow_symlinks=False)

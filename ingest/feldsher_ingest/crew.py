@@ -119,11 +119,13 @@ class Crew:
             began = time.monotonic()
             try:
                 held = seats.beat(self._connection(), self.me.id, self.me.name, self._settings.seats, self._held_s)
+                self._change(held, began)  # as of the asking: the answer may have taken long
             except (psycopg.Error, OSError) as error:
                 _log.warning("seats not renewed", error=type(error).__name__)
                 self._forget_database()
-            else:
-                self._change(held, began)  # as of the asking: the answer may have taken long
+            except Exception as error:  # whatever it is: a worker whose keeper has ended would never take a seat again
+                _log.error("seats not renewed", error=type(error).__name__, exc_info=error)
+                self._forget_database()
             self._stop.wait(self._beat_s)
 
     def _connection(self) -> psycopg.Connection[TupleRow]:

@@ -129,11 +129,14 @@ def test_what_root_made_goes_to_the_gateways_user(tmp_path: Path, monkeypatch: p
     (state / "identity").mkdir(parents=True)
     (state / "identity" / "key.pem").write_text("key")
     (state / "link").symlink_to("/etc/hostname")
+    (tmp_path / "roots").write_text("of root alone")
+    (state / "identity" / "hard").hardlink_to(tmp_path / "roots")
     os.chown(state, 1234, 1235)
     before = Path("/etc/hostname").stat().st_uid
     owner.hand_over(state)
     for path in (state / "identity", state / "identity" / "key.pem"):
         assert (path.stat().st_uid, path.stat().st_gid) == (1234, 1235)
     assert Path("/etc/hostname").stat().st_uid == before
+    assert ((tmp_path / "roots").stat().st_uid, (state / "link").lstat().st_uid) == (0, 0)
     monkeypatch.setattr(owner.os, "geteuid", lambda: 1000)
     owner.hand_over(tmp_path / "absent")

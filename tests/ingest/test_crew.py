@@ -7,9 +7,11 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
+from feldsher_ingest import seats
 from feldsher_ingest.crew import Crew
 from feldsher_ingest.inbox import Arrived
 from feldsher_ingest.settings import Settings
@@ -84,6 +86,21 @@ def test_without_a_database_it_takes_no_seat(join: Join, settings: Settings) -> 
     time.sleep(5 * BEAT_S)
     assert not lost.up
     assert lost.seats == ()
+
+
+def test_a_stumble_costs_a_beat_and_not_the_seats(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stops for a while between two questions finds itself no member: that must not end its keeper."""
+    real, stumbles = seats.beat, [ValueError("not in list"), FileNotFoundError("ingest.0.pem is missing")]
+
+    def beat(*given: Any) -> tuple[int, ...]:
+        if stumbles:
+            raise stumbles.pop()
+        return real(*given)
+
+    monkeypatch.setattr(seats, "beat", beat)
+    crew = join()
+    wait_until(lambda: crew.up and crew.seats == (0,))
+    assert not stumbles
 
 
 def test_a_missing_certificate_is_told_before_anything_starts(settings: Settings, tmp_path: Path) -> None:

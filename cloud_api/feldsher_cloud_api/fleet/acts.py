@@ -68,7 +68,7 @@ def _whole(given: Given, name: str) -> int | None:
     word = given.get(name, "").strip()
     if not word:
         return None
-    if not word.isascii() or not word.isdigit() or int(word) > 254:
+    if not word.isascii() or not word.isdigit() or len(word) > 3 or int(word) > 254:
         raise LifeError(name, f"{name}: a whole number from 0 to 254")
     return int(word)
 

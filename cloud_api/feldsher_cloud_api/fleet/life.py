@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from feldsher_cloud_api.fleet import trail
 from feldsher_cloud_api.project import common
 
 KINDS = ("cuff", "cardiograph", "oximeter", "thermometer", "scale", "glucometer", "belt", "unknown")
+_AHEAD = timedelta(hours=14)
+"""By how much the first place on Earth is ahead of UTC: there, the technician's today is our tomorrow."""
 _queries, _assignments = db.queries("fleet"), db.queries("assignment")
 
 
@@ -93,7 +95,7 @@ def calibrate(connection: db.Connection, who: Principal, device: UUID, check: Ca
     """Enter a metrological check of a device; LifeError names what of it cannot be."""
     trail.permit(who)
     _state(connection, device)
-    if check.done_on > now.date():
+    if check.done_on > (now + _AHEAD).date():
         raise LifeError("future", "done on: the day has not come yet")
     if not 1 <= check.months <= 120:
         raise LifeError("months", "months: from 1 to 120")

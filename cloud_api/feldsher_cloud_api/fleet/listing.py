@@ -52,7 +52,7 @@ def _begin(of: Context, who: Principal, kind: str, asked: Asked, names: tuple[st
 
 def _count(asked: Asked) -> int:
     word = asked.get("count", "") or "50"
-    if not word.isdigit() or not 1 <= int(word) <= 200:
+    if not word.isdecimal() or not 1 <= int(word) <= 200:
         raise FhirError(400, "invalid", f"count: {word!r} is not 1 to 200")
     return int(word)
 

@@ -12,12 +12,16 @@ UPDATE cloud.release_key SET retired_at = :now WHERE name = :name AND retired_at
 SELECT name, public, added_at, retired_at FROM cloud.release_key ORDER BY added_at, public;
 
 -- name: add!
--- A signed update that may be offered; the same again changes nothing.
-INSERT INTO cloud.artefact
+-- A signed update that may be offered; the same again changes nothing, unless the key that signed it is retired: then
+-- another's signature takes its place.
+INSERT INTO cloud.artefact AS a
     (sha256, kind, version, sequence, target, python, board, size, manifest, signature, release_key, added_by, added_at)
 VALUES (:sha256, :kind, :version, :sequence, :target, :python, :board, :size, :manifest, :signature, :release_key,
     :added_by, :now)
-ON CONFLICT (sha256) DO NOTHING;
+ON CONFLICT (sha256) DO UPDATE SET version = excluded.version, sequence = excluded.sequence, target = excluded.target,
+    python = excluded.python, board = excluded.board, manifest = excluded.manifest, signature = excluded.signature,
+    release_key = excluded.release_key
+    WHERE (SELECT k.retired_at IS NOT NULL FROM cloud.release_key k WHERE k.public = a.release_key);
 
 -- name: artefacts
 -- Every update, newest first.

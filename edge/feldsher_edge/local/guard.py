@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import threading
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ HEADERS = {
 }
 _HERE = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _OPEN = ("/pin", "/static/")
+_MOST_BYTES = 10_000
+"""Of a form: a PIN or a token. Whoever has not given the PIN yet must not fill the gateway's memory."""
 Next = Callable[[Request], Awaitable[Response]]
 
 
@@ -44,6 +47,7 @@ class Guard:
     brake: Brake = field(init=False)
     sessions: Sessions = field(init=False)
     _here: str = field(init=False)
+    _trying: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         """Begin with nobody let in; this machine itself needs no PIN."""
@@ -73,6 +77,8 @@ class Guard:
             return PlainTextResponse("This page is for this machine only.", 421)
         if request.method not in ("GET", "HEAD", "POST"):
             return PlainTextResponse("not here", 405)
+        if request.method == "POST" and not _short(request):
+            return PlainTextResponse("This is longer than any form of this page.", 413)
         if request.url.path.startswith(_OPEN):
             return await call(request)
         csrf = self.sessions.csrf(self._token(request))
@@ -84,12 +90,13 @@ class Guard:
 
     def enter(self, given: str) -> Response | None:
         """Return the way in where a PIN fits and the brake lets it be looked at; None where not."""
-        if self.brake.wait_s() > 0:
-            return None
-        if not pin.fits(self.state, given):
-            self.brake.failed()
-            return None
-        self.brake.passed()
+        with self._trying:  # one at a time: who asks many times at once must not get past the brake
+            if self.brake.wait_s() > 0:
+                return None
+            if not pin.fits(self.state, given):
+                self.brake.failed()
+                return None
+            self.brake.passed()
         response = RedirectResponse("/", 303)
         response.set_cookie(COOKIE, self.sessions.begin(), httponly=True, samesite="strict", secure=self.secure)
         return response
@@ -100,6 +107,12 @@ class Guard:
         response = RedirectResponse("/pin" if self.lan else "/", 303)
         response.delete_cookie(COOKIE)
         return response
+
+
+def _short(request: Request) -> bool:
+    """Say whether the body is no longer than a form's; one of unknown length is not."""
+    length = request.headers.get("content-length", "")
+    return length.isdecimal() and len(length) < 10 and int(length) <= _MOST_BYTES
 
 
 async def _brought(request: Request) -> str:

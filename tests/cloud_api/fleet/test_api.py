@@ -167,6 +167,7 @@ def test_assigning_is_in_the_patients_audit_and_names_nobody_to_others(technicia
         ("assign", {"number": "Demo-Alpha"}, "number"),
         ("assign", {"number": "DEMO-ANNA", "user": "x"}, "user"),
         ("assign", {"number": "DEMO-ANNA", "user": "255"}, "user"),
+        ("assign", {"number": "DEMO-ANNA", "user": "1" * 5000}, "user"),
         ("calibrate", {"done_on": "yesterday"}, "date"),
         ("calibrate", {"done_on": "2999-01-01", "done_by": "L", "certificate": "1"}, "future"),
         ("calibrate", {"done_on": "2026-01-01", "done_by": "", "certificate": "1"}, "certificate"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -101,6 +101,15 @@ def test_devices_silent_faulty_or_flat(quiet: Any) -> None:
     quiet.beat(HOME)
     quiet.beat(CLINIC)
     assert quiet.problems() == {(CUFF, "silent")}  # the cardiograph is nobody's, so it need not be heard
+
+
+def test_a_check_of_today_is_of_today_wherever_the_technician_is(quiet: Any) -> None:
+    """In Kamchatka the day begins twelve hours before UTC's."""
+    device, check = quiet.device(ADDRESS), life.Calibration(date(2026, 11, 24), 12, "Lab", "77")
+    with quiet.clinic.owner() as connection:
+        with pytest.raises(life.LifeError, match="not come yet"):
+            life.calibrate(connection, trail.administrator(), device, check, datetime(2026, 11, 23, 9, 59, tzinfo=UTC))
+        life.calibrate(connection, trail.administrator(), device, check, datetime(2026, 11, 23, 12, tzinfo=UTC))
 
 
 def test_checks_that_are_missing_due_or_over(quiet: Any) -> None:

@@ -14,6 +14,7 @@ from feldsher_cloud_api.manage.release import Artefact, ReleaseError
 from feldsher_cloud_api.manage.tasks import Asker
 from feldsher_edge import update
 from feldsher_edge.api import RefusedError
+from feldsher_edge.signing import verified
 from feldsher_ehr_core import signed, wire
 from feldsher_signal import artefact as kit_artefact
 from feldsher_tools.clinic import Clinic
@@ -155,6 +156,22 @@ def test_a_retired_key_signs_and_offers_nothing_more(clinic: Clinic, packed: Pat
         with pytest.raises(ReleaseError, match="no release key of that name"):
             release.retire(connection, "test", clinic.time())
         assert [k["retired_at"] is not None for k in release.keys(connection)] == [True]
+
+
+def test_what_a_retired_key_signed_is_offered_once_another_has_signed_it(
+    clinic: Clinic, packed: Path, release_key: Path, tmp_path: Path
+) -> None:
+    public = release.new_key(tmp_path / "others", "other")
+    artefact = signed_and_added(clinic, packed, release_key)
+    with clinic.owner() as connection:
+        release.trust(connection, "other", public, clinic.time())
+    assert signed_and_added(clinic, packed, tmp_path / "others" / "other.key").key == artefact.key == "test"
+    with clinic.owner() as connection:
+        release.retire(connection, "test", clinic.time())
+    assert signed_and_added(clinic, packed, tmp_path / "others" / "other.key").key == "other"
+    with clinic.owner() as connection:
+        manifest, signature = release.offer(connection, artefact.sha256)
+    assert verified((public,), signature, signed.manifest(manifest))
 
 
 def test_a_key_is_never_overwritten_and_its_public_part_lies_beside_it(release_key: Path) -> None:

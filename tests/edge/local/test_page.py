@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import AsyncGenerator
 from datetime import UTC
 from pathlib import Path
@@ -165,6 +166,33 @@ def test_wrong_pins_brake_even_the_right_one(gateway: Gateway, tmp_path: Path) -
     braked = there.post("/pin", data={"pin": PIN})
     assert (braked.status_code, "Too many wrong PINs" in braked.text) == (403, True)
     now[0] += 3
+    assert there.post("/pin", data={"pin": PIN}).status_code == 303
+    assert gateway.away is False
+
+
+def test_many_wrong_pins_at_once_brake_like_one_after_the_other(tmp_path: Path) -> None:
+    """Whoever sends them in parallel must not have more looked at than the brake lets through."""
+    pin.change(tmp_path, PIN)
+    guard = Guard(tmp_path, lan=True, now=lambda: 0.0)
+    together = threading.Barrier(3 * pin.FREE)
+
+    def guess() -> None:
+        together.wait()
+        assert guard.enter("000001") is None
+
+    threads = [threading.Thread(target=guess) for _ in range(3 * pin.FREE)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert guard.brake.wrong == pin.FREE
+
+
+def test_nobody_fills_the_memory_before_giving_the_pin(gateway: Gateway, tmp_path: Path) -> None:
+    pin.change(tmp_path, PIN)
+    there = client(tmp_path, lan=True)
+    assert there.post("/pin", data={"pin": "0" * 20_000}).status_code == 413
+    assert there.post("/pin", content=iter([b"pin=", PIN.encode()])).status_code == 413  # of a length not said
     assert there.post("/pin", data={"pin": PIN}).status_code == 303
     assert gateway.away is False
 
