@@ -146,7 +146,7 @@ class Management:
                 state, detail = "applied", await self._install_kit(message.device, offer, mine)
             else:
                 state, detail, new = await self._install(message.id, offer, mine)
-        except (UpdateError, ProvisionError) as error:
+        except (UpdateError, ProvisionError, OSError) as error:
             state, detail = "failed", str(error)
             _log.error("update failed", device=message.device, error=detail)
         await self._answer(message.id, state, detail)
@@ -195,14 +195,15 @@ class Management:
         try:
             data = await self.bundle()
             await asyncio.to_thread(api.send, "POST", "/gateway/diagnostics", data, "application/zip")
-        except ProvisionError as error:
+        except (ProvisionError, OSError) as error:
             await self._answer(message.id, "failed", str(error))
         else:
             await self._answer(message.id, "applied", None)
 
     async def _take_wipe(self, message: wire.Wipe) -> None:
         mine = await self._mine()
-        if not verified(mine.place.word_keys, message.signature, signed.wipe(mine.place.gateway, message.id.bytes)):
+        said = signed.wipe(mine.place.gateway, message.id.bytes, force=message.force)
+        if not verified(mine.place.word_keys, message.signature, said):
             _log.error("a command to wipe without the cloud's signature")
             return
         await asyncio.to_thread(wiping.want, self.configured.state, force=message.force, task=message.id)

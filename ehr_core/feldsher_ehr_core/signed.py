@@ -74,9 +74,12 @@ def configuration(gateway: str, version: int, toml: str) -> bytes:
     return msgspec.msgpack.encode(("feldsher configuration 1", gateway, version, toml))
 
 
-def wipe(gateway: str, task: bytes) -> bytes:
-    """Return the bytes that are signed of the command to forget everything: for one gateway, once (`task`: its id)."""
-    return msgspec.msgpack.encode(("feldsher wipe 1", gateway, task))
+def wipe(gateway: str, task: bytes, *, force: bool = False) -> bytes:
+    """Return the bytes that are signed of the command to forget everything: for one gateway, as one task (its id).
+
+    `force`: also what was not sent; whoever carries the command on must not make that of it.
+    """
+    return msgspec.msgpack.encode(("feldsher wipe 1 by force" if force else "feldsher wipe 1", gateway, task))
 
 
 def request(method: str, path: str, at_us: int, body: bytes) -> bytes:

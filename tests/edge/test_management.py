@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -200,7 +201,11 @@ async def test_a_bundle_is_sent_and_names_nobody(case: Case) -> None:
 async def test_an_update_is_installed_and_the_program_ends_to_be_started_anew(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    full = [True]
+
     def install(self: update.Installer, offer: update.Offer, api: object) -> signed.Manifest:
+        if full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
         manifest = update.believe(offer, self.slots.keys(api.identity.place.release_keys))  # type: ignore[attr-defined]
         self.slots.empty_spare()
         self.slots.try_out(manifest)
@@ -215,6 +220,11 @@ async def test_an_update_is_installed_and_the_program_ends_to_be_started_anew(
         answer = await case.reported(lambda r: r.task == bad.id and r.task_state == "failed")
         assert "no release key" in (answer.task_detail or "")
         signature = gateway_keys.sign(case.office.release, signed.manifest(raw))
+        refused = wire.Update(**case.there.down(), manifest=raw, signature=signature)
+        case.send(refused)
+        answer = await case.reported(lambda r: r.task == refused.id and r.task_state == "failed")
+        assert "No space left" in (answer.task_detail or "")
+        full[0] = False
         offered = wire.Update(**case.there.down(), manifest=raw, signature=signature)
         case.send(offered)
         assert await task == "program"
@@ -258,6 +268,7 @@ async def test_a_gateway_is_wiped_only_by_its_cloud_and_only_when_all_is_sent(ca
         fields = case.there.down()
         case.send(wire.Wipe(**fields, signature=bytes(64)))
         said = signed.wipe(case.office.gateway, fields["id"].bytes)
+        case.send(wire.Wipe(**fields, signature=gateway_keys.sign(case.office.word, said), force=True))
         case.send(wire.Wipe(**fields, signature=gateway_keys.sign(case.office.word, said)))
         answer = await case.reported(lambda r: r.task == fields["id"])
         assert (answer.task_state, "are sent first" in (answer.task_detail or "")) == ("working", True)

@@ -27,6 +27,7 @@ def test_every_field_counts_and_no_purpose_serves_another() -> None:
         signed.configuration("gw-1", 1, "x"),
         signed.wipe("gw-1", b"1"),
         signed.wipe("gw-1", b"2"),
+        signed.wipe("gw-1", b"2", force=True),
         signed.request("GET", "/a", 1, b""),
         signed.request("POST", "/a", 1, b""),
         signed.request("GET", "/b", 1, b""),

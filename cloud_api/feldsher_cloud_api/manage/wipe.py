@@ -25,6 +25,7 @@ def ask(
     """
     now = settings.clock()
     head = tasks.head(now)
-    signature = gateway_keys.sign(gateway_keys.word_key(settings), signed.wipe(gateway, head["id"].bytes))
+    said = signed.wipe(gateway, head["id"].bytes, force=force)
+    signature = gateway_keys.sign(gateway_keys.word_key(settings), said)
     message = wire.Wipe(**head, signature=signature, force=force)
     return tasks.ask(connection, gateway, message, asker, reason=reason, now=now, life=LIFE)
