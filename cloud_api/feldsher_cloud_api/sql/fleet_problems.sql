@@ -1,5 +1,5 @@
 -- What of the fleet needs a technician. One branch per code; limits come from fleet/limits.toml.
--- Every fact of a gateway or device is gathered once, by index, into g and d; the branches only filter: the cost grows
+-- Every fact of a gateway or device is gathered once into g and d; the branches only filter: the cost grows
 -- with the fleet and not with its square, whatever the planner believes of how many rows there are.
 
 -- name: problems
@@ -23,8 +23,8 @@ WITH g AS MATERIALIZED (
         c.due_on, p.since AS assigned_since, s.state, s.detail, s.at, b.battery, b.at AS battery_at, u.waiting,
         u.since AS waiting_since
     FROM cloud.device d
-    LEFT JOIN LATERAL (SELECT gateway, local_name, last_seen FROM cloud.gateway_device
-                       WHERE device = d.id ORDER BY last_seen DESC NULLS LAST LIMIT 1) x ON true
+    LEFT JOIN (SELECT DISTINCT ON (device) device, gateway, local_name, last_seen FROM cloud.gateway_device
+               ORDER BY device, last_seen DESC NULLS LAST) x ON x.device = d.id  -- at once: no index leads by device
     LEFT JOIN LATERAL (SELECT due_on FROM cloud.calibration
                        WHERE device = d.id ORDER BY done_on DESC, entered_at DESC LIMIT 1) c ON true
     LEFT JOIN LATERAL (SELECT min(since) AS since FROM cloud.device_period
