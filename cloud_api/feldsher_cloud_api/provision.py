@@ -61,9 +61,13 @@ class ClaimRequest(BaseModel):
 def add_gateway(
     connection: db.Connection, settings: Settings, authority: ca.CertificateAuthority, name: str, description: str
 ) -> Claim:
-    """Register a gateway, or give a registered one a new claim, and return the claim: it is shown only now."""
+    """Register a gateway, or give a registered one a new claim, and return the claim: it is shown only now.
+
+    That a registered one is to forget everything is taken back: it would be told to whatever bears the name by then.
+    """
     gateway = gateway_id(name)
     secret = secrets.token_urlsafe(32)
+    tasks.to_be_claimed(connection, gateway, settings.clock())
     _queries.add_gateway(
         connection,
         id=gateway,

@@ -11,7 +11,8 @@ import typer
 from feldsher_edge import config_file, daemon, identity, owner, returning, wiping
 from feldsher_edge.checks import Check
 from feldsher_edge.cli_common import DEFAULT, ConfigFile, Json, Out
-from feldsher_edge.config import Config, ConfigError
+from feldsher_edge.config import Config, ConfigError, read
+from feldsher_edge.configured import Configured
 from feldsher_edge.outbox import Counts
 from feldsher_edge.service_control import ControlError, reload, running
 from feldsher_edge.store import StoreError
@@ -45,7 +46,8 @@ def give_back(
             _wait(out, settings, wait, force=force)
         else:
             _refuse_losses(out, settings, force=force)
-            checks = asyncio.run(returning.clean(settings))
+            laid_over = Configured(settings.state, read(config), str(config)).effective()
+            checks = asyncio.run(returning.clean(settings, laid_over))
             wiping.wipe(settings.state)
         for name in [str(fields["device"]) for _, fields in config_file.devices(config)]:
             config_file.remove(config, name)

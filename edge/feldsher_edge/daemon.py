@@ -97,7 +97,7 @@ async def run(path: Path, rng: random.Random) -> Ending:
             continue
         configured = _read_anew(configured, path)
         if ending == "wiped":
-            await returning.clean(convert(configured.local, str(path)))
+            await returning.clean(convert(configured.local, str(path)), configured.effective())
             await asyncio.to_thread(wiping.wipe, configured.state)
         if ending != "configuration":
             return ending

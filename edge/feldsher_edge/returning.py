@@ -14,13 +14,15 @@ from feldsher_edge.devices.kit_line import KitLine
 _log = structlog.get_logger("returning")
 
 
-async def clean(config: Config) -> list[Check]:
-    """Have every kit that is plugged in forget, and remove the bonds of every Bluetooth device of a configuration.
+async def clean(*configs: Config) -> list[Check]:
+    """Have every kit that is plugged in forget, and remove the bonds of every Bluetooth device of some configurations.
 
-    The serial ports must be free. What cannot be reached is told, and keeps nothing from going on.
+    The technician's file is one, what the cloud has laid over it another: either may name devices alone. The serial
+    ports must be free. What cannot be reached is told, and keeps nothing from going on.
     """
-    found = [await _kit(it.device, it.port) for it in config.kit]
-    addresses = {it.address.upper(): it.device for _, it in config.bluetooth() if it.address}
+    kits = {it.port: it.device for config in configs for it in config.kit}
+    found = [await _kit(device, port) for port, device in kits.items()]
+    addresses = {it.address.upper(): it.device for config in configs for _, it in config.bluetooth() if it.address}
     if addresses:
         found += await _bonds(addresses)
     for check in found:

@@ -6,10 +6,12 @@ import json
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 from feldsher_edge import cli, returning
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import load, parse
+from feldsher_edge.configured import Wanted
 from feldsher_edge.outbox import Outbox
 from feldsher_edge.simulate.cardiograph import VirtualCardiograph
 from feldsher_edge.simulate.clock import VirtualClock
@@ -44,6 +46,19 @@ def waits(config: Path) -> None:
 def give_back(config: Path, *words: str) -> tuple[int, dict[str, object]]:
     done = CliRunner().invoke(cli.app, ["return", "--yes", "--json", *words, "--config", str(config)])
     return done.exit_code, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_devices_that_only_the_cloud_has_configured_are_cleaned_too(config: Path, tmp_path: Path) -> None:
+    kit = f'[[kit]]\ndevice = "ecg-9"\nport = "{tmp_path / "other"}"\n'
+    sent = kit + '[[cuff]]\ndevice = "bp"\naddress = "AA:BB:CC:00:00:01"\n'
+    folder = load(config).state / "config"
+    folder.mkdir()
+    (folder / "kept.json").write_bytes(msgspec.json.encode(Wanted(3, sent)))
+    code, told = give_back(config)
+    assert (code, told["forgotten"]) == (0, True)
+    names = {check["name"] for check in told["checks"]}  # type: ignore[attr-defined]
+    assert {"ecg-1", "ecg-9"} < names
+    assert names & {"bp", "bonds"}  # without a Bluetooth daemon its own line says so
 
 
 def test_what_the_cloud_has_not_received_is_not_lost_unasked(config: Path) -> None:

@@ -157,6 +157,11 @@ def revoked(connection: db.Connection, gateway: str, now: datetime) -> None:
     withdraw(connection, waiting, "the gateway was revoked", now)
 
 
+def to_be_claimed(connection: db.Connection, gateway: str, now: datetime) -> None:
+    """Take back that a gateway is to forget everything: a new claim is for another machine, which must not be wiped."""
+    _queries.call_off(connection, gateway=gateway, kind="wipe", why="a new claim was made for this name", now=now)
+
+
 def withdraw(connection: db.Connection, tasks: Iterable[UUID], why: str, now: datetime) -> list[UUID]:
     """Take tasks back that their gateways have not begun; return those that were taken back."""
     return [row[0] for row in _queries.withdraw(connection, ids=list(tasks), why=why, now=now)]

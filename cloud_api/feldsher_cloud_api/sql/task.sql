@@ -67,6 +67,11 @@ SELECT id FROM cloud.gateway_task WHERE gateway = :gateway AND state IN ('waitin
 UPDATE cloud.gateway_task SET state = 'withdrawn', detail = :why, state_at = :now
 WHERE id = ANY (:ids) AND state = 'waiting' RETURNING id;
 
+-- name: call_off!
+-- Take back what a gateway was asked of one kind, begun or not: another machine is to bear its name.
+UPDATE cloud.gateway_task SET state = 'withdrawn', detail = :why, state_at = :now
+WHERE gateway = :gateway AND kind = :kind AND state IN ('waiting', 'working');
+
 -- name: open_of_kind
 -- What a gateway was asked of one kind and has not ended, newest first.
 SELECT id FROM cloud.gateway_task

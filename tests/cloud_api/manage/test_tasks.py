@@ -10,7 +10,7 @@ import pytest
 from feldsher_cloud_api import ca, db, provision
 from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.demo import demo_id
-from feldsher_cloud_api.manage import tasks
+from feldsher_cloud_api.manage import tasks, wipe
 from feldsher_cloud_api.manage.tasks import Asker, TaskError
 from feldsher_ehr_core import wire
 from feldsher_tools.clinic import CLINIC, HOME, Clinic
@@ -179,3 +179,22 @@ def test_what_a_revoked_gateway_has_not_begun_is_withdrawn(clinic: Clinic) -> No
     with clinic.owner() as connection:
         provision.revoke_gateway(connection, authority, "gw-leaves", clinic.time())
     assert (task(clinic, identity).state, task(clinic, identity).detail) == ("withdrawn", "the gateway was revoked")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_new_machine_under_an_old_name_is_not_wiped(clinic: Clinic, begun: bool) -> None:
+    """What was told to the machine before is on its way for up to a year, and comes at once with the first birth."""
+    with clinic.owner() as connection:
+        identity = wipe.ask(connection, clinic.settings, CLINIC, WHO, reason="it is broken")
+    other = ask(clinic)
+    if begun:
+        say(clinic, task=identity, task_state="working")
+    with clinic.owner() as connection:
+        provision.add_gateway(connection, clinic.settings, ca.load(clinic.settings.ca_directory), CLINIC, CLINIC)
+    birth(clinic)
+    broker = Broker()
+    assert publish(clinic, broker) == 1
+    assert [message.id for _, message, _ in broker.said] == [other]
+    assert task(clinic, identity).state == "withdrawn"
+    say(clinic, task=identity, task_state="applied")  # the machine before it did so after all
+    assert task(clinic, identity).state == "applied"
