@@ -142,6 +142,9 @@ class Interpreter:
                 self._kill()
                 _log.error("interpreter failed", error=repr(error))
                 raise NotInterpreted("the interpreter crashed") from error
+            except asyncio.CancelledError:
+                self._kill()  # its answer would be taken for that of the next recording
+                raise
 
     async def _exchange(self, ask: Ask) -> Answer:
         process = self._process

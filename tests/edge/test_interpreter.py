@@ -96,6 +96,19 @@ async def test_a_child_that_fails_is_a_reason_and_the_next_one_answers(age: int,
         assert interpreter.restarts == (0 if age == 3 else 1)
 
 
+async def test_the_answer_to_who_no_longer_waits_is_nobodys() -> None:
+    """It would be the interpretation of one recording under the name of another."""
+    async with running() as interpreter:
+        await conclusion(interpreter)
+        asking = asyncio.create_task(conclusion(interpreter, 3))
+        await asyncio.sleep(0)  # the question is on its way
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert await conclusion(interpreter) == "4000 bytes"
+        assert interpreter.restarts == 1
+
+
 async def test_a_child_that_is_killed_is_replaced() -> None:
     async with running() as interpreter:
         await conclusion(interpreter)
