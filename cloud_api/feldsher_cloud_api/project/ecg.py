@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -93,11 +94,23 @@ def _order(
         return None, "its order went to another gateway"
     if [p["reference"] for p in content["performer"]] != [f"Device/{device}"]:
         return None, "its order is for another device"
-    if content["status"] != "active":
+    if content["status"] != "active" and not _goes_on(connection, stored, order):
         return None, f"its order was {content['status']} already"
     if _late(connection, stored, expires):
         return None, "it was taken after its order had lapsed"
     return order, ""
+
+
+def _goes_on(connection: db.Connection, stored: StoredRecording, order: store.Stored) -> bool:
+    """Return whether a recording is a further part of the one that has fulfilled an order: a long original is cut."""
+    if stored.origin is None or stored.origin.part[1] < 2 or order.content()["status"] != "completed":
+        return False
+    return bool(
+        _queries.part_of_order(
+            connection, order=order.id, gateway=stored.gateway, recording=stored.id, patient=order.patient,
+            sha256=base64.b64encode(stored.origin.sha256).decode(),
+        )
+    )  # fmt: skip
 
 
 def _late(connection: db.Connection, stored: StoredRecording, expires: datetime) -> bool:
@@ -278,6 +291,8 @@ def _trail(
 
 def _complete(connection: db.Connection, order: store.Stored, now: datetime) -> None:
     content = order.content()
+    if content["status"] == "completed":
+        return
     others = [e for e in content.get("extension", []) if e["url"] != STATE]
     done = content | {"status": "completed", "extension": [*others, {"url": STATE, "valueCode": "reported"}]}
     store.update(connection, done, patient=order.patient, now=now)

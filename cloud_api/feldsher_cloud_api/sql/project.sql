@@ -31,6 +31,12 @@ UPDATE cloud.unassigned SET measured_at = :at, reason = :reason, resolved_at = :
 -- To which gateway an order went and until when it holds; locked, so that what becomes of it is decided once.
 SELECT gateway, expires_at FROM cloud.gateway_command WHERE order_id = :order FOR UPDATE;
 
+-- name: part_of_order$
+-- Whether another part of an original, by its SHA-256 in base64, has fulfilled an order through a gateway.
+SELECT EXISTS (SELECT FROM public.ecg_recording r JOIN fhir.diagnosticreport d ON d.id = r.id
+               WHERE r.order_id = :order AND r.gateway = :gateway AND r.id <> :recording
+                 AND r.origin ->> 'sha256' = :sha256 AND d.patient_id = :patient);
+
 -- name: acknowledge!
 -- The gateway has answered: the command is not published again. What has ended stays as it ended.
 UPDATE cloud.gateway_command SET acknowledged_at = coalesce(acknowledged_at, :now), state = :state, detail = :detail

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import order_number
@@ -111,6 +112,19 @@ def test_report_of_another_cardiographs_recording_says_where_it_came_from(clinic
         "recordedAt": "2026-11-23T12:00:05",
     }
     assert row[0]["conclusion"].startswith("Not certain: it names order K7QX3M9P, but says 16 years")
+
+
+def test_the_parts_of_a_long_original_are_all_of_its_order_and_no_other_recording_is(clinic: Clinic) -> None:
+    order = clinic.order()
+    parts = [msgspec.structs.replace(ORIGIN, part=(k, 3), doubts=()) for k in (2, 1, 3)]
+    for part in parts:
+        assert _reason(clinic, clinic.recording(order, origin=part)) is None
+        assert _status(clinic, order) == "completed"
+    for other in (
+        msgspec.structs.replace(ORIGIN, part=(1, 3), sha256=bytes(32)),
+        msgspec.structs.replace(ORIGIN, part=(1, 1)),
+    ):
+        assert _reason(clinic, clinic.recording(order, origin=other)) == "its order was completed already"
 
 
 def test_an_order_carries_its_number_for_carts(clinic: Clinic) -> None:
