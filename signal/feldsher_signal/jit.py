@@ -6,7 +6,8 @@ imports, because Numba's own check misses a change in a file that a kernel only 
 these folders are made. With NUMBA_DISABLE_JIT=1 kernels stay plain Python.
 
 What only compiling needs is left out while everything lies in the cache, for a process that starts for one recording:
-Numba's tables of what can be compiled, the dispatchers of kernels that only kernels call, `coverage`.
+Numba's tables of what can be compiled, its modules that kernels were compiled from, the dispatchers of kernels that
+only kernels call, `coverage`.
 """
 
 from __future__ import annotations
@@ -153,6 +154,30 @@ def _compilable() -> None:
         held = vars(module)
         held |= {name: kernels[id(value)] for name, value in held.items() if id(value) in kernels}
     _inner.clear()
+
+
+def _environment(module: str, consts: list[object], name: str) -> Any:
+    """Return what a compiled function knows of its module, as Numba does, but import none of Numba's own for it.
+
+    Only interpreted Python looks names up there, and a kernel has none: a dozen modules take 0.1 s.
+    """
+    known = _environments.lookup_environment(name)
+    if known is not None:
+        return known
+    if not module.startswith("numba.") or module in sys.modules:
+        return _with_imports(module, consts, name)
+    made = _environments.Environment({"__name__": module})
+    made.consts[:] = consts
+    made.env_name = name
+    _environments.Environment._memo[name] = made
+    return made
+
+
+if not DISABLED:
+    _environments = _numba().core.environment
+    _with_imports: Any = getattr(_environments, "_rebuild_env", None)
+    if _with_imports is not None:  # an older or newer Numba: it starts slowly, and works
+        _environments._rebuild_env = _environment
 
 
 def _quickly(cache: Any) -> None:

@@ -124,3 +124,21 @@ def test_a_change_in_what_a_module_imports_changes_its_folder(tmp_path: Path, mo
     after = {name: digest(name) for name in before}
     assert [before[name] != after[name] for name in before] == [True, True, False]
     jit._digest.cache_clear()  # pyright: ignore[reportPrivateUsage]
+
+
+_AFTER = """
+import sys
+from feldsher_signal.interpret import warm
+warm()
+print("numba.np.linalg" in sys.modules)
+import numba, numpy as np
+print(numba.njit(lambda x: np.median(np.sort(x)))(np.arange(5.0)))
+"""
+
+
+def test_kernels_from_the_cache_bring_no_modules_of_numba_and_others_can_still_be_compiled() -> None:
+    command = [sys.executable, "-c", _AFTER]
+    # Whatever the first has to compile, the second finds in the cache.
+    subprocess.run(command, capture_output=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "2.0"]
