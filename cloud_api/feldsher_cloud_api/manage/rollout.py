@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
+import psycopg
 import structlog
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.rollout import Decision, Plan, State, decide, drawn, stage_of
@@ -108,9 +109,21 @@ ONE = Plan((100,), least_applied=100, most_failed=0, observe_s=0)
 
 
 def step(connection: db.Connection, now: datetime) -> int:
-    """Do what is due in the running rollouts and return how many offers were made."""
+    """Do what is due in the running rollouts and return how many offers were made.
+
+    One over which this stumbles holds up no other, nor anything else of management; it is tried again next round.
+    """
+    made = 0
     with connection.transaction():
-        return sum(_step(connection, row, now) for row in list(_queries.running(connection, now=now)))
+        for row in list(_queries.running(connection, now=now)):
+            try:
+                with connection.transaction():
+                    made += _step(connection, row, now)
+            except psycopg.OperationalError:
+                raise  # the database is gone: for all of them
+            except Exception:
+                _log.exception("rollout_step_failed", rollout=str(row[0]))
+    return made
 
 
 def _step(connection: db.Connection, row: Any, now: datetime) -> int:

@@ -123,6 +123,23 @@ def test_a_person_who_tolerates_the_failures_lets_it_go_on(fleet: Fleet) -> None
     assert fleet.now().state == "halted"  # one of one: 100 % is above any limit
 
 
+def test_one_over_which_it_stumbles_holds_no_other_up(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.start()
+    broken, real = fleet.rollout, rollout.targets
+    fleet.artefact, fleet.names = fleet.add("b", sequence=6), fleet.names[:1]
+    fleet.start(Plan((100,), least_applied=100, most_failed=25, observe_s=3600))
+
+    def targets(connection: db.Connection, identity: UUID) -> list[rollout.TargetState]:
+        if identity == broken:
+            connection.execute("SELECT 1 / 0")
+        return real(connection, identity)
+
+    monkeypatch.setattr(rollout, "targets", targets)
+    assert fleet.step() == 1
+    monkeypatch.undo()
+    assert fleet.step() == 1  # nothing of it was lost
+
+
 def test_a_paused_rollout_offers_nothing_and_goes_on_where_it_was(fleet: Fleet) -> None:
     fleet.start()
     now = fleet.clinic.time
