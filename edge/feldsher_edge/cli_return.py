@@ -37,7 +37,7 @@ def give_back(
     if not yes and not json:
         typer.confirm("Forget everything on this gateway?", abort=True)
     report = running(settings.state)
-    checks: list[Check] = []
+    checks = _left_in_folders(settings)
     try:
         if report is not None:
             wiping.want(settings.state, force=force)
@@ -47,7 +47,7 @@ def give_back(
         else:
             _refuse_losses(out, settings, force=force)
             laid_over = Configured(settings.state, read(config), str(config)).effective()
-            checks = asyncio.run(returning.clean(settings, laid_over))
+            checks += asyncio.run(returning.clean(settings, laid_over))
             wiping.wipe(settings.state)
         for name in [str(fields["device"]) for _, fields in config_file.devices(config)]:
             config_file.remove(config, name)
@@ -58,6 +58,17 @@ def give_back(
     words = [f"{check.name}: {check.detail}{f' → {check.next}' if check.next else ''}" for check in checks]
     told = "Everything on this gateway is forgotten. It may be given away, or set up anew: feldsher-edge setup CLAIM"
     out.result({"forgotten": True, "checks": checks}, *words, told)
+
+
+def _left_in_folders(config: Config) -> list[Check]:
+    """Return which watched folders still hold files: they belong to a cardiograph's network share, not to us alone."""
+    left = [
+        each.path
+        for each in config.folder
+        if each.path.is_dir() and any(entry.is_file() for entry in each.path.rglob("*"))
+    ]
+    what = "it still holds patients' recordings, sealed ones and unread ones: they are not forgotten with the gateway"
+    return [Check(f"folder {path}", False, what, f"empty it: sudo find {path} -type f -delete") for path in left]
 
 
 def _wait(out: Out, config: Config, seconds: float, *, force: bool) -> None:

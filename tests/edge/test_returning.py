@@ -61,6 +61,20 @@ def test_devices_that_only_the_cloud_has_configured_are_cleaned_too(config: Path
     assert names & {"bp", "bonds"}  # without a Bluetooth daemon its own line says so
 
 
+def test_a_watched_folder_that_still_holds_files_is_named(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "full" / "done").mkdir(parents=True)
+    (tmp_path / "full" / "done" / "1.cms").write_bytes(b"sealed")
+    (tmp_path / "bare").mkdir()
+    tables = [f'\n[[folder]]\ndevice = "{name}"\npath = "{tmp_path / name}"\n' for name in ("full", "bare")]
+    config.write_text(config.read_text() + "".join(tables))
+    code, told = give_back(config)
+    assert code == 0
+    checks: list[dict[str, str]] = told["checks"]  # type: ignore[assignment]
+    named = [check for check in checks if check["name"].startswith("folder")]
+    assert [check["name"] for check in named] == [f"folder {tmp_path / 'full'}"]
+    assert "find" in named[0]["next"]
+
+
 def test_what_the_cloud_has_not_received_is_not_lost_unasked(config: Path) -> None:
     waits(config)
     code, told = give_back(config)
