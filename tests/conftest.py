@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from feldsher_cloud_api import ca, db
 from feldsher_tools.dbus import DBus
 from feldsher_tools.mosquitto import Mosquitto
@@ -32,6 +33,13 @@ settings.load_profile("house")
 _NUMBERS = itertools.count(1)
 SESSION = f"{os.getpid()}-{secrets.token_hex(3)}"  # in containers process ids alone repeat
 DAY_S = 86_400
+
+
+@pytest.fixture(autouse=True)
+def log_as_ever() -> Iterator[None]:
+    """Undo what a command did that was run within a test: its log goes to that test's standard error, which ends."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -318,8 +318,8 @@ def running(url: str, state: Path, made: dict[str, Any]) -> Generator[Clinic]:
         connection.execute("DELETE FROM cloud.device_assignment WHERE device <> %s", (made["cuff"],))
         connection.execute("UPDATE cloud.device SET life = 'ready', cleaned_at = NULL, replaced_by = NULL")
         connection.execute(
-            "UPDATE cloud.gateway SET certificate_serial = CASE id WHEN %s THEN '1' END, revoked_at = NULL, life = 'ready',"
-            " replaced_by = NULL, detail = '{}' WHERE id IN (%s, %s)",
+            "UPDATE cloud.gateway SET certificate_serial = CASE id WHEN %s THEN '1' END, revoked_at = NULL,"
+            " life = 'ready', replaced_by = NULL, detail = '{}' WHERE id IN (%s, %s)",
             (CLINIC, CLINIC, HOME),
         )
     time = Time()
