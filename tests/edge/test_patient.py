@@ -32,7 +32,7 @@ def test_a_synthetic_patient_goes_on_living():
 
 
 def test_an_unknown_patient_is_told_with_those_that_are_known():
-    with pytest.raises(ValueError, match="'x' is none of anterior_stemi"):
+    with pytest.raises(ValueError, match=r"'x' is none of .*anterior_stemi"):
         synthetic("x", 1)
 
 
