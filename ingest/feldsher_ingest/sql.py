@@ -22,5 +22,12 @@ def load(file: str) -> dict[str, bytes]:
 
 def schemas() -> tuple[str, ...]:
     """Return the texts of the schema's files in the order in which the cloud's migrations execute them."""
-    files = ("schema.sql", "schema_readings.sql", "schema_gateway.sql", "schema_seats.sql", "schema_rollup.sql")
+    files = (
+        "schema.sql",
+        "schema_readings.sql",
+        "schema_gateway.sql",
+        "schema_seats.sql",
+        "schema_rollup.sql",
+        "schema_origin.sql",
+    )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

@@ -11,6 +11,7 @@ from importlib import resources
 import pytest
 from feldsher_cloud_api import db
 from feldsher_cloud_api.config import ConfigError, Settings, from_environment
+from feldsher_ingest import sql as ingest_sql
 
 # A landed revision is frozen: whoever needs another schema writes the next one.
 INGEST = {
@@ -48,6 +49,12 @@ def _sources(revision: str) -> bytes:
 @pytest.mark.parametrize("revision", sorted(FROZEN))
 def test_landed_revision_is_frozen(revision: str) -> None:
     assert hashlib.sha256(_sources(revision)).hexdigest() == FROZEN[revision]
+
+
+def test_ingests_own_schema_is_that_of_the_revisions() -> None:
+    folder = resources.files("feldsher_ingest")
+    named = [(folder / INGEST[revision]).read_text(encoding="utf-8") for revision in sorted(INGEST)]
+    assert list(ingest_sql.schemas()) == named
 
 
 def test_two_migrations_at_once_wait_for_each_other(empty_database: str) -> None:
