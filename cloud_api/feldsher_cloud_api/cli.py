@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import sys
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -13,6 +14,7 @@ from uuid import UUID
 import structlog
 import typer
 import uvicorn
+from feldsher_signal import jit
 
 from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, metrics, originals, provision, worker
 from feldsher_cloud_api.access import Forbidden
@@ -90,6 +92,8 @@ def run_worker(
     log.configure()
     publisher = commands.Mqtt(settings) if mqtt else None
     running = worker.Worker(settings, publisher)
+    # a new installation's first ECG would wait four seconds for the compiling of what draws it
+    threading.Thread(target=jit.warm, name="warm", daemon=True).start()
 
     def stop(number: int, frame: FrameType | None) -> None:
         running.stop()

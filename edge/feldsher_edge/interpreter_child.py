@@ -7,6 +7,7 @@ ends.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from typing import BinaryIO
@@ -57,8 +58,11 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    only_warm = "--warm" in sys.argv[1:]
+    if only_warm:
+        importlib.import_module("feldsher_signal.draw")  # its kernels belong into the cache too
     warm()
-    if "--warm" in sys.argv[1:]:
+    if only_warm:
         return
     with contextlib.suppress(BrokenPipeError):  # the daemon was killed: nobody is left to answer
         answers.write(frame(Answer()))

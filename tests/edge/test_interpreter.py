@@ -171,3 +171,16 @@ async def test_the_engine_draws_an_ecg_in_the_child(monkeypatch: pytest.MonkeyPa
     assert svg.startswith("<svg")
     assert "UNCONFIRMED" in svg
     assert "DEMO" in svg  # as on every picture of made-up people
+
+
+def test_warming_fills_the_cache_with_what_draws_too() -> None:
+    code = """
+        import sys
+        from feldsher_edge import interpreter_child as child
+        child.warm = lambda: print("feldsher_signal.draw" in sys.modules, file=sys.stderr)
+        sys.argv = ["child", *sys.argv[1:]]
+        child.main()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), "--warm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "True"
