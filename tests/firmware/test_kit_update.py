@@ -193,7 +193,7 @@ async def driven(place: Place, folder: Path) -> AsyncGenerator[tuple[KitProcess,
     (folder / "flash").mkdir()
     (folder / "flash" / "key").write_bytes(PUBLIC)
     async with running_kit(place.program("micropython"), folder, pace=5) as (kit, cable):
-        patience = Patience(lead_off_s=0.4, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
+        patience = Patience(lead_off_s=10, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
         driver, kept = KitCardiograph("kit-1", cable.port, Now(), random.Random(1), patience), Kept()  # noqa: S311
         running = asyncio.create_task(driver.run(kept))
         try:
