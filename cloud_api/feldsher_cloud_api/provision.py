@@ -191,4 +191,5 @@ def granted(
         "word_keys": [gateway_keys.public_text(gateway_keys.word_key(settings))],
         "release_keys": [row[0] for row in _certificates.release_keys(connection)],
         "originals": originals.certificate(settings),
+        "at_ms": int(settings.clock().timestamp() * 1000),
     }

@@ -33,7 +33,8 @@ class Place(msgspec.Struct, frozen=True):
     """What is stored beside key and certificates: who this gateway is, where its cloud is, whose word it takes.
 
     `word_keys` sign times, configurations and the command to wipe; `release_keys` sign updates, and only they do.
-    `originals`: the cloud's certificate (PEM) to which files of foreign cardiographs are sealed.
+    `originals`: the cloud's certificate (PEM) to which files of foreign cardiographs are sealed. `claimed_ms`: when the
+    gateway was claimed, by the cloud's clock: commands to wipe that are older were for who had its name before.
     """
 
     gateway: str
@@ -43,6 +44,7 @@ class Place(msgspec.Struct, frozen=True):
     word_keys: tuple[str, ...] = ()
     release_keys: tuple[str, ...] = ()
     originals: str = ""
+    claimed_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 from feldsher_ehr_core import signed, wire
+from feldsher_ehr_core.ids import made_ms
 
 from feldsher_edge import wiping
 from feldsher_edge.api import Api, RefusedError
@@ -205,6 +206,9 @@ class Management:
         said = signed.wipe(mine.place.gateway, message.id.bytes, force=message.force)
         if not verified(mine.place.word_keys, message.signature, said):
             _log.error("a command to wipe without the cloud's signature")
+            return
+        if made_ms(message.id) < mine.place.claimed_ms:
+            _log.error("a command to wipe from before this gateway was claimed: it was for who had its name then")
             return
         await asyncio.to_thread(wiping.want, self.configured.state, force=message.force, task=message.id)
         waiting = sum((await self.outbox.call(self.outbox.counts)).waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import resource
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.ciphers import algorithms
 from cryptography.hazmat.primitives.serialization import pkcs7
 from feldsher_signal import formats
-from feldsher_signal.formats import Content, FormatError
+from feldsher_signal.formats import Content, FormatError, lead
 from feldsher_signal.record import MISSING
 
 from feldsher_edge.files import write_file
@@ -22,6 +23,7 @@ from feldsher_edge.original import LONGEST_S, MOST_SAMPLES, Samples, Seen
 
 MOST_MEMORY = 256 << 20
 """Bytes of memory for one child: what a hostile file can make it use."""
+_QUOTED = re.compile(r"'.*'|\".*\"", re.DOTALL)
 
 
 def bound_memory() -> None:
@@ -46,12 +48,17 @@ def read(raw: bytes, uid: bytes = b"") -> Seen:
             serial=held.label.serial,
             orders=held.label.orders,
         )
-    except FormatError as error:  # its text without the path, which may be a patient's name
-        return msgspec.structs.replace(seen, fault=f"{error.where}: {error.what}")
+    except FormatError as error:
+        return msgspec.structs.replace(seen, fault=_impersonal(error))
     except MemoryError:
         return msgspec.structs.replace(seen, fault=f"file: needs more memory than {MOST_MEMORY >> 20} MB")
     except Exception as error:  # whatever a hostile file does to a library: only the kind is told
         return msgspec.structs.replace(seen, fault=f"file: the reader failed ({type(error).__name__})")
+
+
+def _impersonal(error: FormatError) -> str:
+    """Return a fault without what it quotes from the file and without the path: either may be a patient's name."""
+    return _QUOTED.sub("'…'", f"{error.where}: {error.what}")
 
 
 def _load(raw: bytes) -> Content:
@@ -78,7 +85,8 @@ def _samples(held: Content) -> Samples:
         around_zero = np.where(it.samples == MISSING, MISSING, it.samples - zero)
         if np.abs(around_zero[it.samples != MISSING]).max(initial=0) >= 1 << 31:
             raise FormatError("", "samples", "are not whole numbers of 32 bits")
-    return Samples(it.leads, it.fs, it.n, np.ascontiguousarray(around_zero, dtype="<i4").tobytes(), it.uv_per_bit)
+    leads = lead.impersonal(it.leads)
+    return Samples(leads, it.fs, it.n, np.ascontiguousarray(around_zero, dtype="<i4").tobytes(), it.uv_per_bit)
 
 
 def seal(raw: bytes, certificate: str) -> bytes:

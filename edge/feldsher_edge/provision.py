@@ -38,7 +38,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """The cloud's answer to a claim or a renewal."""
+    """The cloud's answer to a claim or a renewal; `at_ms`: when by its clock, ms since 1970."""
 
     certificate_pem: str
     ca_pem: str
@@ -49,6 +49,7 @@ class Granted(msgspec.Struct, frozen=True):
     word_keys: tuple[str, ...] = ()
     release_keys: tuple[str, ...] = ()
     originals: str = ""
+    at_ms: int = 0
 
 
 def parse_claim(text: str) -> Claim:
@@ -90,6 +91,7 @@ def claim_identity(text: str, state: Path, *, force: bool = False) -> Identity:
         granted.word_keys,
         granted.release_keys,
         granted.originals,
+        granted.at_ms,
     )
     identity.write_next(state, granted.certificate_pem, granted.ca_pem, place)
     identity.replace(state)

@@ -71,6 +71,7 @@ def renew(api: Api, state: Path) -> None:
         granted.word_keys,
         now.release_keys,
         granted.originals or now.originals,
+        now.claimed_ms,
     )
     identity.write_next(state, granted.certificate_pem, ca_pem, place)
 

@@ -41,6 +41,11 @@ def uuid7(unix_ms: int, random: bytes) -> UUID:
     return UUID(int=value)
 
 
+def made_ms(message_id: UUID) -> int:
+    """Return the time inside a UUID version 7, milliseconds since 1970 UTC."""
+    return message_id.int >> 80
+
+
 def order_number(order: UUID) -> str:
     """Return the number under which people and cardiographs know an order: the last 40 bits of its id, eight digits.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
-from feldsher_ehr_core import wire
+from feldsher_ehr_core import ids, wire
 from feldsher_ehr_core.ecg import Interpretation
 
 from feldsher_ingest import arrays
@@ -24,7 +24,7 @@ _MADE_TO_MS = 4_102_444_800_000  # 2100-01-01
 
 def made_ms(message_id: UUID) -> int:
     """Return the time inside a UUIDv7 in ms since 1970, brought into 2020 to 2100: the ledger's partition key."""
-    return min(max(message_id.int >> 80, _MADE_FROM_MS), _MADE_TO_MS)
+    return min(max(ids.made_ms(message_id), _MADE_FROM_MS), _MADE_TO_MS)
 
 
 def ledger(messages: Sequence[wire.UpMessage]) -> Params:

@@ -91,6 +91,7 @@ def test_a_certificate_lives_thirty_days_and_a_claim_pins_the_clouds_word(clinic
     certificate = x509.load_pem_x509_certificate(granted["certificate_pem"].encode())
     assert round((certificate.not_valid_after_utc - clinic.time()).total_seconds() / 86_400) == 30
     assert granted["api_url"] == "http://testserver"
+    assert granted["at_ms"] == int(clinic.time().timestamp() * 1000)
     assert granted["word_keys"] == [gateway_keys.public_text(gateway_keys.word_key(clinic.settings))]
 
 

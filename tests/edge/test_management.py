@@ -27,6 +27,7 @@ from feldsher_edge.simulate.cloud import Verdict, VirtualCloud
 from feldsher_edge.slots import Slots
 from feldsher_edge.store import Store
 from feldsher_ehr_core import signed, wire
+from feldsher_ehr_core.ids import made_ms, uuid7
 from feldsher_tools.office import Office
 from feldsher_tools.services import Broker as Server
 
@@ -278,3 +279,18 @@ async def test_a_gateway_is_wiped_only_by_its_cloud_and_only_when_all_is_sent(ca
         last = await case.reported(lambda r: r.task == fields["id"] and r.task_state == "applied")
         assert last.task_detail == "all was sent; it forgets"
     assert list((case.folder / "state").iterdir()) == []
+
+
+async def test_a_wipe_from_before_the_claim_is_not_obeyed(case: Case) -> None:
+    place = case.folder / "state" / "identity" / "gateway.json"
+    fresh = case.there.down()
+    claimed_ms = made_ms(fresh["id"]) - 1
+    assert 0 < json.loads(place.read_text())["claimed_ms"] <= claimed_ms
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"claimed_ms": claimed_ms}))
+    old: dict[str, Any] = fresh | {"id": uuid7(claimed_ms - 1, bytes(10))}
+    async with case.running() as task:
+        for fields in (old, fresh):
+            said = signed.wipe(case.office.gateway, fields["id"].bytes)
+            case.send(wire.Wipe(**fields, signature=gateway_keys.sign(case.office.word, said)))
+        assert await task == "wiped"
+    assert {r.task for r in case.reports()} == {None, fresh["id"]}

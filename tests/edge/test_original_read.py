@@ -73,7 +73,23 @@ def test_what_cannot_be_read_is_named_without_its_name(kind: str) -> None:
 
 def test_a_wfdb_header_that_names_files_elsewhere_names_nothing_here() -> None:
     it = read(b"secret 1 500 5000\n../../etc/passwd 16 200 16 0 0 0 0 II\n")
-    assert it.fault == "line 1: no column has a name and a unit in volts, as in 'II (mV)'"
+    assert it.fault == "line 1: no column has a name and a unit in volts, as in: II (mV)"
+
+
+def test_a_channel_that_somebody_named_after_the_patient_has_a_number_here() -> None:
+    it = read(b"# fs: 500\nII (mV),Ivanova A P (mV),ECG 2 (mV)\n" + b"0.1,0.2,0.3\n0.2,0.4,0.1\n" * 500)
+    assert it.recording is not None
+    assert it.recording.leads == ("II", "ch2", "ECG 2")
+
+
+def test_a_fault_does_not_quote_the_file() -> None:
+    recording = Recording(("Ivanova",), 500.0, np.zeros((1, 5000), np.int32), (1.0,))
+    raw = cart.written("dicom", recording, cart.Patient(), AT)
+    assert b"Ivanova" in raw
+    told = repr(read(raw))
+    assert "Ivanova" not in told
+    unread = read(raw.replace(b"uV", b"ml", 1))
+    assert "Ivanova" not in repr(unread)
 
 
 @settings(max_examples=60)

@@ -108,6 +108,7 @@ async def test_at_two_thirds_a_new_key_is_certified_and_the_old_one_goes_when_th
     assert case.broker.used == [after.serial_number]
     assert case.office.paths[-2:] == [RENEW, CONFIRM]
     assert sorted(p.name for p in case.state.iterdir()) == ["identity"]
+    assert case.mine.place.claimed_ms > 0
     assert case.mine.place.word_keys == tuple(case.office.grant({"csr": _csr(case)})[1]["word_keys"])
 
 

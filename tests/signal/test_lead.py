@@ -25,6 +25,18 @@ def test_names() -> None:
     )
 
 
+def test_only_names_of_leads_are_impersonal() -> None:
+    assert lead.impersonal(["aVR", "Ivanova", "ECG#2", "MLII", "CM5", "ECG 774412020", "Ivanova"]) == (
+        "aVR",
+        "ch2",
+        "ECG#2",
+        "MLII",
+        "CM5",
+        "ch6",
+        "ch7",
+    )
+
+
 @given(st.lists(st.text(max_size=4), max_size=8))
 def test_names_are_unique(written: list[str]) -> None:
     names = lead.names(written)

@@ -88,6 +88,7 @@ class Office:
             "api_url": self.url,
             "word_keys": [gateway_keys.public_text(self.word)],
             "release_keys": [gateway_keys.public_text(self.release)],
+            "at_ms": int(self.now().timestamp() * 1000),
         }
 
     def tell_time(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -17,6 +17,7 @@ KNOWN = (*STANDARD_LEADS, *_OTHER)
 _STANDARD = {name.lower(): name for name in KNOWN}
 # EDF+ ("ECG V1"), cardiographs ("Lead I", "EKG II") and ISO/IEEE 11073-10102 ("MDC_ECG_LEAD_AVR").
 _PREFIX = re.compile(r"(?:mdc_ecg_lead_|e[ck]g[\s_-]*lead[\s_-]+|e[ck]g[\s_-]+|lead[\s_-]+)(?=\S)", re.IGNORECASE)
+_PLAIN = re.compile(r"(?:e[ck]g|lead|ch|channel)[\s_-]*\d{0,3}|(?:cm|cc|cb|cs|mcl|ml|mv)\d", re.IGNORECASE)
 _HEART = re.compile(r"(?:e[ck]g|lead|ml)", re.IGNORECASE)
 # The standard texts of EDF for signals in volts that are no electrocardiogram.
 _NOT_HEART = re.compile(r"(?:eeg|eog|emg|erg|meg|mcg|ep|nc|resp|ppg|pleth|abp|art|cvp)\b", re.IGNORECASE)
@@ -44,6 +45,17 @@ def standard(written: str) -> str:
     stripped = " ".join("".join(letter if letter.isprintable() else " " for letter in written).split())
     short = _PREFIX.sub("", stripped, count=1) if _PREFIX.match(stripped) else stripped
     return _STANDARD.get(short.lower(), stripped)
+
+
+def impersonal(written: Iterable[str]) -> tuple[str, ...]:
+    """Return lead names with every one that is neither a lead's nor a mere number replaced by its place (`ch2`).
+
+    A file's maker lets people type a channel's name, and some type the patient's.
+    """
+    given = list(written)
+    stems = [name.partition("#")[0] for name in given]
+    kept = [stem in KNOWN or _PLAIN.fullmatch(stem) is not None for stem in stems]
+    return names(name if keep else "" for name, keep in zip(given, kept, strict=True))
 
 
 def cardiac(written: Iterable[str]) -> list[bool]:

@@ -64,7 +64,7 @@ def load(path: Path) -> Content:
     columns = [_column(each.strip().strip('"'), said.get("unit", "")) for each in names.split(separator)]
     rows = [k for k, each in enumerate(columns) if each.uv is not None]
     if not rows:
-        raise FormatError(path, f"line {line}", "no column has a name and a unit in volts, as in 'II (mV)'")
+        raise FormatError(path, f"line {line}", "no column has a name and a unit in volts, as in: II (mV)")
     source.checked_size(path, f"line {line}", len(columns), 1)
     values = _numbers(path, body, separator, len(columns), line)
     fs = _rate(path, said, columns, values)
