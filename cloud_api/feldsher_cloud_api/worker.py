@@ -48,6 +48,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "device": gateway.device,
         "reported": gateway.reported,
         "gap": _kept,
+        "ecg_stream": _kept,
         "ecg_piece": _kept,
         "clock": clocks.project,
     }

@@ -26,6 +26,8 @@ MAX_SECONDS = 60.0
 """Longest recording that is one message; longer ones are streams (docs/architecture.md)."""
 MAX_FS = 32_000.0
 MAX_LEADS = 32
+MAX_PARTS = 10_000_000
+"""Pieces of one continuous ECG: three years of ten seconds each."""
 MAX_DECODED = 16_000_000
 """Bytes of decoded samples: 60 s of 12 leads at 5 kHz; what a codec bomb may at most occupy."""
 _EARLIEST_US = 0
@@ -218,11 +220,24 @@ def _check_recording(recording: wire.EcgRecording) -> None:
     _check_finite("$.clock_ratio", recording.clock_ratio)
     _check_time("started_us", recording.started_us)
     _check_time("ended_us", recording.ended_us)
+    if recording.stream is not None:
+        _check_piece(recording)
     if recording.interpretation is not None:
         _check_interpretation(recording.interpretation)
     samples = codec.decode(recording.samples, len(recording.leads), recording.n, recording.codec)
     if codec.sha256(samples) != recording.sha256:
         raise codec.CodecError("sha256: the decoded samples have another one")
+
+
+def _check_piece(piece: wire.EcgRecording) -> None:
+    """Check what only a piece of a continuous ECG must be: it is stored without what belongs to a whole one."""
+    if not 0 <= piece.part < MAX_PARTS:
+        raise ValueError(f"$.part: {piece.part} is not 0 to {MAX_PARTS - 1}")
+    if piece.ended_us < piece.started_us:
+        raise ValueError("$.ended_us: the piece ends before it begins")
+    for field in ("order", "subject", "interpretation", "origin"):
+        if getattr(piece, field) is not None:
+            raise ValueError(f"$.{field}: a piece of a continuous ECG has none")
 
 
 def _check_interpretation(found: Interpretation) -> None:

@@ -13,21 +13,25 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+import numpy as np
 import psycopg
 from feldsher_ehr_core.ecg import Interpretation, Subject
 from feldsher_ehr_core.vitals import Absent
 from feldsher_ehr_core.wire import Origin
 from feldsher_signal import codec
-from feldsher_signal.record import Recording
+from feldsher_signal.record import MISSING, Recording
 from psycopg.rows import class_row, dict_row
 
-from feldsher_ingest import sql
+from feldsher_ingest import axis, sql
+from feldsher_ingest.axis import Axis, Piece
 
 _QUERIES = sql.load("read.sql")
 _WIDTHS = (0, 60, 3600, 86_400)
 """Seconds of a bucket; 0: every reading by itself."""
 _RAW_EVERY_S = 1.0
 """Devices that send without being asked send once a second."""
+WINDOW_MOST_S = 900.0
+"""Longest part of a continuous ECG that is read at once: it stays in memory."""
 _interpretation = msgspec.msgpack.Decoder(Interpretation)
 _subject = msgspec.json.Decoder(Subject)
 _origin = msgspec.json.Decoder(Origin)
@@ -106,6 +110,38 @@ class LatestVital:
     value: Decimal | None
     absent: Absent | None
     unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStream:
+    """A continuous ECG as stored, piece by piece.
+
+    `fs`: nominal; `started_at`, `last_at`: the first and last start of a piece by the gateway's clock, as sent;
+    `taken_from`, `taken_until`: from the first to after the last sample by the best known time; `parts`: pieces where
+    none is missing; `opened_at`, `received_at`: when the first and the newest piece were stored.
+    """
+
+    id: UUID
+    device: str
+    gateway: str
+    fs: float
+    leads: tuple[str, ...]
+    uv_per_bit: tuple[float, ...]
+    started_at: datetime
+    last_at: datetime
+    taken_from: datetime
+    taken_until: datetime
+    parts: int
+    opened_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWindow:
+    """A part of a continuous ECG from `start` on (best known time), as sampled; what is not there is MISSING."""
+
+    start: datetime
+    recording: Recording
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,3 +247,79 @@ def measured_days(
     """
     parameters = {"devices": list(devices), "code": code, "start": start, "end": end, "zone": zone}
     return dict(connection.execute(_QUERIES["measured_days"], parameters).fetchall())
+
+
+def stream(connection: psycopg.Connection[Any], id: UUID) -> StoredStream | None:  # noqa: A002
+    """Return what is known of a continuous ECG; None where there is none."""
+    with connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        row = cursor.execute(_QUERIES["stream"], {"id": id}).fetchone()
+    return None if row is None else _stream(row)
+
+
+def streams(
+    connection: psycopg.Connection[Any], devices: Sequence[str], start: datetime, end: datetime, *, limit: int = 1000
+) -> list[StoredStream]:
+    """Return the continuous ECGs of devices that overlap a time (aware), newest first, at most `limit`."""
+    parameters = {"devices": list(devices), "start": start, "end": end, "limit": limit}
+    with connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        return [_stream(row) for row in cursor.execute(_QUERIES["streams"], parameters)]
+
+
+def _stream(row: dict[str, Any]) -> StoredStream:
+    return StoredStream(leads=tuple(row.pop("leads")), uv_per_bit=tuple(row.pop("uv_per_bit")), **row)
+
+
+def stream_axis(
+    connection: psycopg.Connection[Any], of: StoredStream, start: datetime | None = None, end: datetime | None = None
+) -> Axis:
+    """Return where the pieces of a continuous ECG lie: all of them, or those that touch a time."""
+    parameters: dict[str, object] = {"stream": of.id, "first": of.started_at, "last": of.last_at}
+    parameters |= {"from": start, "until": end}
+    with connection.cursor(row_factory=class_row(Piece), binary=True) as cursor:
+        pieces = cursor.execute(_QUERIES["pieces"], parameters).fetchall()
+    return axis.lay(pieces, of.fs)
+
+
+def stream_samples(
+    connection: psycopg.Connection[Any], of: StoredStream, along: Axis, start: int, stop: int
+) -> Recording:
+    """Return the samples `start` to before `stop` of an axis, MISSING where there are none; `fs` is the true rate.
+
+    ValueError where that is more than WINDOW_MOST_S; DamagedError where samples are not those that were stored.
+    """
+    if not 0 < stop - start <= WINDOW_MOST_S * along.rate + 1:
+        raise ValueError(f"window: {stop - start} samples are not 1 sample to {WINDOW_MOST_S:g} s")
+    out = np.full((len(of.leads), stop - start), MISSING, np.int32)
+    chosen = along.within(start, stop)
+    first = dict(zip(along.part[chosen].tolist(), along.first[chosen].tolist(), strict=True))
+    if first:
+        parameters = {"stream": of.id, "first": of.started_at, "last": of.last_at}
+        parameters |= {"low": min(first), "high": max(first)}
+        with connection.cursor(binary=True) as cursor:
+            for part, n, coder, data, digest in cursor.execute(_QUERIES["chunks"], parameters):
+                if part not in first:
+                    continue  # it came while we were reading
+                samples = codec.decode(data, len(of.leads), n, coder)
+                if codec.sha256(samples) != digest:
+                    raise DamagedError(f"ecg_chunk {of.id} part {part}: the stored samples have another SHA-256")
+                at = first[part] - start
+                low, high = max(at, 0), min(at + n, stop - start)
+                out[:, low:high] = samples[:, low - at : high - at]
+    return Recording(of.leads, along.rate, out, of.uv_per_bit)
+
+
+def stream_window(
+    connection: psycopg.Connection[Any], of: StoredStream, start: datetime, end: datetime
+) -> StreamWindow | None:
+    """Return a continuous ECG from `start` to before `end` (aware, best known times); None where nothing is there.
+
+    The window is cut to what there is; ValueError where it is longer than WINDOW_MOST_S; DamagedError as above.
+    """
+    if not 0 < (end - start).total_seconds() <= WINDOW_MOST_S:
+        raise ValueError(f"window: {end - start} is not above 0 and at most {WINDOW_MOST_S:g} s")
+    along = stream_axis(connection, of, start, end)
+    low, high = (along.sample(axis.micros(at)) for at in (start, end))
+    if low >= high:
+        return None
+    samples = stream_samples(connection, of, along, low, high)
+    return StreamWindow(axis.moment(along.time_us(low)), samples)

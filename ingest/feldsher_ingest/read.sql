@@ -76,3 +76,36 @@ where v.source in (select no from vital_source where device = any(%(devices)b::t
   and v.key_time >= %(start)s::timestamptz - interval '15 hours' and v.key_time < %(end)s::timestamptz + interval '15 hours'
   and v.value[array_position(h.codes, %(code)s)] is not null
 group by 1 order by 1;
+
+-- name: stream
+-- What is known of a continuous ECG.
+select stream as id, device, gateway, fs, leads, uv_per_bit, first_at as started_at, last_at, taken_from, taken_until,
+       parts, opened_at, received_at
+from ecg_stream where stream = %(id)s;
+
+-- name: streams
+-- Continuous ECGs of devices that overlap a time, newest first.
+select stream as id, device, gateway, fs, leads, uv_per_bit, first_at as started_at, last_at, taken_from, taken_until,
+       parts, opened_at, received_at
+from ecg_stream
+where device = any(%(devices)b::text[]) and taken_from < %(end)s and taken_until > %(start)s
+order by taken_from desc, stream limit %(limit)s;
+
+-- name: pieces
+-- Where the pieces of a continuous ECG lie: number, best known start and duration in microseconds, samples.
+select distinct on (part) part,
+       (extract(epoch from coalesce(corrected_started_at, started_at)) * 1000000)::int8 as start_us,
+       (extract(epoch from ended_at - started_at) * 1000000)::int8 as span_us, n, partial is not null as broken
+from ecg_chunk
+where stream = %(stream)s and started_at between %(first)s and %(last)s
+  and (%(from)s::timestamptz is null
+       or coalesce(corrected_started_at, started_at) >= %(from)s - interval '62 seconds'
+          and coalesce(corrected_started_at, started_at) < %(until)s::timestamptz)
+order by part, received_at, started_at;
+
+-- name: chunks
+-- The samples of pieces of a continuous ECG, by number.
+select distinct on (part) part, n, codec, samples, sha256
+from ecg_chunk
+where stream = %(stream)s and started_at between %(first)s and %(last)s and part between %(low)s and %(high)s
+order by part, received_at, started_at;

@@ -100,6 +100,22 @@ def recording(message: wire.EcgRecording, shift: int | None) -> Params:
     }
 
 
+def piece(message: wire.EcgRecording, shift: int | None) -> Params:
+    """Return the parameters of `stream` and `chunk`: a piece of a continuous ECG."""
+    same = ("device", "stream", "part", "fs", "n", "codec", "samples", "sha256", "started_us", "ended_us", "lost")
+    params: Params = {name: getattr(message, name) for name in (*same, "crc_errors", "clock_ratio", "partial")}
+    return params | {
+        "message_id": message.env.id,
+        "gateway": message.env.gateway,
+        "boot": message.env.boot,
+        "clock": message.env.clock,
+        "leads": list(message.leads),
+        "uv_per_bit": list(message.uv_per_bit),
+        "corrected_us": message.started_us + shift if shift else None,
+        "lead_off": list(message.lead_off),
+    }
+
+
 def pack(found: Interpretation) -> bytes:
     """Return an interpretation as it is kept: MessagePack, every number exactly as it came."""
     return msgspec.msgpack.encode(found)
@@ -155,7 +171,7 @@ def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[
 
 def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, dict[str, object]]:
     if isinstance(message, wire.EcgRecording) and message.stream is not None:
-        return "ecg_piece", {"recording": message.env.id, "stream": message.stream, "part": message.part}
+        return "ecg_stream", {"stream": message.stream, "device": message.device}
     if isinstance(message, wire.EcgRecording):
         return "ecg", {"recording": message.env.id, "order": message.order, "device": message.device}
     if isinstance(message, wire.VitalsBatch):

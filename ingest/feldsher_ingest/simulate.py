@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import numpy as np
 import paho.mqtt.client as mqtt
 from feldsher_ehr_core import vitals, wire
@@ -108,6 +109,16 @@ class SimulatedGateway:
             started_us=env.wall_us - round(seconds * 1_000_000),
             ended_us=env.wall_us,
         )
+
+    def piece(self, stream: UUID, part: int, *, seconds: float = 10.0, fs: float = 130.0) -> wire.EcgRecording:
+        """Return a piece of a belt's continuous ECG: pieces of one stream follow each other without a gap."""
+        made = self.recording(leads=1, seconds=seconds, fs=fs)
+        length = round(seconds * 1_000_000)
+        begin = START_US + part * length
+        return msgspec.structs.replace(
+            made, device=f"belt-{self.name}", leads=("CHEST",), uv_per_bit=(1.0,), stream=stream, part=part,
+            started_us=begin, ended_us=begin + length,
+        )  # fmt: skip
 
     def birth(self) -> wire.Birth:
         """Return a birth."""

@@ -29,5 +29,6 @@ def schemas() -> tuple[str, ...]:
         "schema_seats.sql",
         "schema_rollup.sql",
         "schema_origin.sql",
+        "schema_streams.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

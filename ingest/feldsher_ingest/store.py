@@ -27,6 +27,8 @@ from feldsher_ingest.numbers import Numbers
 Item = Checked | Rejected
 _T = TypeVar("_T")
 _QUERIES = sql.load("store.sql")
+_RETURNING = ("recording", "stream", "chunk", "gateways", "dead_letter")
+_CORRECTIONS = ("clock", "correct_vitals", "correct_latest", "correct_recordings", "correct_chunks", "correct_streams")
 _OWN_FAULT = ("22", "23", "54")
 """SQLSTATE classes that a message's own content causes: data exception, integrity, program limit exceeded."""
 _log = structlog.stdlib.get_logger("feldsher_ingest.store")
@@ -244,7 +246,9 @@ class _Batch:
         self._write_clocks([m for m in fresh if isinstance(m, wire.ClockOffset)])
         self._load_offsets(fresh)
         known = self._write_vitals([m for m in fresh if isinstance(m, wire.VitalsBatch)])
-        known |= self._write_recordings([m for m in fresh if isinstance(m, wire.EcgRecording)])
+        ecgs = [m for m in fresh if isinstance(m, wire.EcgRecording)]
+        known |= self._write_recordings([m for m in ecgs if m.stream is None])
+        known |= self._write_pieces([m for m in ecgs if m.stream is not None])
         self._write_gateways([m for m in fresh if isinstance(m, wire.Birth | wire.Heartbeat | wire.Death)])
         self._each("device", (rows.plain(m) for m in fresh if isinstance(m, wire.DeviceStatus)))
         self._each("gap", (rows.plain(m) for m in fresh if isinstance(m, wire.Gap)))
@@ -303,6 +307,18 @@ class _Batch:
                 raise CollisionError(f"$.env.id: {message_id} is a recording of another gateway")
         return known
 
+    def _write_pieces(self, pieces: list[wire.EcgRecording]) -> set[rows.Key]:
+        """Write pieces of continuous ECGs; only the first of a stream tells the worker something."""
+        params = [rows.piece(m, self._clocks.shift(m.env)) for m in pieces]
+        opened = self._each("stream", params)
+        for message, row in zip(pieces, opened, strict=True):
+            if row is None:
+                raise CollisionError(f"$.stream: {message.stream} is another device's, or has other leads")
+            if not row[0]:
+                self._silent.add((message.env.gateway, message.env.id))
+        found = self._each("chunk", params)
+        return {(m.env.gateway, m.env.id) for m, row in zip(pieces, found, strict=True) if row is None}
+
     def _write_gateways(self, messages: list[wire.Birth | wire.Heartbeat | wire.Death]) -> None:
         was = self._each("gateways", (rows.gateway(m) for m in messages))
         for message, row in zip(messages, was, strict=True):
@@ -313,8 +329,7 @@ class _Batch:
     def _write_clocks(self, corrections: list[wire.ClockOffset]) -> None:
         for correction in corrections:
             params = rows.plain(correction)
-            names = ("clock", "correct_vitals", "correct_latest", "correct_recordings")
-            for name in names if correction.trusted else names[:1]:
+            for name in _CORRECTIONS if correction.trusted else _CORRECTIONS[:1]:
                 self._connection.execute(_QUERIES[name], params)
 
     def _load_offsets(self, messages: list[wire.UpMessage]) -> None:
@@ -351,7 +366,7 @@ class _Batch:
         if not every:
             return []
         with self._connection.cursor() as cursor:
-            cursor.executemany(_QUERIES[name], every, returning=name in ("recording", "gateways", "dead_letter"))
-            if name not in ("recording", "gateways", "dead_letter"):
+            cursor.executemany(_QUERIES[name], every, returning=name in _RETURNING)
+            if name not in _RETURNING:
                 return [None] * len(every)
             return [result.fetchone() for result in cursor.results()]

@@ -101,6 +101,34 @@ returning id;
 -- Tells whose the recordings of some ids are.
 select gateway, id from ecg_recording where id = any(%(ids)b::uuid[]);
 
+-- name: stream
+-- Enters a piece's continuous ECG, or how far it goes now; returns whether it is new, nothing where it is another's.
+insert into ecg_stream as s (stream, gateway, device, fs, leads, uv_per_bit, boot, first_at, last_at, taken_from,
+                             taken_until, parts)
+select %(stream)s, %(gateway)s, %(device)s, %(fs)s, %(leads)s::text[], %(uv_per_bit)s::float8[], %(boot)s, x.started,
+       x.started, x.taken, x.taken + (x.ended - x.started), %(part)s::int4 + 1
+from (select to_timestamp(%(started_us)s::float8 / 1e6::float8) as started,
+             to_timestamp(%(ended_us)s::float8 / 1e6::float8) as ended,
+             to_timestamp(coalesce(%(corrected_us)s, %(started_us)s)::float8 / 1e6::float8) as taken) x
+on conflict (stream) do update set
+    first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at),
+    taken_from = least(s.taken_from, excluded.taken_from), taken_until = greatest(s.taken_until, excluded.taken_until),
+    parts = greatest(s.parts, excluded.parts), received_at = now()
+    where (s.gateway, s.device, s.fs, s.leads, s.uv_per_bit)
+        = (excluded.gateway, excluded.device, excluded.fs, excluded.leads, excluded.uv_per_bit)
+returning s.xmax = 0;
+
+-- name: chunk
+-- Stores one piece of a continuous ECG; returns its number where it was not there.
+insert into ecg_chunk (stream, part, started_at, ended_at, corrected_started_at, n, codec, samples, sha256, clock, lost,
+                       crc_errors, clock_ratio, partial, lead_off, message_id)
+values (%(stream)s, %(part)s, to_timestamp(%(started_us)s::float8 / 1e6::float8),
+        to_timestamp(%(ended_us)s::float8 / 1e6::float8), to_timestamp(%(corrected_us)s::float8 / 1e6::float8), %(n)s,
+        %(codec)s, %(samples)b, %(sha256)b, %(clock)s, %(lost)s, %(crc_errors)s, %(clock_ratio)s, %(partial)s,
+        %(lead_off)s::text[], %(message_id)s)
+on conflict do nothing
+returning part;
+
 -- name: gateways
 -- Renews what gateways said of themselves; returns those that have not been asked to resend since the last restore.
 insert into gateway_state as g (gateway, state, boot, seq, software, starts, devices, outbox_rows, outbox_bytes,
@@ -200,6 +228,38 @@ with late as (
 update ecg_recording r
 set corrected_started_at = r.started_at + make_interval(secs => late.shift::float8 / 1e6::float8)
 from late where r.id = late.id and r.gateway = late.gateway and late.shift is not null;
+
+-- name: correct_chunks!
+-- Recomputes the true start of pieces whose gateway's clock became known later, as of recordings.
+with late as (
+    select m.id,
+           coalesce(
+               (select c.base_us - m.base_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is not null
+                  and m.base_us is not null
+                order by c.mono_ns <= m.mono_ns, abs(c.mono_ns - m.mono_ns) limit 1),
+               (select c.offset_us from clock_offset c
+                where c.gateway = m.gateway and c.boot = m.boot and c.trusted and c.base_us is null
+                  and c.mono_ns > m.mono_ns
+                order by c.mono_ns limit 1)) as shift
+    from message m
+    where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'ecg'
+      and (m.mono_ns < %(mono_ns)s or %(base_us)s::bigint is not null)
+)
+update ecg_chunk k
+set corrected_started_at = k.started_at + make_interval(secs => late.shift::float8 / 1e6::float8)
+from late, ecg_stream s
+where s.gateway = %(gateway)s and s.boot = %(boot)s and k.stream = s.stream
+  and k.started_at between s.first_at and s.last_at and k.message_id = late.id and late.shift is not null;
+
+-- name: correct_streams!
+-- Brings the corrected times of pieces into their streams.
+update ecg_stream s
+set (taken_from, taken_until)
+  = (select coalesce(min(coalesce(c.corrected_started_at, c.started_at)), s.taken_from),
+            coalesce(max(coalesce(c.corrected_started_at, c.started_at) + (c.ended_at - c.started_at)), s.taken_until)
+     from ecg_chunk c where c.stream = s.stream and c.started_at between s.first_at and s.last_at)
+where s.gateway = %(gateway)s and s.boot = %(boot)s;
 
 -- name: events!
 -- Tells the cloud worker what is new.

@@ -21,6 +21,7 @@ INGEST = {
     "0007": "schema_seats.sql",
     "0008": "schema_rollup.sql",
     "0010": "schema_origin.sql",
+    "0011": "schema_streams.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -34,6 +35,7 @@ FROZEN = {
     "0008": "55aa97e8bab6131486832ba0166848d4821294171c325fbbd89c98935f9a0cf3",
     "0009": "4bd66f06a2094f8c2c97299f3bbd12bc4a2f3508a2afbcaf810211dc98090090",
     "0010": "bbb66edf4a3caccaca8b825fd98d81ea1f5ad615717e3ea3f882f62e45b7453f",
+    "0011": "96eb089a40ff775fa24d277a6ffb911887dcd695818ea269d0679976f34f92e3",
 }
 
 

@@ -30,9 +30,9 @@ def test_an_event_names_what_the_worker_has_to_fetch() -> None:
     assert str(message.env.id) in body
 
 
-def test_a_piece_of_a_continuous_ecg_is_nothing_to_report_on() -> None:
+def test_a_piece_of_a_continuous_ecg_tells_of_its_stream() -> None:
     whole = SimulatedGateway("gw-a", 1).recording(seconds=1)
     kind, body = event(msgspec.structs.replace(whole, stream=UUID(int=7), part=3), {})
-    assert kind == "ecg_piece"
+    assert kind == "ecg_stream"
     assert kind in projections(Settings(""))
-    assert msgspec.json.decode(body) == {"recording": str(whole.env.id), "stream": str(UUID(int=7)), "part": 3}
+    assert msgspec.json.decode(body) == {"stream": str(UUID(int=7)), "device": whole.device}

@@ -23,7 +23,7 @@ def test_it_can_be_applied_twice_and_describes_everything(empty_database: str) -
         for text in sql.schemas():
             connection.execute(text.encode())
             connection.execute(text.encode())
-        assert connection.execute(HYPERTABLES).fetchall() == [("message",), ("vital_reading",)]
+        assert connection.execute(HYPERTABLES).fetchall() == [("ecg_chunk",), ("message",), ("vital_reading",)]
         assert connection.execute(UNDESCRIBED.encode()).fetchall() == []
 
 

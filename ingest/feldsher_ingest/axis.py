@@ -1,0 +1,107 @@
+"""The samples of a continuous ECG in one row: where each of its pieces lies, what is missing between them, and when.
+
+A piece says when it began by the gateway's clock, which hears of samples late by tens of milliseconds, now more, now
+less. Pieces that continue each other are therefore laid end to end by counting, and only where the recording was
+interrupted does the clock say how much is missing. The device's own rate is what its pieces' lengths say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+JITTER_US = 1_000_000
+"""Pieces of one count whose times differ by less continue each other: what a radio delays, with room."""
+SAME_RATE = 1e-4
+"""A rate that differs from the nominal one by less is the nominal one."""
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(at: datetime) -> int:
+    """Return an aware time as microseconds since 1970."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(us: int) -> datetime:
+    """Return microseconds since 1970 as a time, UTC."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One piece as the store has it: its number, best known time and duration, samples, and whether it breaks off."""
+
+    part: int
+    start_us: int
+    span_us: int
+    n: int
+    broken: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Where pieces lie. `rate`: true samples per second; of each piece `part`, `first` sample, `n`, `start_us`.
+
+    Samples count from the first piece on; `total` of them there are, with what is missing in between.
+    """
+
+    rate: float
+    part: NDArray[np.int64]
+    first: NDArray[np.int64]
+    n: NDArray[np.int64]
+    start_us: NDArray[np.int64]
+
+    @property
+    def total(self) -> int:
+        """Samples from the first to the last, missing ones included."""
+        return int(self.first[-1] + self.n[-1]) if self.first.size else 0
+
+    def time_us(self, sample: int) -> int:
+        """Return when a sample was taken, microseconds since 1970: counted from its piece, or from the one before."""
+        k = max(int(np.searchsorted(self.first, sample, side="right")) - 1, 0)
+        return int(self.start_us[k]) + round((sample - int(self.first[k])) / self.rate * 1e6)
+
+    def sample(self, at_us: int) -> int:
+        """Return the first sample at or after a time; the nearest end where the time lies outside."""
+        later = np.flatnonzero(self.start_us <= at_us)
+        if not later.size:
+            return 0
+        k = int(later[-1])
+        ahead = int(np.ceil((at_us - int(self.start_us[k])) * self.rate / 1e6 - 1e-6))
+        return min(int(self.first[k]) + ahead, int(self.first[k + 1]) if k + 1 < self.first.size else self.total)
+
+    def within(self, start: int, stop: int) -> slice:
+        """Return which pieces have samples from `start` to before `stop`."""
+        begin = int(np.searchsorted(self.first + self.n, start, side="right"))
+        return slice(begin, max(begin, int(np.searchsorted(self.first, stop, side="left"))))
+
+
+def lay(pieces: Sequence[Piece], fs: float) -> Axis:
+    """Return the axis of pieces in order of their numbers (each once); `fs`: nominal samples per second."""
+    part = np.array([p.part for p in pieces], np.int64)
+    n = np.array([p.n for p in pieces], np.int64)
+    start = np.array([p.start_us for p in pieces], np.int64)
+    span = np.array([p.span_us for p in pieces], np.int64)
+    broken = np.array([p.broken for p in pieces], np.bool_)
+    rate = true_rate(int(n.sum()), int(span.sum()), fs)
+    if not pieces:
+        return Axis(rate, part, n, n, start)
+    between = start[1:] - (start + span)[:-1]
+    follows = (part[1:] == part[:-1] + 1) & ~broken[:-1] & (between < JITTER_US)
+    missing = np.where(follows, 0, np.maximum(np.rint(between * rate / 1e6), 0)).astype(np.int64)
+    first = np.concatenate([[0], np.cumsum(n[:-1] + missing)])
+    return Axis(rate, part, first, n, start)
+
+
+def true_rate(n: int, span_us: int, fs: float) -> float:
+    """Return samples per second of `n` samples that took so long; the nominal rate where that is nearly it."""
+    if n < 1 or span_us < 1:
+        return fs
+    rate = n / span_us * 1e6
+    return fs if abs(rate / fs - 1) < SAME_RATE else rate
