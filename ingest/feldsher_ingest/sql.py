@@ -30,5 +30,6 @@ def schemas() -> tuple[str, ...]:
         "schema_rollup.sql",
         "schema_origin.sql",
         "schema_streams.sql",
+        "schema_watch.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

@@ -22,6 +22,7 @@ INGEST = {
     "0008": "schema_rollup.sql",
     "0010": "schema_origin.sql",
     "0011": "schema_streams.sql",
+    "0012": "schema_watch.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -36,6 +37,7 @@ FROZEN = {
     "0009": "4bd66f06a2094f8c2c97299f3bbd12bc4a2f3508a2afbcaf810211dc98090090",
     "0010": "bbb66edf4a3caccaca8b825fd98d81ea1f5ad615717e3ea3f882f62e45b7453f",
     "0011": "96eb089a40ff775fa24d277a6ffb911887dcd695818ea269d0679976f34f92e3",
+    "0012": "7262939fc934330b50643537fb8aa67d3e0347e634d3c862c75e36dc1000378d",
 }
 
 
