@@ -8,8 +8,8 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -42,19 +42,6 @@ class TimedSink(GatewaySink):
         self.at.append(time.monotonic_ns())
 
 
-@contextmanager
-def in_a_thread() -> Generator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield loop
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 async def bring(made: AbstractAsyncContextManager[BleBench], confirmed: list[int], enough: threading.Event) -> None:
     def happened(event: str, _fields: dict[str, object]) -> None:
         if event == "cuff_confirmed":
@@ -79,15 +66,15 @@ async def test_what_was_confirmed_is_on_the_disk_soon_after(
     clock = SystemClock()
     outbox = Outbox(Store(tmp_path / "outbox.sqlite3"), Envelopes("gw-1", clock))
     sink = TimedSink(outbox)
-    with in_a_thread() as loop:
-        bringing = asyncio.run_coroutine_threadsafe(bring(around_air(), confirmed, enough), loop)
-        driver = BleDevice("cuff", CUFF, clock, Radio(RNG), UTC, RNG, pause_s=(0.0, 0.1))
-        try:
-            async with running(driver.run(sink)):
-                await until(lambda: len(sink.at) >= READINGS and len(confirmed) >= READINGS, 300)
-        finally:
-            enough.set()
-            await asyncio.wrap_future(bringing)
+    # asyncio.run ends also what the cuff still does after its last confirmation
+    bringing = asyncio.create_task(asyncio.to_thread(asyncio.run, bring(around_air(), confirmed, enough)))
+    driver = BleDevice("cuff", CUFF, clock, Radio(RNG), UTC, RNG, pause_s=(0.0, 0.1))
+    try:
+        async with running(driver.run(sink)):
+            await until(lambda: len(sink.at) >= READINGS and len(confirmed) >= READINGS, 300)
+    finally:
+        enough.set()
+        await bringing
     assert outbox.counts().waiting[2] >= READINGS
     outbox.close()
     windows = [(end - start) / 1e6 for start, end in zip(confirmed, sink.at, strict=True)]

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import selectors
+import socket
 import threading
 import time
 from collections import OrderedDict, deque
@@ -29,7 +31,6 @@ _KEPT_S = 120.0
 BEHIND = 400
 """Most pieces that wait for one watcher: somebody whose line is slower misses the oldest."""
 _AGAIN_S = 5.0
-_LOOK_S = 0.5
 
 _log = structlog.get_logger()
 Key = tuple[UUID, str]
@@ -72,18 +73,23 @@ class Hub:
         self._recent: OrderedDict[Key, _Recent] = OrderedDict()
         self._watchers: dict[Key, list[_Watcher]] = {}
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="live", daemon=True)
+        self._end = contextlib.ExitStack()
         self.listening = threading.Event()
         """Set while pieces can be heard."""
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        wake, woken = socket.socketpair()  # closing the one end wakes who waits for the database at the other
+        thread = threading.Thread(target=self._run, args=(woken,), name="live", daemon=True)
+        self._end.callback(woken.close)
+        self._end.callback(thread.join, 5)
+        self._end.callback(wake.close)
+        thread.start()
 
     def stop(self) -> None:
-        """End soon."""
+        """End at once."""
         self._stop.set()
-        self._thread.join(5)
+        self._end.close()
 
     @contextlib.contextmanager
     def watching(self, key: Key) -> Generator[asyncio.Queue[wire.LiveStrip]]:
@@ -128,19 +134,23 @@ class Hub:
         while len(self._recent) > KEPT_ORDERS or now - next(iter(self._recent.values())).at > _KEPT_S:
             self._recent.popitem(last=False)
 
-    def _run(self) -> None:
+    def _run(self, woken: socket.socket) -> None:
         while not self._stop.is_set():
             try:
                 with db.connect(self._url, db.API, autocommit=True) as connection:
                     connection.execute(f"LISTEN {CHANNEL}")
                     self.listening.set()
-                    self._listen(connection)
+                    self._listen(connection, woken)
             except psycopg.Error as error:
                 _log.warning("live_interrupted", error=type(error).__name__, again_s=_AGAIN_S)
             self.listening.clear()
             self._stop.wait(0 if self._stop.is_set() else _AGAIN_S)
 
-    def _listen(self, connection: db.Connection) -> None:
-        while not self._stop.is_set():
-            for notice in connection.notifies(timeout=_LOOK_S):
-                self.take(notice.payload)
+    def _listen(self, connection: db.Connection, woken: socket.socket) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            while not self._stop.is_set():
+                for notice in connection.notifies(timeout=0):
+                    self.take(notice.payload)
+                selector.select()

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiomqtt
 from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import ConnectFlags, MQTTMessageInfo
+from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessageInfo
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -117,8 +117,6 @@ class Link(aiomqtt.Client):
         try:
             await super().__aexit__(kind, error, trace)
         finally:
-            if self._disconnected.done() and not self._disconnected.cancelled():
-                self._disconnected.exception()  # seen, so that asyncio does not complain of it
             # aiomqtt leaves the socket open, and in the event loop, where an error in a callback ended the connection
             if self._client.socket() is not None:
                 self._client._sock_close()  # pyright: ignore[reportPrivateUsage]
@@ -128,6 +126,18 @@ class Link(aiomqtt.Client):
     ) -> None:
         super()._on_publish(client, userdata, mid, reason_code, properties)
         self._report(mid, reason_code)
+
+    def _on_disconnect(
+        self,
+        client: PahoClient,
+        userdata: Any,
+        flags: DisconnectFlags,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        if self._disconnected.done() and not self._disconnected.cancelled():
+            self._disconnected.exception()  # seen: asyncio complains where nobody waits for it, or not yet
 
     def _on_connect(
         self,

@@ -12,7 +12,7 @@ from feldsher_tools.clinic import Clinic
 
 
 def _look(clinic: Clinic, times: int = 3) -> None:
-    clinic.sign_in("doctor")
+    clinic.log_in("doctor")
     for _ in range(times):
         assert clinic.browser.get(f"/fhir/Patient/{clinic.patients[0]}").status_code == 200
 
@@ -86,7 +86,7 @@ def test_viewing_an_ecg_of_nobody_is_audited(clinic: Clinic) -> None:
     message = clinic.recording()
     clinic.receive(message)
     clinic.work()
-    clinic.sign_in("doctor")
+    clinic.log_in("doctor")
     assert clinic.browser.get(f"/ecg/{message.env.id}", headers={"accept": "text/html"}).status_code == 200
     with clinic.owner() as connection:
         rows = connection.execute(
@@ -97,7 +97,7 @@ def test_viewing_an_ecg_of_nobody_is_audited(clinic: Clinic) -> None:
 
 
 def test_refusal_is_audited_without_saying_of_whom(clinic: Clinic) -> None:
-    clinic.sign_in("technician")
+    clinic.log_in("technician")
     clinic.browser.get(f"/fhir/Patient/{clinic.patients[0]}")
     with clinic.owner() as connection:
         rows = connection.execute(
@@ -109,7 +109,7 @@ def test_refusal_is_audited_without_saying_of_whom(clinic: Clinic) -> None:
 
 
 def test_failed_access_leaves_no_event_and_search_one_per_patient(clinic: Clinic) -> None:
-    clinic.sign_in("doctor")
+    clinic.log_in("doctor")
     clinic.browser.get("/fhir/Patient/00000000-0000-7000-8000-000000000000")
     clinic.browser.get("/fhir/Patient?name=nobody")
     clinic.browser.get("/fhir/Patient")

@@ -64,7 +64,7 @@ def test_session_cookie_is_closed_to_scripts_and_other_sites(clinic: Clinic) -> 
 
 
 def test_change_needs_the_csrf_token_of_its_session(clinic: Clinic) -> None:
-    headers = clinic.sign_in("doctor")
+    headers = clinic.log_in("doctor")
     search = "/fhir/Patient/_search"
     assert clinic.browser.post(search).status_code == 403
     assert clinic.browser.post(search, headers={"x-csrf-token": "x" * 43}).status_code == 403
@@ -125,7 +125,7 @@ def test_password_that_is_too_short_is_refused() -> None:
 
 
 def test_every_sign_in_is_audited(clinic: Clinic) -> None:
-    clinic.sign_in("doctor")
+    clinic.log_in("doctor")
     clinic.browser.post("/login", data={"username": "doctor", "password": "a mistyped secret"})
     with clinic.owner() as connection:
         rows = connection.execute(

@@ -84,7 +84,7 @@ def test_user_is_added_and_disabled(environment: Clinic) -> None:
 
 
 def test_audit_verify_tells_by_its_exit_code(environment: Clinic) -> None:
-    environment.sign_in("doctor")
+    environment.log_in("doctor")
     environment.seal()
     assert json.loads(_run("audit", "verify"))["broken"] == []
     with environment.owner() as connection:

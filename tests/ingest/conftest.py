@@ -17,7 +17,7 @@ from feldsher_ingest.link import tls_context
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings, Tls, mqtt_address
 from feldsher_ingest.simulate import GatewayClient
-from feldsher_tools.postgres import DatabaseServer
+from feldsher_tools.postgres import DatabaseServer, empty
 from feldsher_tools.services import Broker
 from paho.mqtt.enums import CallbackAPIVersion
 from prometheus_client import CollectorRegistry
@@ -43,7 +43,7 @@ def shared_database(postgres: DatabaseServer, migrated_template: str) -> Iterato
 def store_url(shared_database: str) -> str:
     """The address of a migrated database whose tables of ingest are empty."""
     with psycopg.connect(shared_database) as connection:
-        connection.execute(f"truncate {_TABLES} restart identity cascade".encode())
+        empty(connection, _TABLES.split(", "), restart=True)
     return shared_database
 
 

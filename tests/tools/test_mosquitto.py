@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -15,12 +16,22 @@ from paho.mqtt.properties import Properties
 UP = "feldsher/1/07/gw-one/up/vitals"
 
 
-def client(port: int, files: TlsFiles, name: str, *, clean: bool = True) -> aiomqtt.Client:
+class Client(aiomqtt.Client):
+    """A client whose end is seen: asyncio would complain where nobody waits for it any more."""
+
+    def _on_disconnect(self, *given: Any, **named: Any) -> None:
+        super()._on_disconnect(*given, **named)
+        if self._disconnected.done():
+            self._disconnected.exception()
+
+
+def client(port: int, files: TlsFiles, name: str, *, clean: bool = True, answer_s: float = 60) -> aiomqtt.Client:
+    """A client that waits `answer_s` for each answer: little where none will come."""
     context = ssl.create_default_context(cafile=str(files.ca))
     context.load_cert_chain(files.certificate, files.key)
     properties = Properties(PacketTypes.CONNECT)
     properties.SessionExpiryInterval = 0 if clean else 3600
-    return aiomqtt.Client(
+    return Client(
         "127.0.0.1",
         port,
         identifier=name,
@@ -28,7 +39,7 @@ def client(port: int, files: TlsFiles, name: str, *, clean: bool = True) -> aiom
         tls_context=context,
         clean_start=clean,
         properties=properties,
-        timeout=2,
+        timeout=answer_s,
     )
 
 
@@ -115,7 +126,7 @@ async def test_an_oversized_message_is_announced_and_ends_only_its_own_connectio
             await gateway.publish(UP, bytes(1_099_000), qos=1)
             assert len((await receive(ingest)).payload) == 1_099_000
         with pytest.raises(aiomqtt.MqttError):
-            async with client(port, mosquitto.credentials("gw-one"), "gw-one") as gateway:
+            async with client(port, mosquitto.credentials("gw-one"), "gw-one", answer_s=2) as gateway:
                 await gateway.publish(UP, bytes(1_200_000), qos=1)
         async with client(port, mosquitto.credentials("gw-one"), "gw-one") as gateway:
             await gateway.publish(UP, b"next", qos=1)
@@ -126,7 +137,7 @@ async def test_without_a_certificate_of_this_authority_nobody_enters(mosquitto: 
     foreign = client_files(create(tmp_path / "ca"), "gw-one")
     files = TlsFiles(mosquitto.authority.directory / "ca.pem", foreign.certificate, foreign.key)
     with pytest.raises(aiomqtt.MqttError):
-        async with client(port_of(mosquitto), files, "foreign") as stranger:
+        async with client(port_of(mosquitto), files, "foreign", answer_s=2) as stranger:
             await stranger.publish(UP, b"x", qos=1)
 
 
@@ -140,7 +151,7 @@ async def test_a_revoked_certificate_is_refused_after_a_restart(
     own_mosquitto.stop()
     own_mosquitto.start()
     with pytest.raises(aiomqtt.MqttError):
-        async with client(own_mosquitto.port, from_authority, "gw-revoked"):
+        async with client(own_mosquitto.port, from_authority, "gw-revoked", answer_s=2):
             pass
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 from feldsher_tools.place import ServiceError
-from feldsher_tools.postgres import DatabaseServer, Postgres
+from feldsher_tools.postgres import DatabaseServer, Postgres, empty
 
 
 def value(url: str, query: str) -> object:
@@ -31,6 +31,24 @@ def test_text_is_sorted_and_folded_the_same_everywhere(empty_database: str) -> N
 def test_time_zones_are_known(empty_database: str) -> None:
     query = "select extract(hour from timestamptz '2026-01-01 00:00Z' at time zone 'Asia/Yakutsk')"
     assert value(empty_database, query) == 9
+
+
+def test_emptied_are_the_tables_and_what_refers_to_them(empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(
+            "create table parent (id int generated always as identity primary key);"
+            "create table child (parent int references parent, note text);"
+            "create table other (id int);"
+            "create function never() returns trigger language plpgsql as 'begin raise exception ''kept''; end';"
+            "create trigger keep before delete on child for each row execute function never();"
+            "insert into parent default values; insert into child values (1, 'x'); insert into other values (1)"
+        )
+        empty(connection, ["public.parent"])
+        counts = "select (select count(*) from parent), (select count(*) from child), (select count(*) from other)"
+        assert connection.execute(counts).fetchone() == (0, 0, 1)
+        assert connection.execute("insert into parent default values returning id").fetchone() == (2,)
+        empty(connection, ["parent"], restart=True)
+        assert connection.execute("insert into parent default values returning id").fetchone() == (1,)
 
 
 def test_the_log_keeps_no_values(own_postgres: Postgres) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
+from psycopg.rows import TupleRow
 
 from feldsher_tools.place import Place, ServiceError, free_port
 from feldsher_tools.process import Process, as_user
@@ -36,6 +38,37 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 log_error_verbosity = terse
 """
+
+
+_WITH_CHILDREN = """
+WITH RECURSIVE wanted (id) AS (
+    SELECT name::regclass FROM unnest(%s::text[]) AS name
+    UNION
+    SELECT conrelid FROM pg_constraint JOIN wanted ON confrelid = id WHERE contype = 'f'
+)
+SELECT id::regclass::text FROM wanted
+"""
+
+
+_NUMBERED = """
+SELECT setval(seq.oid::regclass, seqstart, false) FROM pg_sequence
+JOIN pg_class AS seq ON seq.oid = seqrelid
+JOIN pg_depend ON objid = seq.oid AND deptype IN ('a', 'i') AND refobjid = ANY (%s::regclass[])
+"""
+
+
+def empty(connection: psycopg.Connection[TupleRow], tables: Sequence[str], *, restart: bool = False) -> None:
+    """Delete all rows of `tables` and of those that refer to them, as TRUNCATE … CASCADE would; needs a superuser.
+
+    With `restart` their own numbers begin anew. TRUNCATE gives each table and each of its indexes a new file: 0.2 s for
+    forty tables, however empty; this takes 0.01 s.
+    """
+    found = [name for (name,) in connection.execute(_WITH_CHILDREN, [list(tables)])]
+    with connection.transaction():
+        connection.execute("SET LOCAL session_replication_role = replica")  # no trigger, no order among the tables
+        connection.execute("; ".join(f"DELETE FROM {name}" for name in found).encode())  # noqa: S608 - as PostgreSQL quotes it
+        if restart:
+            connection.execute(_NUMBERED, [found])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from feldsher_cloud_api import access, auth
+from feldsher_cloud_api import access
 from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.fleet import life, limits, problems
@@ -28,16 +27,8 @@ class Fleet:
     clinic: Clinic
 
     def sign_in(self, name: str) -> dict[str, str]:
-        """Be signed in by a session opened behind the form (argon2 takes its time); return what changes need."""
-        token, now = secrets.token_urlsafe(32), self.clinic.time.now
-        with self.clinic.owner() as connection:
-            connection.execute(
-                "INSERT INTO cloud.session (token_hash, person, created, last_seen, expires)"
-                " VALUES (%s, %s, %s, %s, %s)",
-                (auth.digest(token), demo_id(f"person/{name}"), now, now, now + timedelta(hours=1)),
-            )
-        self.clinic.browser.cookies.set(auth.COOKIE, token)
-        return {auth.CSRF_HEADER: auth.csrf_token(token)}
+        """Be signed in; return what changes need."""
+        return self.clinic.sign_in(name)
 
     def device(self, address: str, kind: str = "cuff", **more: Any) -> UUID:
         """Register a device at the home gateway."""
