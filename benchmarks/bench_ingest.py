@@ -136,24 +136,25 @@ def _tuples(
     made = columns(messages)
     sources, shapes = numbers.resolve(connection, made)
     connection.commit()
-    for i, (source, shape) in enumerate(zip(sources, shapes, strict=True)):
-        values = [Decimal(v) for v in made.value[i][1:-1].split(",")]
+    for i in range(len(made)):
+        source, shape = sources[made.source[i]], shapes[made.shape[i]]
+        values = [Decimal(str(v)) for v in made.value[i]]
         times = _time(made.key_us[i]), _time(made.time_us[i]), _time(made.received_us[i])
-        yield (made.reading_id[i], made.message_id[i], *times, source, shape, made.status[i], made.clocked[i], values)
+        ids = made.reading_id[i], made.envelopes[made.message[i]].id
+        yield (*ids, *times, source, shape, made.status[i], made.clocked[i], values)
 
 
 def insert_all(connection: Connection, messages: Sequence[wire.VitalsBatch]) -> float:
     """Return the seconds of the best idempotent insert (unnest of binary columns) alone, commit per batch."""
     whole = sql.load("store.sql")["vitals"]
-    # the store's own statement without what follows from it (latest values, what is new)
-    query = whole[: whole.index(b"    returning reading_id")] + b") select"
+    query = whole[: whole.index(b"\nreturning")]  # it need not say which were new
     numbers = Numbers()
 
     def ready(batch: Sequence[wire.VitalsBatch]) -> rows.Params:
         made = columns(batch)
         found = numbers.resolve(connection, made)
         connection.commit()
-        return rows.vitals(made) | rows.numbered(*found, made.corrected(lambda _: None))
+        return rows.vitals(made, rows.Numbered(*found, made.corrected(lambda _: None)))
 
     prepared = [ready(messages[i : i + BATCH]) for i in range(0, len(messages), BATCH)]
 

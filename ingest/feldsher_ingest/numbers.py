@@ -19,28 +19,22 @@ class Numbers:
     def __init__(self) -> None:
         self._sources: dict[Source, int] = {}
         self._shapes: dict[Shape, int] = {}
-        self._gateways: dict[int, str] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self._sources.clear()
         self._shapes.clear()
-        self._gateways.clear()
-
-    def gateway(self, source: int) -> str:
-        """Return the gateway of a numbered source."""
-        return self._gateways[source]
 
     def resolve(self, connection: psycopg.Connection[TupleRow], columns: Columns) -> tuple[list[int], list[int]]:
-        """Return the numbers of the readings' sources and of their shapes, giving numbers to new ones."""
-        sources, shapes = set(columns.source) - self._sources.keys(), set(columns.shape) - self._shapes.keys()
+        """Return the numbers of the columns' sources and of their shapes, giving numbers to new ones."""
+        sources, shapes = columns.sources.keys() - self._sources.keys(), columns.shapes.keys() - self._shapes.keys()
         for _ in range(_TRIES):
             if not sources and not shapes:
                 break
             self._number_sources(connection, sources)
             self._number_shapes(connection, shapes)
             sources, shapes = sources - self._sources.keys(), shapes - self._shapes.keys()
-        return [self._sources[s] for s in columns.source], [self._shapes[s] for s in columns.shape]
+        return [self._sources[s] for s in columns.sources], [self._shapes[s] for s in columns.shapes]
 
     def _number_sources(self, connection: psycopg.Connection[TupleRow], new: set[Source]) -> None:
         if not new:
@@ -49,7 +43,6 @@ class Numbers:
         params = {name: [s[i] for s in known] for i, name in enumerate(("device", "gateway", "user_no"))}
         for device, gateway, user_no, number in connection.execute(_QUERIES["sources"], params):
             self._sources[device, gateway, user_no] = number
-            self._gateways[number] = gateway
 
     def _number_shapes(self, connection: psycopg.Connection[TupleRow], new: set[Shape]) -> None:
         for codes, units in sorted(new):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,16 @@ from feldsher_ingest.readings import Columns
 
 Params = dict[str, object]
 Key = tuple[str, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """What only the database knows of some columns: numbers of their sources and shapes, and the best known times."""
+
+    sources: Sequence[int]
+    shapes: Sequence[int]
+    corrected_us: Sequence[int | None]
+
 
 _MADE_FROM_MS = 1_577_836_800_000  # 2020-01-01
 _MADE_TO_MS = 4_102_444_800_000  # 2100-01-01
@@ -44,36 +55,63 @@ def ledger(messages: Sequence[wire.UpMessage]) -> Params:
     }
 
 
-def vitals(columns: Columns) -> Params:
-    """Return the columns of `vitals` that are known without the database."""
+def vitals(columns: Columns, numbered: Numbered) -> Params:
+    """Return the columns of `vitals`."""
     return {
         "reading_id": arrays.uuid(columns.reading_id),
-        "message_id": arrays.uuid(columns.message_id),
+        "message_id": arrays.uuid([columns.envelopes[m].id for m in columns.message]),
         "key_us": arrays.int8(columns.key_us),
         "time_us": arrays.int8(columns.time_us),
         "received_us": arrays.int8(columns.received_us),
+        "corrected_us": arrays.int8(numbered.corrected_us),
         "behind_us": arrays.int8(columns.behind_us),
+        "source": arrays.int4([numbered.sources[s] for s in columns.source]),
+        "shape": arrays.int4([numbered.shapes[s] for s in columns.shape]),
         "status": arrays.int4(columns.status),
         "clocked": arrays.boolean(columns.clocked),
-        "value": arrays.text(columns.value),
-        "absent": arrays.text(columns.absent),
-        "statuses": arrays.text(columns.statuses),
+        "value": arrays.text([_array(v) for v in columns.value]),
+        "absent": arrays.text([_array_or_none(a) for a in columns.absent]),
+        "statuses": arrays.text([_array_or_none(s) for s in columns.statuses]),
         "sent_at": arrays.text(columns.sent_at),
         "raw": arrays.bytea(columns.raw),
     }
 
 
-def numbered(sources: Sequence[int], shapes: Sequence[int], corrected: Sequence[int | None]) -> Params:
-    """Return the other columns of `vitals`: the store's numbers, and the best known times."""
-    return {"source": arrays.int4(sources), "shape": arrays.int4(shapes), "corrected_us": arrays.int8(corrected)}
+def renewed(columns: Columns, numbered: Numbered) -> Params:
+    """Return the columns of `renew`: the newest readings, and which days of which sources changed."""
+    # one order for everybody: two who renew the same at once do not wait for each other crosswise
+    kinds = [(numbered.sources[columns.source[i]], numbered.shapes[columns.shape[i]], i) for i in columns.newest()]
+    newest = [i for _, _, i in sorted(kinds)]
+    days = [(numbered.sources[source], day) for source, day in columns.days()]
+    return {
+        "due_source": arrays.int4([source for source, _ in days]),
+        "due_day": arrays.int4([day for _, day in days]),
+        "source": arrays.int4([numbered.sources[columns.source[i]] for i in newest]),
+        "shape": arrays.int4([numbered.shapes[columns.shape[i]] for i in newest]),
+        "reading_id": arrays.uuid([columns.reading_id[i] for i in newest]),
+        "key_us": arrays.int8([columns.key_us[i] for i in newest]),
+        "time_us": arrays.int8([columns.time_us[i] for i in newest]),
+        "corrected_us": arrays.int8([numbered.corrected_us[i] for i in newest]),
+        "value": arrays.text([_array(columns.value[i]) for i in newest]),
+        "absent": arrays.text([_array_or_none(columns.absent[i]) for i in newest]),
+    }
+
+
+def _array_or_none(entries: Sequence[object] | None) -> str | None:
+    return None if entries is None else _array(entries)
+
+
+def _array(entries: Sequence[object]) -> str:
+    """Return PostgreSQL's text of an array; the entries are numbers and plain words."""
+    return f"{{{','.join(['NULL' if e is None else str(e) for e in entries])}}}"
 
 
 def sequenced(columns: Columns) -> Params:
     """Return the columns of `sequenced`."""
     return {
         "reading_id": [columns.reading_id[i] for i in columns.sequenced],
-        "message_id": [columns.message_id[i] for i in columns.sequenced],
-        "gateway": [columns.source[i][1] for i in columns.sequenced],
+        "message_id": [columns.envelopes[columns.message[i]].id for i in columns.sequenced],
+        "gateway": [columns.envelopes[columns.message[i]].gateway for i in columns.sequenced],
     }
 
 

@@ -19,10 +19,11 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import arrays, readings, rows, sql
+from feldsher_ingest import readings, rows, sql
+from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
-from feldsher_ingest.numbers import Numbers
+from feldsher_ingest.vitals import Vitals
 
 Item = Checked | Rejected
 _T = TypeVar("_T")
@@ -59,8 +60,8 @@ class Prepared:
     messages: list[wire.UpMessage]
     ledger: rows.Params
     readings: readings.Columns
-    columns: rows.Params
-    """The readings as far as the query takes them without knowing the database's numbers."""
+    bulk: Bulk | None
+    """The readings ready to be copied, where there are many."""
 
 
 def prepare(items: Sequence[Item]) -> Prepared:
@@ -68,7 +69,7 @@ def prepare(items: Sequence[Item]) -> Prepared:
     messages = [i.message for i in items if isinstance(i, Checked)]
     vitals = [m for m in messages if isinstance(m, wire.VitalsBatch)]
     found = readings.columns(vitals)
-    return Prepared(items, messages, rows.ledger(messages), found, rows.vitals(found))
+    return Prepared(items, messages, rows.ledger(messages), found, bulk(found))
 
 
 class Store:
@@ -85,7 +86,7 @@ class Store:
         self._worker = worker
         self._opened = opened
         self._connection: psycopg.Connection[TupleRow] | None = None
-        self._numbers = Numbers()
+        self._vitals = Vitals()
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """Return the open connection, opening it where there is none; UnavailableError where that fails."""
@@ -116,7 +117,7 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._numbers.clear()  # the next connection may lead to a database that went back in time
+        self._vitals.clear()  # the next connection may lead to a database that went back in time
 
     def __enter__(self) -> Self:
         """Return the store; the connection is opened when needed."""
@@ -149,10 +150,10 @@ class Store:
     ) -> tuple[Saved, int]:
         try:
             with connection.transaction():
-                saved = _Batch(connection, self._numbers, prepared or prepare(items)).write()
+                saved = _Batch(connection, self._vitals, prepared or prepare(items)).write()
                 return saved, self._count(connection)
         except Exception as error:
-            self._numbers.clear()
+            self._vitals.clear()
             if not _own_fault(error):
                 raise
             _log.warning("batch refused, halving", messages=len(items), error=_first_line(error))
@@ -163,13 +164,13 @@ class Store:
     def _halve(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
         try:
             with connection.transaction():
-                return _Batch(connection, self._numbers, prepare(items)).write()
+                return _Batch(connection, self._vitals, prepare(items)).write()
         except Exception as error:
-            self._numbers.clear()
+            self._vitals.clear()
             if not _own_fault(error):
                 raise
             if len(items) == 1:
-                return _Batch(connection, self._numbers, prepare([_refused(items[0], error)])).write()
+                return _Batch(connection, self._vitals, prepare([_refused(items[0], error)])).write()
         middle = len(items) // 2
         left, right = self._halve(connection, items[:middle]), self._halve(connection, items[middle:])
         causes = set(left.dead) | set(right.dead)
@@ -206,9 +207,9 @@ def _refused(item: Item, error: Exception) -> Rejected:
 class _Batch:
     """The writing of one batch inside one transaction."""
 
-    def __init__(self, connection: psycopg.Connection[TupleRow], numbers: Numbers, prepared: Prepared) -> None:
+    def __init__(self, connection: psycopg.Connection[TupleRow], vitals: Vitals, prepared: Prepared) -> None:
         self._connection = connection
-        self._numbers = numbers
+        self._vitals = vitals
         self._prepared = prepared
         self._clocks = Clocks()
         self._readings: dict[rows.Key, list[UUID]] = {}
@@ -260,42 +261,22 @@ class _Batch:
         telling = {(b.env.gateway, b.env.id) for b in batches if b.reading}
         columns = self._fresh_readings(telling)
         if len(columns):
-            numbers = self._numbers.resolve(self._connection, columns)
-            known = self._prepared.columns if columns is self._prepared.readings else rows.vitals(columns)
-            params = known | rows.numbered(*numbers, columns.corrected(self._clocks.shift))
-            self._readings = self._stored(columns, self._connection.execute(_QUERIES["vitals"], params).fetchall())
+            bulk = self._prepared.bulk if columns is self._prepared.readings else None
+            self._readings = self._vitals.write(self._connection, columns, bulk, self._clocks.shift).by_message()
         return telling - self._readings.keys()
-
-    def _stored(self, columns: readings.Columns, counts: list[TupleRow]) -> dict[rows.Key, list[UUID]]:
-        """Return which readings each message brought, of how many the database took from each."""
-        sent = columns.by_message()
-        taken: dict[rows.Key, int] = defaultdict(int)
-        for source, message_id, count in counts:
-            taken[self._numbers.gateway(source), message_id] += count
-        partly = [key for key, count in taken.items() if count < len(sent[key])]
-        out = {key: sent[key] for key in taken}
-        if partly:
-            params: rows.Params = {
-                "reading_id": arrays.uuid([r for key in partly for r in sent[key]]),
-                "message_id": arrays.uuid([m for _, m in partly]),
-                "from_us": min(columns.key_us),
-                "to_us": max(columns.key_us),
-            }
-            found = set(self._connection.execute(_QUERIES["brought"], params).fetchall())
-            out |= {key: [r for r in sent[key] if (r, key[1]) in found] for key in partly}
-        return out
 
     def _fresh_readings(self, telling: set[rows.Key]) -> readings.Columns:
         """Return the readings of new messages, without those whose sequence number is known."""
         columns = self._prepared.readings
-        keys = [(e.gateway, e.id) for e in columns.envelope]
-        old = {i for i, key in enumerate(keys) if key not in telling}
-        columns = columns.without(old) if old else columns
+        keys = [(e.gateway, e.id) for e in columns.envelopes]
+        old = {m for m, key in enumerate(keys) if key not in telling}
+        columns = columns.without({i for i, m in enumerate(columns.message) if m in old}) if old else columns
         if not columns.sequenced:
             return columns
         new = set(self._connection.execute(_QUERIES["sequenced"], rows.sequenced(columns)).fetchall())
-        mine = {i: (columns.reading_id[i], columns.message_id[i], columns.source[i][1]) for i in columns.sequenced}
-        return columns.without({i for i, reading in mine.items() if reading not in new})
+        mine = {i: (columns.reading_id[i], *reversed(keys[columns.message[i]])) for i in columns.sequenced}
+        gone = {i for i, reading in mine.items() if reading not in new}
+        return columns.without(gone) if gone else columns
 
     def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
         found = self._each("recording", (rows.recording(m, self._clocks.shift(m.env)) for m in recordings))
