@@ -18,10 +18,11 @@ class FhirError(Exception):
 
 
 class FaultError(FhirError):
-    """One fault of a resource that was sent."""
+    """One fault of a resource that was sent; `severity`: `error`, or `warning` for what is taken all the same."""
 
-    def __init__(self, expression: str, words: str, code: str = "invalid") -> None:
+    def __init__(self, expression: str, words: str, code: str = "invalid", *, severity: str = "error") -> None:
         super().__init__(422, code, words, expression)
+        self.severity = severity
 
 
 class InvalidResourceError(FhirError):
@@ -45,7 +46,11 @@ def outcome(errors: list[Any]) -> dict[str, Any]:
     """Return an OperationOutcome with one issue per error."""
     issues: list[dict[str, Any]] = []
     for error in errors:
-        issue: dict[str, Any] = {"severity": "error", "code": error.code, "diagnostics": error.words}
+        issue: dict[str, Any] = {
+            "severity": getattr(error, "severity", "error"),
+            "code": error.code,
+            "diagnostics": error.words,
+        }
         if error.expression:
             issue["expression"] = [error.expression]
         issues.append(issue)
