@@ -1,4 +1,4 @@
-"""The compiler of FHIR's definitions, on a made-up standard; `tests/cloud_api/fhir/test_r4.py` looks at the real one."""
+"""The compiler of FHIR's definitions, on a made-up standard; `cloud_api/fhir/test_r4.py` looks at the real one."""
 
 from __future__ import annotations
 
