@@ -13,6 +13,7 @@ import psycopg
 import structlog
 from psycopg.rows import TupleRow
 
+from feldsher_ingest import primary
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.rollup import roll_up
 
@@ -59,7 +60,11 @@ class Chores:
         while not self._stop.is_set():
             try:
                 with psycopg.connect(
-                    self._url, autocommit=True, application_name=self._name, connect_timeout=5, tcp_user_timeout=20_000
+                    primary.address(self._url),
+                    autocommit=True,
+                    application_name=self._name,
+                    connect_timeout=5,
+                    tcp_user_timeout=20_000,
                 ) as connection:
                     self._serve(connection)
             except psycopg.Error as error:

@@ -118,6 +118,7 @@ def restored(since: Since = None) -> None:
     """
     why = f"{getpass.getuser()} ran restored"
     with _store() as store:
+        store.run(lambda connection: resend.accept(connection, why))
         epoch = store.run(lambda connection: resend.open_epoch(connection, _utc(since), why))
     typer.echo(f"epoch {epoch}: the workers now ask every gateway to send again")
 

@@ -84,7 +84,7 @@ class Worker:
         self._store = Store(settings.database_url, self._me.name, self._look_back)
         self._chores = Chores(settings.database_url, self._me.name, metrics)
         self._relay = Relay(settings.database_url, metrics)
-        self._memory = resend.Memory(settings.state / "ingest", self._me.name)
+        self._memory = resend.Memory(settings.state / "ingest", self._me.name, clock)
         self._backoff = Backoff(0.1, 5.0, generator)
         self._stop = threading.Event()
         self._turned = time.monotonic()
@@ -207,11 +207,9 @@ class Worker:
 
     def _look_back(self, connection: resend.Connection) -> None:
         """Look whether a database that we (again) reached has gone back in time."""
-        epoch = resend.went_back(connection, self._me.name, self._memory.read())
+        epoch = resend.look_back(connection, self._me.name, self._memory)
         if epoch is not None:
             _log.warning("the database went back in time: asking every gateway to send again", epoch=epoch)
-        self._memory.note(resend.marked(connection, self._me.name))
-        self._memory.write()
 
     def _lost_database(self, error: Exception) -> None:
         self._set_database_up(up=False)

@@ -12,7 +12,7 @@ import structlog
 from feldsher_ehr_core.ids import SHARDS, shard
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import seats
+from feldsher_ingest import primary, seats
 from feldsher_ingest.inbox import Arrived
 from feldsher_ingest.link import Link, tls_context
 from feldsher_ingest.process import Process
@@ -132,7 +132,7 @@ class Crew:
         if self._database is None or self._database.closed:
             timeout = round(self._held_s * 1000)
             self._database = psycopg.connect(
-                self._settings.database_url,
+                primary.address(self._settings.database_url),
                 autocommit=True,
                 application_name=f"{self.me.name} seats",
                 connect_timeout=5,

@@ -15,7 +15,7 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import sql
+from feldsher_ingest import primary, sql
 from feldsher_ingest.check import Checked, check
 from feldsher_ingest.inbox import Arrived
 from feldsher_ingest.metrics import Metrics
@@ -71,7 +71,8 @@ class Relay:
                 self._stop.wait(_AGAIN_S)
 
     def _connect(self) -> psycopg.Connection[TupleRow]:
-        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5, application_name="ingest-live")
+        address = primary.address(self._url)
+        connection = psycopg.connect(address, autocommit=True, connect_timeout=5, application_name="ingest-live")
         connection.execute(_QUERIES["assume_role"])
         return connection
 

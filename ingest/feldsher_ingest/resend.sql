@@ -4,6 +4,31 @@
 -- Opens an epoch.
 insert into ingest_epoch (since, why) values (%(since)s, %(why)s) returning epoch;
 
+-- name: entered
+-- Notes a server that workers write to; opens an epoch where it is not the first one.
+with before as (
+    select system, timeline from ingest_timeline order by at desc limit 1
+), fresh as (
+    insert into ingest_timeline (system, timeline, worker) values (%(system)s, %(timeline)s, %(worker)s)
+    on conflict do nothing returning system, timeline
+)
+insert into ingest_epoch (since, why)
+select null, 'worker ' || %(worker)s::text || ' finds timeline ' || f.timeline || ' of ' || f.system
+             || ' after timeline ' || b.timeline || ' of ' || b.system
+from fresh f cross join before b
+returning epoch;
+
+-- name: accepted
+-- Tells whether somebody has said, since a time, that a server is the one to write to.
+select 1 from ingest_timeline
+where system = %(system)s and timeline = %(timeline)s and accepted_at > coalesce(%(at)s::timestamptz, '-infinity');
+
+-- name: accept!
+-- Notes that a server is the one to write to.
+insert into ingest_timeline (system, timeline, worker, accepted_at)
+values (%(system)s, %(timeline)s, %(worker)s, clock_timestamp())
+on conflict (system, timeline) do update set accepted_at = excluded.accepted_at;
+
 -- name: went_back
 -- Opens an epoch where this worker remembers more batches than the database holds, unless one was opened since the
 -- last of them: then another worker has found the same restore.
@@ -13,7 +38,10 @@ select null, 'worker ' || %(worker)s::text || ' remembers batch ' || %(remembere
 from ingest_mark k
 where k.worker = %(worker)s
 having coalesce(max(k.batch), 0) < %(remembered)s
-   and not exists (select from ingest_epoch e where e.at > coalesce(max(k.at), now() - interval '10 minutes'))
+   and not exists (
+       select from ingest_epoch e
+       where e.at > coalesce(%(at)s::timestamptz + interval '5 seconds', max(k.at), now() - interval '10 minutes')
+   )
 returning epoch;
 
 -- name: marked

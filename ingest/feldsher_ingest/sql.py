@@ -31,5 +31,6 @@ def schemas() -> tuple[str, ...]:
         "schema_origin.sql",
         "schema_streams.sql",
         "schema_watch.sql",
+        "schema_operations.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

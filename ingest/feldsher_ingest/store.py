@@ -19,7 +19,7 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import readings, rows, sql
+from feldsher_ingest import primary, readings, rows, sql
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
@@ -94,7 +94,7 @@ class Store:
             return self._connection
         try:
             self._connection = psycopg.connect(
-                self._url,
+                primary.address(self._url),
                 autocommit=True,
                 application_name=self._worker,
                 connect_timeout=5,

@@ -23,6 +23,7 @@ INGEST = {
     "0010": "schema_origin.sql",
     "0011": "schema_streams.sql",
     "0012": "schema_watch.sql",
+    "0013": "schema_operations.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {

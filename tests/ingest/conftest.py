@@ -25,8 +25,8 @@ from prometheus_client import CollectorRegistry
 _TABLES = (
     "message, reading, vital_reading, latest_reading, vital_source, vital_shape, ecg_recording, ecg_stream, ecg_chunk, "
     "gateway_state, device_status, clock_offset, gap, "
-    "dead_letter, event, ingest_mark, ingest_epoch, ingest_seat, ingest_member, "
-    "vital_due, vital_dense, vital_rollup, "
+    "dead_letter, event, ingest_mark, ingest_epoch, ingest_timeline, ingest_seat, ingest_member, "
+    "database_backup, vital_due, vital_dense, vital_rollup, "
     "watch_subject, watch_alert, watch_due, watch_checked, watch_moved"
 )
 

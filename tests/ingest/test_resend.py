@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,9 +13,10 @@ import psycopg
 import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import shard
-from feldsher_ingest import resend
+from feldsher_ingest import primary, resend
 from feldsher_ingest.check import check
 from feldsher_ingest.consume import Worker
+from feldsher_ingest.primary import Server
 from feldsher_ingest.settings import Settings
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 from feldsher_ingest.store import Store
@@ -39,14 +41,21 @@ def online(store_url: str, *names: str) -> None:
 
 
 def test_memory_survives_and_damage_is_no_memory(tmp_path: Path) -> None:
-    memory = resend.Memory(tmp_path / "ingest", "w")
+    memory = resend.Memory(tmp_path / "ingest", "w", lambda: 1_000_000)
     assert memory.read() is None
-    memory.note(57)
+    memory.note(57, Server("s", 2))
+    memory.note(58)
     memory.write()
-    assert resend.Memory(tmp_path / "ingest", "w").read() == 57
+    last = resend.Remembered(58, 1_000_000, "s", 2)
+    assert resend.Memory(tmp_path / "ingest", "w").read() == last
     (tmp_path / "ingest" / "w.mark").write_text("{")
     assert resend.Memory(tmp_path / "ingest", "w").read() is None
-    assert memory.read() == 57
+    assert memory.read() == last
+
+
+def test_the_memory_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "w.mark").write_text('{"batch": 57}')
+    assert resend.Memory(tmp_path, "w").read() == resend.Remembered(57)
 
 
 def test_request_covers_everything_or_since() -> None:
@@ -60,17 +69,52 @@ def test_fewer_batches_than_remembered_open_an_epoch(
     connection: resend.Connection, remembered: int | None, found: int | None
 ) -> None:
     connection.execute("insert into ingest_mark (worker, batch) values ('w', 3)")
-    assert resend.went_back(connection, "w", remembered) == found
+    last = None if remembered is None else resend.Remembered(remembered)
+    assert resend.went_back(connection, "w", last) == found
 
 
 def test_an_empty_database_that_should_not_be_empty_opens_an_epoch(connection: resend.Connection) -> None:
-    assert resend.went_back(connection, "w", 1) == 1
+    assert resend.went_back(connection, "w", resend.Remembered(1)) == 1
 
 
 def test_several_workers_open_one_epoch(connection: resend.Connection) -> None:
     connection.execute("insert into ingest_mark (worker, batch) values ('a', 3), ('b', 3)")
-    assert resend.went_back(connection, "a", 9) == 1
-    assert resend.went_back(connection, "b", 9) is None
+    assert resend.went_back(connection, "a", resend.Remembered(9)) == 1
+    assert resend.went_back(connection, "b", resend.Remembered(9)) is None
+
+
+def test_who_committed_elsewhere_after_an_epoch_opens_another(connection: resend.Connection) -> None:
+    # the old primary, cut off, went on taking this worker's batches after the others had found the new one
+    connection.execute("insert into ingest_mark (worker, batch, at) values ('w', 3, now() - interval '1 hour')")
+    assert resend.open_epoch(connection, None, "another worker") == 1
+    late = round(time.time() * 1e6)
+    assert resend.went_back(connection, "w", resend.Remembered(9, late - 60_000_000)) is None
+    assert resend.went_back(connection, "w", resend.Remembered(9, late)) == 2
+
+
+def test_another_timeline_opens_one_epoch(connection: resend.Connection) -> None:
+    first, promoted, copied = Server("s", 1), Server("s", 2), Server("t", 1)
+    assert resend.entered(connection, first, "a") is None  # an upgraded installation: nothing is known of before
+    assert resend.entered(connection, first, "b") is None
+    assert resend.entered(connection, promoted, "b") == 1
+    assert resend.entered(connection, promoted, "a") is None
+    assert resend.entered(connection, copied, "a") == 2
+    assert resend.entered(connection, primary.UNKNOWN, "a") is None
+
+
+def test_a_server_that_was_replaced_is_not_written_to(connection: resend.Connection, tmp_path: Path) -> None:
+    here = primary.server_of(connection)
+    assert here is not None
+    memory = resend.Memory(tmp_path, "w", lambda: round(time.time() * 1e6) - 60_000_000)
+    memory.note(5, Server(here.system, here.timeline + 1))
+    with pytest.raises(primary.ReplacedError, match=f"timeline {here.timeline} and was replaced"):
+        resend.look_back(connection, "w", memory)
+    assert connection.execute("select count(*) from ingest_timeline").fetchone() == (0,)
+    resend.accept(connection, "an operator")
+    assert resend.look_back(connection, "w", memory) == 1  # it holds fewer batches than remembered
+    remembered = memory.read()
+    assert remembered is not None
+    assert remembered.server == here
 
 
 def test_every_gateway_of_a_workers_shards_is_asked_once(connection: resend.Connection, store_url: str) -> None:

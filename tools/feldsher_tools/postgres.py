@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -107,17 +107,23 @@ class Postgres:
         port: int | None = None,
         outlives: bool = False,
         durable: bool = True,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """Keep the data below `directory`, which the servers' user must be able to reach (see `Place.base`).
 
-        Without `durable` nothing is synced to the disk: for tests that neither kill nor keep anything.
+        Without `durable` nothing is synced to the disk: for tests that neither kill nor keep anything. `settings`: of
+        PostgreSQL, beside those of CONFIGURATION.
         """
+        options = [option for name, value in (settings or {}).items() for option in ("-c", f"{name}={value}")]
         self.place, self.directory = place, directory
         self.data = directory / "data"
         self.port = port or free_port()
         self.process = Process(
             name=name,
-            argv=[place.program("postgres"), "-D", str(self.data), "-p", str(self.port), *([] if durable else ["-F"])],
+            argv=[
+                place.program("postgres"),
+                *("-D", str(self.data), "-p", str(self.port), *options, *([] if durable else ["-F"])),
+            ],
             log=directory / "log",
             pid_file=place.run / f"{name}.pid",
             stop_signal=signal.SIGINT,  # "fast": sessions are ended, everything is written
@@ -155,6 +161,12 @@ class Postgres:
         command = [self.place.program("initdb"), "-D", str(fresh), "-U", "postgres", "-A", "trust", "-E", "UTF8", "-k"]
         # the builtin provider gives the same order of text on every machine; C.UTF-8 knows Cyrillic letters
         command += ["--locale-provider=builtin", "--locale=C.UTF-8", "--no-instructions"]
+        self._run(command)
+        with (fresh / "postgresql.conf").open("a") as file:
+            file.write(CONFIGURATION)
+        fresh.rename(self.data)
+
+    def _run(self, command: Sequence[str]) -> None:
         done = subprocess.run(
             [*as_user(self.process.user), *command],
             cwd=self.directory,
@@ -164,10 +176,25 @@ class Postgres:
             check=False,
         )
         if done.returncode:
-            raise ServiceError(f"initdb failed in {fresh}:\n{done.stdout}{done.stderr}")
-        with (fresh / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION)
-        fresh.rename(self.data)
+            program = Path(command[0]).name
+            raise ServiceError(f"{program} failed in {self.directory}:\n{done.stdout}{done.stderr}")
+
+    def follow(self, primary: Postgres, slot: str) -> None:
+        """Make the data directory a streaming replica of a running server, which keeps for it what it has not read."""
+        self.place.make_directory(self.directory)
+        command = [self.place.program("pg_basebackup"), "-D", str(self.data), "-d", primary.url(), "-c", "fast"]
+        self._run([*command, "-X", "stream", "-R", "-C", "-S", slot])
+
+    def promote(self) -> None:
+        """Make a replica a primary, and wait until it takes writes."""
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute("select pg_promote()")
+
+    def adopt(self) -> None:
+        """Give a data directory that somebody else has made (a restored backup) to the server's user."""
+        if self.process.user is not None:
+            for path in [self.data, *self.data.rglob("*")]:
+                os.chown(path, *self.process.user, follow_symlinks=False)
 
     def _link_time_zones(self, directory: Path) -> None:
         # on a host without time zones tools/prefix.sh makes the server look in its working directory instead
