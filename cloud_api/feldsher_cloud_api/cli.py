@@ -16,7 +16,20 @@ import typer
 import uvicorn
 from feldsher_signal import jit
 
-from feldsher_cloud_api import accounts, audit, ca, commands, db, demo, log, metrics, originals, provision, worker
+from feldsher_cloud_api import (
+    accounts,
+    audit,
+    backup_cli,
+    ca,
+    commands,
+    db,
+    demo,
+    log,
+    metrics,
+    originals,
+    provision,
+    worker,
+)
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import signature, unassigned
@@ -49,6 +62,7 @@ for _name, _sub, _help in (
     app.add_typer(_sub, name=_name, help=_help, no_args_is_help=True)
 manage.add_to(gateway_app)
 fleet.add_to(gateway_app)
+app.add_typer(backup_cli.app, name="backup", help="Backups of the database, and restoring.", no_args_is_help=True)
 app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib import resources
@@ -14,15 +14,24 @@ import msgspec
 import psycopg
 from alembic import command
 from alembic.config import Config
+from feldsher_ingest import primary
 from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool
-from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, text
 
 Connection = psycopg.Connection[TupleRow]
 Pool = ConnectionPool[Connection]
 
+_SOON: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A server whose machine has vanished is noticed in seconds, not in the two hours of TCP's own."""
 API, WORKER, INGEST = "feldsher_api", "feldsher_worker", "feldsher_ingest"
 _MIGRATION_LOCK = 0x66656C64  # "feld": any fixed number; it only has to be the same everywhere
 
@@ -43,7 +52,8 @@ def loads(data: bytes | str) -> Any:
 
 def migrate(url: str) -> None:
     """Bring the database at `url` to the newest revision; two at the same time wait for each other."""
-    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    address = primary.address(url)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(resources.files("feldsher_cloud_api.migrations")))
     with engine.connect() as lock:
@@ -67,7 +77,7 @@ def prepare(connection: Connection, role: str | None = None) -> None:
 
 def connect(url: str, role: str | None = None, *, autocommit: bool = False) -> Connection:
     """Return one prepared connection working as `role` (None: as the user of the address)."""
-    connection = psycopg.connect(url)
+    connection = psycopg.connect(primary.address(url), **_SOON)
     try:
         prepare(connection, role)
         connection.autocommit = autocommit
@@ -84,7 +94,13 @@ def pool(url: str, role: str, *, size: int = 8) -> Pool:
         prepare(connection, role)
 
     return ConnectionPool(
-        url, min_size=1, max_size=size, open=False, configure=configure, check=ConnectionPool.check_connection
+        lambda: primary.address(url),
+        kwargs=dict(_SOON),
+        min_size=1,
+        max_size=size,
+        open=False,
+        configure=configure,
+        check=ConnectionPool.check_connection,
     )
 
 

@@ -190,12 +190,6 @@ class Postgres:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute("select pg_promote()")
 
-    def adopt(self) -> None:
-        """Give a data directory that somebody else has made (a restored backup) to the server's user."""
-        if self.process.user is not None:
-            for path in [self.data, *self.data.rglob("*")]:
-                os.chown(path, *self.process.user, follow_symlinks=False)
-
     def _link_time_zones(self, directory: Path) -> None:
         # on a host without time zones tools/prefix.sh makes the server look in its working directory instead
         link = directory / "zoneinfo"
