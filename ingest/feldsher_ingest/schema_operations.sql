@@ -52,9 +52,18 @@ begin
 end $$;
 -- what tells whether all is well, and nothing of anybody: no bodies, no payloads, no values
 grant usage on schema public to feldsher_status;
-grant select on ingest_seat, ingest_member, ingest_mark, ingest_epoch, ingest_timeline, vital_due, database_backup
-    to feldsher_status;
+grant select on ingest_seat, ingest_member, ingest_mark, ingest_epoch, ingest_timeline, vital_due, watch_due,
+    database_backup to feldsher_status;
 grant select (id, at, kind, retry_at, attempts, parked_at, done_at) on event to feldsher_status;
 grant select (id, received_at, cause, kind, repaired_at) on dead_letter to feldsher_status;
 grant select (gateway, state, outbox_rows, outbox_bytes, oldest_at, seen_at, resend_epoch) on gateway_state
     to feldsher_status;
+do $$
+begin
+    if to_regclass('public.alembic_version') is not null then
+        grant select on public.alembic_version to feldsher_status;
+    end if;
+    if exists (select from pg_namespace where nspname = 'cloud') then
+        grant usage on schema cloud to feldsher_status;
+    end if;
+end $$;
