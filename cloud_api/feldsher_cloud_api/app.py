@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, auth, db, oauth, provision, renewal, signin, tokens
+from feldsher_cloud_api import access, audit, auth, canary, db, oauth, provision, renewal, signin, tokens
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import ecg, vitals
 from feldsher_cloud_api.config import Settings
@@ -76,24 +76,27 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     app.include_router(live.router)
     pages.install(app)
-    _health(app, pool)
+    _health(app, settings, pool)
     _refusals(app)
     return app
 
 
-def _health(app: FastAPI, pool: db.Pool) -> None:
+def _health(app: FastAPI, settings: Settings, pool: db.Pool) -> None:
     @app.get("/health/live", include_in_schema=False)
     def live() -> dict[str, str]:
         return {"status": "live"}
 
     @app.get("/health/ready", include_in_schema=False)
     def ready() -> Response:
+        # Pages serve people also where test alarms do not come through, so that alone makes nobody unready; it is said.
         try:
             with pool.connection(timeout=2) as connection:
                 connection.execute("SELECT 1")
+            with db.asking(pool, user=None, role="manager") as connection:
+                line = canary.standing(connection, settings.clock())
         except (psycopg.Error, TimeoutError):
             return JSONResponse({"status": "the database does not answer"}, 503)
-        return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "ready", "alarms": "crossing" if line.well else "silent"})
 
     _ = live, ready
 

@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from feldsher_ehr_core.ids import gateway_id
+from feldsher_ehr_core.ids import gateway_id, is_canary
 
 from feldsher_cloud_api.secret import write_secret
 
@@ -105,13 +105,15 @@ class CertificateAuthority:
     def sign_csr(self, csr_pem: bytes, cn: str) -> bytes:
         """Return the client certificate (PEM) for a gateway's own key; the request's subject is not believed.
 
-        CaError where `cn` cannot name a gateway (a service's name: nobody claims a service's rights), the request is
-        not PEM, its signature is wrong, or its key is not EC P-256.
+        CaError where `cn` cannot name a gateway (a service's name: nobody claims a service's rights) or is a canary's,
+        the request is not PEM, its signature is wrong, or its key is not EC P-256.
         """
         try:
             gateway_id(cn)
         except ValueError as error:
             raise CaError(str(error)) from error
+        if is_canary(cn):
+            raise CaError(f"{cn}: this name is the test alarms' own")
         try:
             request = x509.load_pem_x509_csr(csr_pem)
         except ValueError as error:
@@ -230,6 +232,11 @@ def pin(certificate_pem: bytes) -> str:
 def serial(certificate_pem: bytes) -> int:
     """Return a certificate's serial number."""
     return x509.load_pem_x509_certificate(certificate_pem).serial_number
+
+
+def ends(certificate: Path) -> datetime:
+    """Return when the certificate in a file (PEM) ends."""
+    return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
 
 
 def _name(cn: str) -> x509.Name:

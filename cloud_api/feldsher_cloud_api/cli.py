@@ -6,6 +6,7 @@ import hashlib
 import signal
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -21,6 +22,8 @@ from feldsher_cloud_api import (
     audit,
     backup_cli,
     ca,
+    canary,
+    canary_line,
     commands,
     db,
     demo,
@@ -99,13 +102,14 @@ def serve(
 
 @app.command("worker")
 def run_worker(
-    mqtt: Annotated[bool, typer.Option(help="Publish orders to gateways.")] = True,
+    mqtt: Annotated[bool, typer.Option(help="Publish orders to gateways, send test alarms.")] = True,
 ) -> None:
-    """Project events into the record, publish orders, seal the audit; until stopped."""
+    """Project events into the record, publish orders, send test alarms, seal the audit; until stopped."""
     settings = _settings()
     log.configure()
     publisher = commands.Mqtt(settings) if mqtt else None
-    running = worker.Worker(settings, publisher)
+    line = partial(canary_line.cross, settings) if mqtt else None
+    running = worker.Worker(settings, publisher, line)
     # a new installation's first ECG would wait four seconds for the compiling of what draws it
     threading.Thread(target=jit.warm, name="warm", daemon=True).start()
 
@@ -287,6 +291,27 @@ def event_retry() -> None:
     """Let the worker try again what it gave up."""
     with _owner(_settings()) as connection:
         _print({"retried": worker.unpark(connection)})
+
+
+@app.command("canary")
+def show_canary() -> None:
+    """Print how the test alarms of all shards stand, one JSON object per line; exit 1 where they do not come."""
+    settings = _settings()
+    now = settings.clock()
+    with _owner(settings) as connection:
+        found = canary.standing(connection, now)
+    for one in found.canaries:
+        silent = one.silent(now)
+        _print(
+            {
+                "shard": one.shard, "silent": silent, "stopped": one.stopped(now) if silent else None,
+                "crossed_at": one.crossed_at, "tried_at": one.tried_at, "heard_s": one.heard_s,
+                "receipt_s": one.receipt_s, "stored_s": one.stored_s, "seconds": one.seconds,
+            }
+        )  # fmt: skip
+    _print({"shards": len(found.canaries), "silent": len(found.silent), "well": found.well})
+    if not found.well:
+        raise typer.Exit(1)
 
 
 @unassigned_app.command("list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -25,6 +25,8 @@ from feldsher_cloud_api.project.order import show
 
 AGAIN_S = 3.0
 """An unacknowledged command is repeated this often; gateways know repeats by the order's id."""
+RENEWED_BEFORE = timedelta(days=30)
+"""So long before its end a service's certificate is issued anew, where the authority is at hand."""
 _queries = db.queries("worker")
 _log = structlog.get_logger()
 
@@ -73,23 +75,24 @@ class Mqtt:
         return self._client.publish(topic, payload, qos=0, properties=properties).rc == mqtt.MQTT_ERR_SUCCESS
 
 
-def tls_files(settings: Settings) -> tuple[Path, Path, Path]:
-    """Return the files of authority, certificate and key of the broker user `cloud.worker`.
+def tls_files(settings: Settings, name: str = CLOUD_WORKER) -> tuple[Path, Path, Path]:
+    """Return the files of authority, certificate and key of a broker user that the worker is.
 
     They lie in FELDSHER_MQTT_TLS (ca.pem, cloud.worker.pem, cloud.worker.key) or beside the authority, which then
-    issues them.
+    issues them, anew before they end.
     """
     given = os.environ.get("FELDSHER_MQTT_TLS")
     if given:
-        return Path(given) / "ca.pem", *_pair(Path(given))
+        return Path(given) / "ca.pem", *_pair(Path(given), name)
     directory = settings.ca_directory / "clients"
-    if not all(path.exists() for path in _pair(directory)):
-        ca.load(settings.ca_directory, settings.clock).issue_client(CLOUD_WORKER).write(directory, CLOUD_WORKER)
-    return settings.ca_directory / "ca.pem", *_pair(directory)
+    certificate, key = _pair(directory, name)
+    if not (certificate.exists() and key.exists()) or ca.ends(certificate) < settings.clock() + RENEWED_BEFORE:
+        ca.load(settings.ca_directory, settings.clock).issue_client(name).write(directory, name)
+    return settings.ca_directory / "ca.pem", certificate, key
 
 
-def _pair(directory: Path) -> tuple[Path, Path]:
-    return directory / f"{CLOUD_WORKER}.pem", directory / f"{CLOUD_WORKER}.key"
+def _pair(directory: Path, name: str) -> tuple[Path, Path]:
+    return directory / f"{name}.pem", directory / f"{name}.key"
 
 
 def publish_due(connection: db.Connection, publisher: Publisher, now: datetime) -> int:

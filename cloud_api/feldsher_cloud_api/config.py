@@ -21,6 +21,8 @@ DATABASE_URL, MQTT_URL, STATE, API_URL, MQTT_PUBLIC_URL, BROKER_RELOAD = (
 )
 ORDER_MINUTES = "FELDSHER_ORDER_MINUTES"
 """Environment variable: how long an order waits for its recording, minutes; a gateway's own kits wait ten at most."""
+CANARY_MINUTES = "FELDSHER_CANARY_MINUTES"
+"""Environment variable: how often a test alarm crosses the whole line, minutes; five where it is not set."""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -52,6 +54,7 @@ class Settings:
     code_life: timedelta = timedelta(minutes=1)
     claim_life: timedelta = timedelta(hours=24)
     order_life: timedelta = timedelta(minutes=10)
+    canary_every: timedelta = timedelta(minutes=5)
     demo: bool = False
 
     @property
@@ -88,10 +91,13 @@ def broker(url: str) -> tuple[str, int]:
     return parts.hostname, parts.port or 8883
 
 
-def _minutes(text: str) -> timedelta:
-    """Return an order's life; a week is the longest: who lies on the cardiograph then is not who was meant."""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 7 * 24 * 60):
-        raise ConfigError(f"{ORDER_MINUTES}: {text!r} is not 1 to 10080 minutes")
+_WEEK = 7 * 24 * 60
+"""Minutes; the longest life of an order: who lies on the cardiograph then is not who was meant."""
+
+
+def _minutes(name: str, text: str, most: int) -> timedelta:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+        raise ConfigError(f"{name}: {text!r} is not 1 to {most} minutes")
     return timedelta(minutes=int(text))
 
 
@@ -107,7 +113,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         broker_reload=environment.get(BROKER_RELOAD),
         api_url=environment.get(API_URL, "http://127.0.0.1:8000").rstrip("/"),
         state=Path(environment.get(STATE, ".state")),
-        order_life=_minutes(environment.get(ORDER_MINUTES, "10")),
+        order_life=_minutes(ORDER_MINUTES, environment.get(ORDER_MINUTES, "10"), _WEEK),
+        canary_every=_minutes(CANARY_MINUTES, environment.get(CANARY_MINUTES, "5"), 60),
         demo=environment.get(DEMO) == "1",
     )
     parts = urlsplit(settings.api_url)

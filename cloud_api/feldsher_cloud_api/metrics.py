@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from wsgiref.simple_server import WSGIServer
 
 import psycopg
+from feldsher_ehr_core.ids import SHARDS
 from prometheus_client import CollectorRegistry, Counter, Histogram, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from feldsher_cloud_api import db, worker
+from feldsher_cloud_api import canary, db, worker
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.fleet import devices, gateways, limits, problems
 
@@ -56,6 +57,7 @@ class Standing(Collector):
         with db.asking(self._pool, user=None, role="manager") as connection:
             states, lives = gateways.states(connection), devices.lives(connection, now)
             found = problems.counts(connection, limits.load(), now)
+            line = canary.standing(connection, now)
         by_state = GaugeMetricFamily("feldsher_fleet_gateways", "Gateways by state", labels=["state"])
         by_life = GaugeMetricFamily("feldsher_fleet_devices", "Devices by life", labels=["life"])
         wrong = GaugeMetricFamily("feldsher_fleet_problems", "What needs a technician", labels=["of", "code"])
@@ -63,10 +65,34 @@ class Standing(Collector):
             by_state.add_metric([state], states.get(state, 0))
         for life in ("assigned", "ready", "to_clean", "retired"):
             by_life.add_metric([life], lives.get(life, 0))
-        for of, codes in (("gateway", problems.GATEWAY_CODES), ("device", problems.DEVICE_CODES)):
+        every = (("gateway", problems.GATEWAY_CODES), ("device", problems.DEVICE_CODES), ("line", problems.LINE_CODES))
+        for of, codes in every:
             for code in codes:
                 wrong.add_metric([of, code], found.get(f"{of}.{code}", 0))
-        return [by_state, by_life, wrong]
+        return [by_state, by_life, wrong, *_canary(line)]
+
+
+def _canary(line: canary.Standing) -> list[GaugeMetricFamily]:
+    """Return how the test alarms stand. Alarm on `feldsher_canary_silent > 0`, and on its absence."""
+    silent = GaugeMetricFamily("feldsher_canary_silent", "Shards whose test alarms have not come through for too long")
+    crossed = GaugeMetricFamily(
+        "feldsher_canary_crossed_timestamp_seconds", "When a shard's last test alarm came through", labels=["shard"]
+    )
+    legs = GaugeMetricFamily(
+        "feldsher_canary_seconds",
+        "From sending the newest test alarm until it was seen at a leg",
+        labels=["shard", "leg"],
+    )
+    silent.add_metric([], len(line.silent) if line.canaries else SHARDS)
+    for one in line.canaries:
+        shard = str(one.shard)
+        if one.crossed_at is not None:
+            crossed.add_metric([shard], one.crossed_at.timestamp())
+        taken = {"broker": one.heard_s, "ingest": one.receipt_s, "watch": one.stored_s, "worker": one.seconds}
+        for leg, seconds in taken.items():
+            if seconds is not None:
+                legs.add_metric([shard, leg], seconds)
+    return [silent, crossed, legs]
 
 
 def serve(metrics: Metrics, port: int) -> WSGIServer:

@@ -19,7 +19,7 @@ import structlog
 from cryptography import x509
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from feldsher_ehr_core.ids import gateway_id
+from feldsher_ehr_core.ids import CANARY, gateway_id, is_canary
 from pydantic import BaseModel, Field
 
 from feldsher_cloud_api import access, auth, ca, db, gateway_keys, originals
@@ -66,6 +66,8 @@ def add_gateway(
     That a registered one is to forget everything is taken back: it would be told to whatever bears the name by then.
     """
     gateway = gateway_id(name)
+    if is_canary(gateway):
+        raise ValueError(f"gateway id: {name!r} begins with {CANARY!r}; such names are the test alarms' own")
     secret = secrets.token_urlsafe(32)
     tasks.to_be_claimed(connection, gateway, settings.clock())
     _queries.add_gateway(

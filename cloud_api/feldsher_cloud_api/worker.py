@@ -15,8 +15,9 @@ from typing import Any
 
 import psycopg
 import structlog
+from feldsher_ehr_core.ids import is_canary
 
-from feldsher_cloud_api import audit, commands, db
+from feldsher_cloud_api import audit, canary, commands, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import diagnostics, rollout, tasks
 from feldsher_cloud_api.project import clocks, ecg, gateway, order, vitals
@@ -67,7 +68,7 @@ def step(connection: db.Connection, table: dict[str, Projection], clock: Callabl
             event = Event(identity, at, kind, gateway_id, message_id, body)
             try:
                 with connection.transaction():
-                    _projection(table, kind)(connection, event, clock())
+                    _projection(table, event)(connection, event, clock())
             except psycopg.OperationalError:
                 raise  # the connection is gone: everything claimed is free again
             except Exception as error:
@@ -82,11 +83,13 @@ def step(connection: db.Connection, table: dict[str, Projection], clock: Callabl
     return len(rows)
 
 
-def _projection(table: dict[str, Projection], kind: str) -> Projection:
+def _projection(table: dict[str, Projection], event: Event) -> Projection:
+    if is_canary(event.gateway):
+        return canary.project
     try:
-        return table[kind]
+        return table[event.kind]
     except KeyError:
-        raise LookupError(f"kind: {kind!r} has no projection") from None
+        raise LookupError(f"kind: {event.kind!r} has no projection") from None
 
 
 def parked_count(connection: db.Connection) -> int:
@@ -115,6 +118,8 @@ class Worker:
 
     settings: Settings
     publisher: commands.Publisher | None = None
+    line: canary.Line | None = None
+    """How test alarms are sent; None: none are."""
     _stopping: threading.Event = field(default_factory=threading.Event)
     _fault: BaseException | None = None
 
@@ -128,6 +133,8 @@ class Worker:
         if self.publisher is not None:
             threads.append(threading.Thread(target=self._thread, args=(self._publish,), name="commands", daemon=True))
             threads.append(threading.Thread(target=self._thread, args=(self._manage,), name="manage", daemon=True))
+        if self.line is not None:
+            threads.append(threading.Thread(target=self._thread, args=(self._canary,), name="canary", daemon=True))
         for thread in threads:
             thread.start()
         self._again(self._project)
@@ -202,6 +209,16 @@ class Worker:
                 tasks.lapse(connection, now)
                 diagnostics.purge(connection, now)
                 _listen(ear, _WAIT_S)
+
+    def _canary(self) -> None:
+        """Send test alarms when they are due, and forget what old ones left."""
+        if self.line is None:
+            return
+        with db.connect(self.settings.database_url, db.WORKER) as connection:
+            canary.prepare(connection, self.settings.canary_every, self.settings.clock())
+            while not self._stopping.is_set():
+                canary.tend(connection, self.line, self.settings.clock())
+                self._stopping.wait(_WAIT_S)
 
     def _seal(self) -> None:
         with db.connect(self.settings.database_url, db.WORKER) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import zlib
 from collections.abc import Iterable
@@ -19,9 +20,14 @@ INGEST_TOOL = "ingest.tool"
 CLOUD_WORKER = "cloud.worker"
 """Broker user of the cloud's worker, which publishes orders."""
 
+CANARY = "feldsher-canary-"
+"""How the names of canaries begin: gateways that the cloud plays itself, so that a test alarm crosses the whole line.
+Nobody else's gateway may be named so (docs/safety/hazard-log.md)."""
+
 _DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _READ_AS = str.maketrans("ILO", "110", " -.")
 _ORDER_NUMBER = re.compile(f"[{_DIGITS}]{{8}}")
+_GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")
 _GATEWAY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -86,6 +92,33 @@ def gateway_id(text: str) -> str:
 def shard(gateway: str) -> int:
     """Return the topic shard of a gateway: crc32 of its name modulo 16."""
     return zlib.crc32(gateway.encode()) % SHARDS
+
+
+def is_canary(gateway: str) -> bool:
+    """Return whether a gateway's name is a canary's."""
+    return gateway.startswith(CANARY)
+
+
+def _canaries() -> tuple[str, ...]:
+    names: dict[int, str] = {}
+    for number in itertools.count():
+        names.setdefault(shard(f"{CANARY}{number}"), f"{CANARY}{number}")
+        if len(names) == SHARDS:
+            return tuple(names[one] for one in range(SHARDS))
+    raise AssertionError("numbers do not end")
+
+
+CANARIES = _canaries()
+"""The canary of each shard: a worker that hangs on a single shard is to be noticed as well."""
+
+
+def device_key(gateway: str, name: str) -> str:
+    """Return the key of a device that a gateway calls `name`: the same whoever hears it, and unlike any other's.
+
+    Its own address in capitals where that is unique in the world (MAC, EUI-64), else gateway/name: the `cuff-1` of two
+    homes are two devices. So the record knows devices, and so watch_subject names them.
+    """
+    return name.upper() if _GLOBAL.fullmatch(name) else f"{gateway}/{name}"
 
 
 def reading_id(

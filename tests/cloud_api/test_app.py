@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 
 def test_health(clinic: Clinic) -> None:
     assert clinic.browser.get("/health/live").status_code == 200
-    assert clinic.browser.get("/health/ready").json() == {"status": "ready"}
+    assert clinic.browser.get("/health/ready").json() == {"status": "ready", "alarms": "crossing"}
 
 
 def test_security_headers_are_on_every_answer(clinic: Clinic) -> None:

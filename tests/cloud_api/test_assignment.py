@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import timedelta
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +16,7 @@ from feldsher_cloud_api.assignment import AssignmentError
 from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.fleet import life
 from feldsher_ehr_core import wire
-from feldsher_tools.clinic import HOME, Clinic
+from feldsher_tools.clinic import CUFF, HOME, Clinic
 
 BP = {150021: "132", 150022: "84", 149546: "71"}
 ADDRESS = "AA:BB:CC:00:00:61"
@@ -157,3 +159,45 @@ def test_only_technicians_assign(clinic: Clinic, role: str, call: str) -> None:
         clinic.raw(role, demo_id("person/doctor")) as connection,
     ):
         connection.execute(statement.encode())
+
+
+WATCHED = "SELECT s.id, s.device, s.user_no, s.subject, s.during FROM watch_subject s WHERE NOT isempty(s.during)"
+ASSIGNED = (
+    "SELECT a.id, d.address, a.user_no, a.patient, a.during FROM cloud.device_assignment a"
+    " JOIN cloud.device d ON d.id = a.device"
+)
+CANARIES = "SELECT id FROM watch_subject WHERE device LIKE 'feldsher-canary-%'"
+
+
+def _act(clinic: Clinic, random: Random, devices: list[UUID]) -> None:
+    """Do one of the acts that change whose devices are, whether it is refused or not."""
+    device, at = random.choice(devices), clinic.time.now - timedelta(hours=random.randrange(-50, 200))
+    patient, user = UUID(random.choice(clinic.patients)), random.choice((None, None, 1, 2))
+    with clinic.owner() as connection, contextlib.suppress(AssignmentError, psycopg.errors.ExclusionViolation):
+        match random.randrange(5):
+            case 0 | 1:
+                until = at + timedelta(hours=random.randrange(1, 90)) if random.random() < 0.3 else None
+                assignment.assign(connection, device, patient, at, until, user=user)
+            case 2:
+                assignment.share(connection, device, user or 1, at)
+            case 3:
+                assignment.end(connection, device, at, user=user)
+            case _:
+                assignment.move(connection, device, random.choice(devices), at)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_who_is_watched_is_who_has_a_device(clinic: Clinic, seed: int) -> None:
+    random = Random(seed)  # noqa: S311 - a seeded sequence of acts
+    with clinic.owner() as connection:
+        devices = [
+            life.register(connection, gateway=gateway, address=address, kind="cuff", now=clinic.time.now)
+            for gateway, address in ((HOME, ADDRESS), (HOME, "cuff-1"), ("demo-clinic", "cuff-1"))
+        ]
+        for _ in range(25):
+            _act(clinic, random, devices)
+            watched = connection.execute(f"{WATCHED} AND s.id NOT IN ({CANARIES})".encode()).fetchall()
+            assert sorted(watched, key=str) == sorted(connection.execute(ASSIGNED.encode()).fetchall(), key=str)
+        names = {row[1] for row in connection.execute(ASSIGNED.encode()).fetchall()}
+    assert names <= {ADDRESS, CUFF, f"{HOME}/cuff-1", "demo-clinic/cuff-1"}
+    assert len(names) > 1

@@ -51,6 +51,25 @@ def test_a_gateways_shard_is_fixed_for_ever() -> None:
     assert [ids.shard(g) for g in ("gw-0001", "gw-0002", "perm-home-17")] == [1, 11, 14]
 
 
+def test_every_shard_has_its_canary() -> None:
+    assert [ids.shard(name) for name in ids.CANARIES] == list(range(ids.SHARDS))
+    assert all(ids.is_canary(ids.gateway_id(name)) for name in ids.CANARIES)
+    assert not ids.is_canary("feldsher-clinic")
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("f0:e1:d2:c3:b4:a5", "F0:E1:D2:C3:B4:A5"),
+        ("0022092000abcdef", "0022092000ABCDEF"),
+        ("cuff-1", "gw-a/cuff-1"),
+        ("f0:e1:d2:c3:b4", "gw-a/f0:e1:d2:c3:b4"),
+    ],
+)
+def test_a_devices_key_is_its_address_where_that_is_unique_in_the_world(name: str, key: str) -> None:
+    assert ids.device_key("gw-a", name) == key
+
+
 def test_a_reading_heard_twice_or_by_two_gateways_has_one_id() -> None:
     first = ids.reading_id(device=CUFF, user=1, sent_at="2026-11-23T08:43:00", values=VALUES, sequence=None)
     again = ids.reading_id(device=CUFF, user=1, sent_at="2026-11-23T08:43:00", values=VALUES[::-1], sequence=None)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import numpy as np
-from feldsher_cloud_api import audit, auth, ca, db, demo, worker
+from feldsher_cloud_api import audit, auth, ca, canary, db, demo, worker
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
@@ -40,7 +40,8 @@ _CLEARED = (
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
     " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
     " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"
-    " public.gateway_state, public.device_status, public.gap, cloud.calibration, cloud.fleet_action"
+    " public.gateway_state, public.device_status, public.gap, cloud.calibration, cloud.fleet_action,"
+    " cloud.canary, public.watch_alert, public.watch_due, public.watch_checked"
 )
 _numbers = itertools.count(1)
 
@@ -325,12 +326,17 @@ def running(url: str, state: Path, made: dict[str, Any]) -> Generator[Clinic]:
         empty(connection, _CLEARED.split(", "))
         connection.execute("UPDATE cloud.account SET failed = 0, locked_until = NULL")
         connection.execute("DELETE FROM cloud.device_assignment WHERE device <> %s", (made["cuff"],))
+        connection.execute("DELETE FROM public.watch_subject WHERE isempty(during)")
+        connection.execute("DELETE FROM public.watch_limit WHERE set_by IS NOT NULL")
         connection.execute("UPDATE cloud.device SET life = 'ready', cleaned_at = NULL, replaced_by = NULL")
         connection.execute(
             "UPDATE cloud.gateway SET certificate_serial = CASE id WHEN %s THEN '1' END, revoked_at = NULL,"
             " life = 'ready', replaced_by = NULL, detail = '{}' WHERE id IN (%s, %s)",
             (CLINIC, CLINIC, HOME),
         )
+        canary.prepare(
+            connection, timedelta(days=100_000), datetime.now(UTC)
+        )  # not silent, however a test's clock goes
     time = Time()
     settings = Settings(database_url=url, state=state, api_url="http://testserver", clock=time, demo=True)
     app = create_app(settings)

@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from feldsher_ehr_core.ids import device_key
+
 from feldsher_cloud_api import assignment, db
 from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.fhir import store
@@ -60,7 +62,7 @@ def register(
     """
     if kind not in KINDS:
         raise LifeError("kind", f"kind: {kind!r} is not one of {', '.join(KINDS)}")
-    identity, key = common.device_id(gateway, address), common.device_key(gateway, address)
+    identity, key = common.device_id(gateway, address), device_key(gateway, address)
     _assignments.know_gateway(connection, gateway=gateway)
     _assignments.know_device(connection, id=identity, address=key, kind=kind, model=model, label=label)
     _assignments.attach(connection, gateway=gateway, device=identity, local_name=address)

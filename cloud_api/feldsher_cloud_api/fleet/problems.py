@@ -19,7 +19,9 @@ GATEWAY_CODES = (
 DEVICE_CODES = (
     "silent", "calibration_over", "calibration", "calibration_missing", "battery", "fault", "to_clean", "unassigned",
 )  # fmt: skip
-CODES = tuple(dict.fromkeys(GATEWAY_CODES + DEVICE_CODES))
+LINE_CODES = ("canary",)
+"""Of the line that all gateways share."""
+CODES = tuple(dict.fromkeys(LINE_CODES + GATEWAY_CODES + DEVICE_CODES))
 EVERY = 1_000_000
 """More problems than any fleet has: a list without a page."""
 _queries = db.queries("fleet_problems")
@@ -29,8 +31,9 @@ _queries = db.queries("fleet_problems")
 class Problem:
     """Something that needs a technician.
 
-    `device` None: the gateway itself. `since`: when it began, or will (the end of a certificate, the day a check is
-    due). `figure`: what the sentence needs beside: a count, a percentage, a day, the gateway's own words.
+    `device` None: the gateway itself; neither: the line that all share. `since`: when it began, or will (the end of a
+    certificate, the day a check is due). `figure`: what the sentence needs beside: a count, a percentage, a day, the
+    gateway's own words, a leg of the line.
     """
 
     gateway: str | None
@@ -40,6 +43,11 @@ class Problem:
     urgent: bool
     since: datetime | None
     figure: str | None
+
+    @property
+    def of(self) -> str:
+        """What it is a problem of: `device`, `gateway` or `line`."""
+        return "device" if self.device else "gateway" if self.gateway else "line"
 
 
 def page(
@@ -75,6 +83,6 @@ def _numbers(limits: Limits) -> dict[str, Any]:
 
 
 def counts(connection: db.Connection, limits: Limits, now: datetime) -> dict[str, int]:
-    """Return how many problems of each code there are: of gateways as `gateway.code`, of devices as `device.code`."""
+    """Return how many problems of each code there are: `gateway.code`, `device.code`, `line.code`."""
     found, _, _ = page(connection, limits, now)
-    return dict(sorted(Counter(f"{'device' if p.device else 'gateway'}.{p.code}" for p in found).items()))
+    return dict(sorted(Counter(f"{p.of}.{p.code}" for p in found).items()))

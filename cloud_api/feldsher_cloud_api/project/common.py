@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from feldsher_ehr_core.ids import uuid7
+from feldsher_ehr_core.ids import device_key, uuid7
 from feldsher_ingest import read
 
 from feldsher_cloud_api import assignment, db
@@ -22,7 +21,6 @@ _PARTICIPANT = "http://terminology.hl7.org/CodeSystem/provenance-participant-typ
 TIME_AS_SENT = "urn:feldsher:time-as-sent"
 """Extension: the time by the clock that measured, where it is known to have been wrong; the resource's is corrected."""
 _DEVICES = UUID("6f3f0a3e-3df6-4e55-9a5c-5a6a2f2b8f10")
-_GLOBAL = re.compile(r"(?:[0-9A-Fa-f]{2}[:-]){5,7}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}|[0-9A-Fa-f]{16}")
 _queries = db.queries("project")
 
 
@@ -49,11 +47,6 @@ def derived_id(at: datetime, *parts: str) -> UUID:
     """
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return uuid7(max(0, int(at.timestamp() * 1000)), digest[:10])
-
-
-def device_key(gateway: str, address: str) -> str:
-    """Return the key of a device: its own address where that is unique in the world, else gateway/name."""
-    return address.upper() if _GLOBAL.fullmatch(address) else f"{gateway}/{address}"
 
 
 def device_id(gateway: str, address: str) -> UUID:

@@ -36,9 +36,21 @@ WITH g AS MATERIALIZED (
     LEFT JOIN cloud.device_unassigned u ON u.device = d.id
     WHERE d.life <> 'retired'
       AND (:devices::uuid[] IS NULL OR d.id = ANY (:devices)) AND (:gateways::text[] IS NULL OR :devices::uuid[] IS NOT NULL)
+), c AS MATERIALIZED (
+    SELECT count(*) AS shards, count(*) FILTER (WHERE silent) AS silent,
+        min(coalesce(crossed_at, since)) FILTER (WHERE silent) AS since,
+        CASE min(leg) FILTER (WHERE silent) WHEN 1 THEN 'worker' WHEN 2 THEN 'broker' WHEN 3 THEN 'ingest' ELSE 'watch' END
+            AS leg
+    FROM (SELECT crossed_at, since, coalesce(crossed_at, since) + 2 * every < :now AS silent,  -- canary.MISSED
+              CASE WHEN tried_at + 2 * every < :now OR tried_at IS NULL THEN 1 WHEN heard_s IS NULL THEN 2
+                   WHEN receipt_s IS NULL THEN 3 ELSE 4 END AS leg FROM cloud.canary) one
+    WHERE :gateways::text[] IS NULL AND :devices::uuid[] IS NULL
 ), found AS MATERIALIZED (
-    SELECT id AS gateway, NULL::uuid AS device, id AS name, 'silent' AS code, true AS urgent,
-        coalesce(seen_at, claimed_at, created) AS since, NULL::text AS figure
+    SELECT NULL::text AS gateway, NULL::uuid AS device, silent || '/' || shards AS name, 'canary' AS code, true AS urgent,
+        since, CASE WHEN shards = 0 THEN 'worker' ELSE leg END AS figure
+    FROM c WHERE silent > 0 OR (shards = 0 AND :gateways::text[] IS NULL AND :devices::uuid[] IS NULL)
+    UNION ALL
+    SELECT id, NULL, id, 'silent', true, coalesce(seen_at, claimed_at, created), NULL
     FROM g WHERE life = 'ready' AND NOT heard AND (seen_at IS NOT NULL OR (
         certificate_serial IS NOT NULL AND claimed_at < :now::timestamptz - make_interval(hours => :gateway_silent_hours)))
     UNION ALL
@@ -91,7 +103,7 @@ WITH g AS MATERIALIZED (
 ), placed AS MATERIALIZED (
     SELECT *, concat_ws(' ', CASE WHEN urgent THEN 0 ELSE 1 END,
                         to_char(coalesce(since, :now) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'),
-                        coalesce(device::text, gateway), code) AS place
+                        coalesce(device::text, gateway, ''), code) AS place
     FROM found WHERE :code::text IS NULL OR code = :code
 )
 SELECT gateway, device, name, code, urgent, since, figure, place, (SELECT count(*) FROM placed) AS total

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 from feldsher_cloud_api import db
+from feldsher_cloud_api.canary import Leg
 from feldsher_cloud_api.fleet import acts, gateways, life, listing, problems
 from feldsher_cloud_api.web.catalogue import LANGUAGES, catalogue
 
@@ -35,6 +36,7 @@ def test_every_code_has_its_words(language: str) -> None:
     wanted = {f"fleet.codes.{c}" for c in problems.CODES}
     for of, codes in (("gateway", problems.GATEWAY_CODES), ("device", problems.DEVICE_CODES)):
         wanted |= {f"fleet.{group}.{of}.{c}" for group in ("problem", "todo") for c in codes}
+    wanted |= {f"fleet.problem.line.{c}" for c in problems.LINE_CODES} | {f"fleet.legs.{leg}" for leg in get_args(Leg)}
     wanted |= {f"fleet.states.{s}" for s in (*gateways.STATES, "present", "absent", "busy", "fault")}
     wanted |= {f"fleet.lives.{w}" for w in (*listing.LIVES, "assigned")} | {f"fleet.kinds.{k}" for k in life.KINDS}
     wanted |= {f"fleet.done.{a}" for a in acts.ACTS}
