@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -39,8 +40,9 @@ _MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
 """Microvolts per unit: beyond them int32 samples are either no cardiogram or no finite voltage."""
 _LOCAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
-_DECIMALS = re.compile(f"(?:{_DECIMAL.pattern}(?:,{_DECIMAL.pattern})*)?", re.ASCII)
-"""Many values at once: one look instead of one per value."""
+_DECIMALS: set[str | None] = {None}
+"""Texts that are known to be decimal numbers: vital signs repeat, and a look here is a tenth of the other."""
+_KNOWN = 65_536
 _HEAD_BYTES = 8_000_000
 _TIMES = 16_384
 """Local times remembered, about 2 MB: each is asked for when a batch is checked, and again when it is made ready."""
@@ -249,12 +251,8 @@ def _check_interpretation(found: Interpretation) -> None:
 
 
 def _check_vitals(batch: wire.VitalsBatch) -> None:
-    numbers = [value for value in batch.value if value is not None]
-    joined = ",".join(numbers)
-    if joined.count(",") >= max(len(numbers), 1) or not _DECIMALS.fullmatch(joined):
-        for i, value in enumerate(batch.value):
-            if value is not None and not _DECIMAL.fullmatch(value):
-                raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+    if not _DECIMALS.issuperset(batch.value):
+        _check_decimals(batch.value)
     _check_sent(batch)
     for field in ("time_us", "received_us"):
         times: tuple[int, ...] = getattr(batch, field)
@@ -266,6 +264,18 @@ def _check_vitals(batch: wire.VitalsBatch) -> None:
     if batch.raw and len(batch.raw) not in (len(batch.reading), len(set(batch.reading))):
         raise ValueError(f"raw: {len(batch.raw)} entries for {len(batch.reading)} values")
     device_now_us(batch)
+
+
+def _check_decimals(values: Sequence[str | None]) -> None:
+    for i, value in enumerate(values):
+        if value in _DECIMALS or value is None:
+            continue
+        if not _DECIMAL.fullmatch(value):
+            raise ValueError(f"value[{i}]: {value[:40]!r} is not a decimal number")
+        if len(_DECIMALS) >= _KNOWN:
+            _DECIMALS.clear()
+            _DECIMALS.add(None)
+        _DECIMALS.add(value)
 
 
 def _check_sent(batch: wire.VitalsBatch) -> None:

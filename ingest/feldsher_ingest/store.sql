@@ -62,8 +62,8 @@ returning reading_id, message_id, source;
 
 -- name: copy_vitals!
 -- Stores many readings of which probably none is there: less than half the cost of `vitals` (bulk.py).
-copy vital_reading (reading_id, message_id, key_time, time, received_at, corrected_time, device_behind_us, source, shape,
-                    status, clocked, absent, statuses, sent_at, raw, value) from stdin (format binary);
+copy vital_reading (absent, statuses, sent_at, raw, reading_id, message_id, key_time, time, received_at, device_behind_us,
+                    status, clocked, corrected_time, source, shape, value) from stdin (format binary);
 
 -- name: renew!
 -- Renews the latest readings, and says which days have changed.
