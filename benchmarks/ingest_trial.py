@@ -55,7 +55,14 @@ class Found:
 class Sender(threading.Thread):
     """A gateway with its outbox: makes messages until told to stop, and keeps each until its receipt has come."""
 
-    def __init__(self, client: GatewayClient, messages: int, readings: int, window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        client: GatewayClient,
+        messages: int,
+        readings: int,
+        window: int = WINDOW,
+        ecg_every: int = ECG_EVERY,
+    ) -> None:
         super().__init__(name=client.name, daemon=True)
         self.made = 0
         self.readings = 0
@@ -64,6 +71,7 @@ class Sender(threading.Thread):
         self._messages = messages
         self._per_message = readings
         self._window = window
+        self._ecg_every = ecg_every
         self._maker = SimulatedGateway(client.name, 1)
         self._waiting: dict[UUID, wire.Up] = {}
         self._ended = threading.Event()
@@ -102,7 +110,7 @@ class Sender(threading.Thread):
             return False
         self.made += 1
         message: wire.Up
-        if self.made % ECG_EVERY:
+        if self.made % self._ecg_every:
             message = self._maker.pressure(self._per_message)
             self.readings += self._per_message
         else:
