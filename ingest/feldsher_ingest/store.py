@@ -19,16 +19,17 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import primary, readings, rows, sql
+from feldsher_ingest import primary, readings, recordings, rows, sql
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
+from feldsher_ingest.recordings import CollisionError
 from feldsher_ingest.vitals import Vitals
 
 Item = Checked | Rejected
 _T = TypeVar("_T")
 _QUERIES = sql.load("store.sql")
-_RETURNING = ("recording", "stream", "chunk", "gateways", "dead_letter")
+_RETURNING = ("stream", "chunk", "gateways", "dead_letter")
 _CORRECTIONS = ("clock", "correct_vitals", "correct_latest", "correct_recordings", "correct_chunks", "correct_streams")
 _OWN_FAULT = ("22", "23", "54")
 """SQLSTATE classes that a message's own content causes: data exception, integrity, program limit exceeded."""
@@ -37,10 +38,6 @@ _log = structlog.stdlib.get_logger("feldsher_ingest.store")
 
 class UnavailableError(Exception):
     """The database cannot take a batch now; the text says why. The batch is to be kept and offered again."""
-
-
-class CollisionError(ValueError):
-    """A message's id is already that of something else; the text names the field."""
 
 
 @dataclass(slots=True)
@@ -248,7 +245,7 @@ class _Batch:
         self._load_offsets(fresh)
         known = self._write_vitals([m for m in fresh if isinstance(m, wire.VitalsBatch)])
         ecgs = [m for m in fresh if isinstance(m, wire.EcgRecording)]
-        known |= self._write_recordings([m for m in ecgs if m.stream is None])
+        known |= recordings.write(self._connection, [m for m in ecgs if m.stream is None], self._clocks.shift)
         known |= self._write_pieces([m for m in ecgs if m.stream is not None])
         self._write_gateways([m for m in fresh if isinstance(m, wire.Birth | wire.Heartbeat | wire.Death)])
         self._each("device", (rows.plain(m) for m in fresh if isinstance(m, wire.DeviceStatus)))
@@ -277,16 +274,6 @@ class _Batch:
         mine = {i: (columns.reading_id[i], *reversed(keys[columns.message[i]])) for i in columns.sequenced}
         gone = {i for i, reading in mine.items() if reading not in new}
         return columns.without(gone) if gone else columns
-
-    def _write_recordings(self, recordings: list[wire.EcgRecording]) -> set[rows.Key]:
-        found = self._each("recording", (rows.recording(m, self._clocks.shift(m.env)) for m in recordings))
-        known = {(m.env.gateway, m.env.id) for m, row in zip(recordings, found, strict=True) if row is None}
-        if known:
-            ids = [message_id for _, message_id in known]
-            own = set(self._connection.execute(_QUERIES["recordings_of"], {"ids": ids}).fetchall())
-            for _, message_id in known - own:
-                raise CollisionError(f"$.env.id: {message_id} is a recording of another gateway")
-        return known
 
     def _write_pieces(self, pieces: list[wire.EcgRecording]) -> set[rows.Key]:
         """Write pieces of continuous ECGs; only the first of a stream tells the worker something."""

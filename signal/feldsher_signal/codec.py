@@ -61,4 +61,4 @@ def decode(coded: bytes, leads: int, n: int, codec: str = ZDB32) -> NDArray[np.i
 
 def sha256(samples: NDArray[np.int32]) -> bytes:
     """Return the SHA-256 of the samples as little-endian int32, lead-major: what a doctor's signature covers."""
-    return hashlib.sha256(np.ascontiguousarray(samples, dtype="<i4").tobytes()).digest()
+    return hashlib.sha256(np.ascontiguousarray(samples, dtype="<i4").data).digest()

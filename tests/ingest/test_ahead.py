@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import msgspec
 import pytest
 from feldsher_ehr_core import wire
 from feldsher_ingest import ahead as module
@@ -99,3 +100,21 @@ def test_a_thread_that_died_is_told_from_one_that_ended(monkeypatch: pytest.Monk
     while not died.dead and time.monotonic() < deadline:
         time.sleep(0.005)
     assert died.dead
+
+
+def test_recordings_are_checked_by_two_and_keep_their_places() -> None:
+    messages = [MADE.recording(leads=1, seconds=0.1) if i % 3 else MADE.pressure() for i in range(14)]
+    damaged = msgspec.structs.replace(MADE.recording(leads=1, seconds=0.1), sha256=bytes(32))
+    inbox = Inbox(100, 1 << 20)
+    for message in (*messages, damaged):
+        kind = str(message.__struct_config__.tag)
+        inbox.put(Arrived(wire.up_topic("gw-a", kind), wire.encode(message), 1, 1, 1, 0.0))
+    ahead = Ahead(inbox, 100, 1 << 20)
+    ahead.start()
+    ready = ahead.next(10.0)
+    ahead.stop(5.0)
+    assert ready is not None
+    *good, bad = ready.items
+    assert [item.message for item in good if isinstance(item, Checked)] == messages
+    assert isinstance(bad, Rejected)
+    assert bad.cause == "samples"

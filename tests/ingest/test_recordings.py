@@ -1,0 +1,82 @@
+"""Cardiograms into the database: the way in makes no difference to what is kept and to what is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+import pytest
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality, Subject
+from feldsher_ingest import recordings as module
+from feldsher_ingest.recordings import CollisionError, write
+from feldsher_ingest.simulate import SimulatedGateway
+
+Rows = Callable[[str], list[tuple[Any, ...]]]
+MANY = module.WORTH
+OPINION = Interpretation(
+    "test 1", 500.0, ("I",), 500, Quality(True, {}), (), (), (), Measurements(60.0, 160.0), (), {"NORM": 1.0}, "sinus"
+)
+
+
+def recordings(made: SimulatedGateway) -> list[wire.EcgRecording]:
+    """Recordings with something in every column, and with nothing in those that may be empty."""
+    plain = [made.recording(leads=2, seconds=1) for _ in range(MANY)]
+    whole = msgspec.structs.replace(
+        made.recording(leads=1, seconds=1),
+        order=UUID(int=7),
+        clock_ratio=1.00001,
+        partial="stopped",
+        lead_off=("L0",),
+        subject=Subject(age=70, sex="female"),
+        interpretation=OPINION,
+        lost=3,
+        crc_errors=4,
+        origin=wire.Origin(via="folder", format="SCP-ECG", sha256=bytes(32), size=9, recorded_at=None, arrived_us=1),
+    )
+    return [*plain, whole, msgspec.structs.replace(made.recording(leads=1, seconds=1), not_interpreted="late")]
+
+
+def kept(connection: psycopg.Connection[Any]) -> list[Any]:
+    return connection.execute("select r::text from ecg_recording r order by id").fetchall()
+
+
+@pytest.mark.parametrize("shift", [None, 90_000_001])
+def test_copied_is_what_inserted_is(store_url: str, shift: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    some = recordings(SimulatedGateway("gw-a", 1))
+    found: list[list[Any]] = []
+    for worth in (1, 1000):
+        monkeypatch.setattr(module, "WORTH", worth)
+        with psycopg.connect(store_url) as connection:
+            connection.execute("set local timezone = 'UTC'")
+            connection.execute("alter table ecg_recording alter column received_at set default '2026-11-22Z'")
+            assert write(connection, some, lambda _: shift) == set()
+            found.append(kept(connection))
+            connection.rollback()
+    assert len(found[0]) == len(some)
+    assert found[0] == found[1]
+
+
+def test_one_that_is_there_costs_the_others_nothing(store_url: str, rows: Rows) -> None:
+    some = recordings(SimulatedGateway("gw-a", 1))
+    with psycopg.connect(store_url) as connection:
+        assert write(connection, some[2:3], lambda _: None) == set()
+        assert write(connection, some, lambda _: None) == {("gw-a", some[2].env.id)}
+    assert rows("select count(*) from ecg_recording") == [(len(some),)]
+
+
+def test_another_gateways_recording_is_named(store_url: str) -> None:
+    first, *others = recordings(SimulatedGateway("gw-a", 1))
+    foreign = msgspec.structs.replace(first, env=msgspec.structs.replace(first.env, gateway="gw-b"))
+    with psycopg.connect(store_url) as connection:
+        write(connection, [first], lambda _: None)
+        with pytest.raises(CollisionError, match=str(first.env.id)):
+            write(connection, [foreign, *others], lambda _: None)
+
+
+def test_nothing_is_nothing(store_url: str) -> None:
+    with psycopg.connect(store_url) as connection:
+        assert write(connection, [], lambda _: None) == set()
