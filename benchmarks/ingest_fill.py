@@ -159,8 +159,8 @@ class Region:
         sources, self._shapes = Numbers().resolve(
             connection,
             Columns(
-                source=[(MONITOR, "gw-ward", None)],
-                shape=[(tuple(v.mdc for v in shape), tuple(v.unit for v in shape)) for shape in shapes],
+                sources={(MONITOR, "gw-ward", None): 0},
+                shapes={(tuple(v.mdc for v in of), tuple(v.unit for v in of)): i for i, of in enumerate(shapes)},
             ),
         )
         self._monitor_source = sources[0]

@@ -139,7 +139,7 @@ class Picked:
     """What the questions are about, drawn at random."""
 
     kits: Sequence[Kit]
-    readings: Sequence[UUID]
+    readings: Sequence[tuple[UUID, datetime]]
     message: Sequence[tuple[str, UUID]]
     recordings: Sequence[UUID]
 
@@ -148,13 +148,19 @@ def pick(connection: Connection, region: Region, seed: int) -> Picked:
     """Draw kits, a reading of each from any week, a message of each, and cardiograms."""
     kits = region.some(ASKED, seed)
     query = b"""
-        select r.reading_id, r.message_id, s.gateway from vital_source s cross join lateral (
-            select reading_id, message_id from vital_reading where source = s.no offset %s limit 1) r
+        select r.reading_id, r.message_id, s.gateway, r.key_time from vital_source s cross join lateral (
+            select reading_id, message_id, key_time from vital_reading where source = s.no offset %s limit 1) r
         where s.device = %s"""
     drawn = [connection.execute(query, [7 * i % 300, kit.cuff]).fetchone() for i, kit in enumerate(kits)]
     some = [row for row in drawn if row is not None]
     ids = connection.execute(b"select id from ecg_recording order by id limit %s", [ASKED]).fetchall()
-    return Picked(kits, [r[0] for r in some], [(r[2], r[1]) for r in some], [row[0] for row in ids])
+    return Picked(kits, [(r[0], r[3]) for r in some], [(r[2], r[1]) for r in some], [row[0] for row in ids])
+
+
+def event(connection: Connection, reading: UUID, key_time: datetime) -> object:
+    """Return what the cloud's worker reads of an event, which tells it the key times."""
+    us = round(key_time.timestamp() * 1e6)
+    return read.readings(connection, [reading], (us, us))
 
 
 def questions(picked: Picked) -> dict[str, list[Callable[[Connection], object]]]:
@@ -173,7 +179,7 @@ def questions(picked: Picked) -> dict[str, list[Callable[[Connection], object]]]
         "measured days": each(lambda c, kit: read.measured_days(c, [kit.cuff], systolic, start, NOW, ZONE)),
         "range of a week": each(lambda c, kit: read.vitals_range(c, [kit.cuff], NOW - timedelta(days=7), NOW)),
         "one ECG": [lambda c, i=i: read.recording(c, i) for i in picked.recordings],
-        "readings of an event": [lambda c, i=i: read.readings(c, [i]) for i in picked.readings],
+        "readings of an event": [lambda c, r=r: event(c, *r) for r in picked.readings],
         "clock of a message": [lambda c, m=m: read.clock_trusted(c, *m) for m in picked.message],
     }
 

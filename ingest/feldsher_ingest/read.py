@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, cast
 from uuid import UUID
@@ -22,7 +22,7 @@ from feldsher_signal import codec
 from feldsher_signal.record import MISSING, Recording
 from psycopg.rows import class_row, dict_row
 
-from feldsher_ingest import axis, sql
+from feldsher_ingest import axis, rows, sql
 from feldsher_ingest.axis import Axis, Piece
 
 _QUERIES = sql.load("read.sql")
@@ -30,6 +30,9 @@ _WIDTHS = (0, 60, 3600, 86_400)
 """Seconds of a bucket; 0: every reading by itself."""
 _RAW_EVERY_S = 1.0
 """Devices that send without being asked send once a second."""
+_ZONES = timedelta(hours=15)
+"""How far a key time can be from the time of its reading: clocks on Earth show UTC-12 to UTC+14."""
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 WINDOW_MOST_S = 900.0
 """Longest part of a continuous ECG that is read at once: it stays in memory."""
 _interpretation = msgspec.msgpack.Decoder(Interpretation)
@@ -180,16 +183,32 @@ def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording 
     )
 
 
-def readings(connection: psycopg.Connection[Any], ids: Iterable[UUID]) -> list[StoredVital]:
-    """Return the values of readings, ordered by reading, code and time."""
+def readings(
+    connection: psycopg.Connection[Any], ids: Iterable[UUID], key_us: tuple[int, int] | None = None
+) -> list[StoredVital]:
+    """Return the values of readings, ordered by reading, code and time.
+
+    `key_us`: their first and last key time in microseconds since 1970, as their event tells it. Without it all of the
+    table is looked at, chunk by chunk.
+    """
+    first, last = (None, None) if key_us is None else (axis.moment(us) for us in key_us)
+    parameters = {"ids": list(ids), "key_from": first, "key_to": last}
     with connection.cursor(row_factory=class_row(StoredVital), binary=True) as cursor:
-        return cursor.execute(_QUERIES["readings"], {"ids": list(ids)}).fetchall()
+        return cursor.execute(_QUERIES["readings"], parameters).fetchall()
 
 
 def clock_trusted(connection: psycopg.Connection[Any], gateway: str, message: UUID) -> bool:
     """Return whether the times of a message can be trusted: its gateway's clock was not unsynced, or is corrected."""
-    row = connection.execute(_QUERIES["clock_trusted"], {"gateway": gateway, "id": message}).fetchone()
+    parameters = {"gateway": gateway, "id": message, "made_ms": rows.made_ms(message)}
+    row = connection.execute(_QUERIES["clock_trusted"], parameters).fetchone()
     return row is not None and bool(row[0])
+
+
+def _between(start: datetime, end: datetime) -> dict[str, object]:
+    """Return a time as parameters, with the key times that its readings can have."""
+    low, high = (at.astimezone(UTC) for at in (start, end))
+    first = max(low, _FIRST + _ZONES) - _ZONES
+    return {"start": start, "end": end, "key_from": first, "key_to": min(high, _LAST - _ZONES) + _ZONES}
 
 
 def vitals_range(
@@ -205,7 +224,7 @@ def vitals_range(
 
     `codes`: only these (MDC). Whose a device was in a period is the caller's to know.
     """
-    parameters: dict[str, object] = {"devices": list(devices), "start": start, "end": end, "limit": limit}
+    parameters: dict[str, object] = {"devices": list(devices), "limit": limit} | _between(start, end)
     parameters["codes"] = None if codes is None else list(codes)
     with connection.cursor(row_factory=class_row(StoredVital), binary=True) as cursor:
         return cursor.execute(_QUERIES["vitals_range"], parameters).fetchall()
@@ -233,7 +252,7 @@ def trend(
     """
     span = (end - start).total_seconds()
     seconds = next((width for width in _WIDTHS if span / max(width, _RAW_EVERY_S) <= points), _WIDTHS[-1])
-    parameters = {"devices": list(devices), "code": code, "start": start, "end": end, "seconds": seconds}
+    parameters = {"devices": list(devices), "code": code, "seconds": seconds} | _between(start, end)
     with connection.cursor(row_factory=class_row(Bucket), binary=True) as cursor:
         return cursor.execute(_QUERIES["trend"], parameters).fetchall()
 
@@ -245,7 +264,7 @@ def measured_days(
 
     Days without any are left out. From `start` to before `end` (aware times) by key time.
     """
-    parameters = {"devices": list(devices), "code": code, "start": start, "end": end, "zone": zone}
+    parameters = {"devices": list(devices), "code": code, "zone": zone} | _between(start, end)
     return dict(connection.execute(_QUERIES["measured_days"], parameters).fetchall())
 
 

@@ -84,6 +84,18 @@ class Columns:
             each[m].append(reading)
         return {(e.gateway, e.id): found for e, found in zip(self.envelopes, each, strict=True) if found}
 
+    def spans(self) -> dict[tuple[str, UUID], tuple[int, int]]:
+        """Return the first and last key time of each message that has readings, by its gateway and id."""
+        if not self.message:
+            return {}
+        messages = np.array(self.message, np.int64)  # in order of arrival: each message's readings stand together
+        starts = np.flatnonzero(np.diff(messages, prepend=-1))
+        keys = np.array(self.key_us, np.int64)
+        first: list[int] = np.minimum.reduceat(keys, starts).tolist()
+        last: list[int] = np.maximum.reduceat(keys, starts).tolist()
+        of = [self.envelopes[m] for m in messages[starts]]
+        return {(e.gateway, e.id): (low, high) for e, low, high in zip(of, first, last, strict=True)}
+
     def newest(self) -> list[int]:
         """Return the places of the newest readings, one of each source and shape."""
         kind = np.array(self.source, np.int64) * (len(self.shapes) + 1) + np.array(self.shape, np.int64)

@@ -21,8 +21,7 @@ cross join lateral (
     select count(*)::int4 as n from vital_reading v
     where v.source = d.source
       and v.time >= d.day::timestamp at time zone 'UTC' and v.time < (d.day + 1)::timestamp at time zone 'UTC'
-      and v.key_time >= (d.day::timestamp at time zone 'UTC') - interval '15 hours'
-      and v.key_time < ((d.day + 1)::timestamp at time zone 'UTC') + interval '15 hours'
+      and v.key_time >= %(key_from)s and v.key_time < %(key_to)s
 ) r;
 
 -- name: forget!
@@ -40,8 +39,7 @@ vals as (
     from d
     join vital_reading v on v.source = d.source
      and v.time >= d.day::timestamp at time zone 'UTC' and v.time < (d.day + 1)::timestamp at time zone 'UTC'
-     and v.key_time >= (d.day::timestamp at time zone 'UTC') - interval '15 hours'
-     and v.key_time < ((d.day + 1)::timestamp at time zone 'UTC') + interval '15 hours'
+     and v.key_time >= %(key_from)s and v.key_time < %(key_to)s
     join vital_shape h on h.no = v.shape
     cross join lateral generate_series(1, cardinality(h.codes)) as i
     where v.value[i] is not null

@@ -38,9 +38,13 @@ def made_ms(message_id: UUID) -> int:
     return min(max(ids.made_ms(message_id), _MADE_FROM_MS), _MADE_TO_MS)
 
 
-def ledger(messages: Sequence[wire.UpMessage]) -> Params:
-    """Return the columns of `ledger`."""
+def ledger(messages: Sequence[wire.UpMessage], spans: Mapping[Key, tuple[int, int]]) -> Params:
+    """Return the columns of `ledger`; `spans`: first and last key time of messages with readings, microseconds.
+
+    They are entered where a clock may be corrected later: only then are a message's readings looked for.
+    """
     envelopes = [m.env for m in messages]
+    keys = [None if e.clock == "synced" else spans.get((e.gateway, e.id)) for e in envelopes]
     return {
         "gateway": arrays.text([e.gateway for e in envelopes]),
         "id": arrays.uuid([e.id for e in envelopes]),
@@ -52,6 +56,8 @@ def ledger(messages: Sequence[wire.UpMessage]) -> Params:
         "clock": arrays.text([e.clock for e in envelopes]),
         "device": arrays.text([getattr(m, "device", None) for m in messages]),
         "base_us": arrays.int8([base_us(e) for e in envelopes]),
+        "key_from": arrays.int8([k and k[0] for k in keys]),
+        "key_to": arrays.int8([k and k[1] for k in keys]),
     }
 
 
@@ -198,23 +204,29 @@ def _fields(message: wire.UpMessage) -> Params:
     return {name: getattr(message, name) for name in names}
 
 
-def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, str]:
+def event(
+    message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Mapping[Key, tuple[int, int]]
+) -> tuple[str, str]:
     """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message.
 
-    `historical` is in it where the message waited long: nobody is to be called for it as if it were now.
+    `readings`, `spans`: the new readings of each message, and their first and last key time in microseconds, in which
+    the worker finds them without looking through years. `historical` is in it where the message waited long: nobody is to be called for it as if it were now.
     """
-    kind, body = _event(message, readings)
+    kind, body = _event(message, readings, spans)
     return kind, json(body | {"historical": True} if message.historical else body)
 
 
-def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]]) -> tuple[str, dict[str, object]]:
+def _event(
+    message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Mapping[Key, tuple[int, int]]
+) -> tuple[str, dict[str, object]]:
     if isinstance(message, wire.EcgRecording) and message.stream is not None:
         return "ecg_stream", {"stream": message.stream, "device": message.device}
     if isinstance(message, wire.EcgRecording):
         return "ecg", {"recording": message.env.id, "order": message.order, "device": message.device}
     if isinstance(message, wire.VitalsBatch):
-        fresh = readings[message.env.gateway, message.env.id]
-        body: dict[str, object] = {"readings": fresh, "device": message.device, "model": message.model}
+        key = message.env.gateway, message.env.id
+        body: dict[str, object] = {"readings": readings[key], "device": message.device, "model": message.model}
+        body |= {"key_us": spans[key]}
         body |= {"unowned": True} if message.unowned else {}
         return "vitals", body | {"continuous": True} if message.continuous else body
     if isinstance(message, wire.Birth | wire.Heartbeat | wire.Death):

@@ -66,7 +66,7 @@ def prepare(items: Sequence[Item]) -> Prepared:
     messages = [i.message for i in items if isinstance(i, Checked)]
     vitals = [m for m in messages if isinstance(m, wire.VitalsBatch)]
     found = readings.columns(vitals)
-    return Prepared(items, messages, rows.ledger(messages), found, bulk(found))
+    return Prepared(items, messages, rows.ledger(messages, found.spans()), found, bulk(found))
 
 
 class Store:
@@ -311,7 +311,7 @@ class _Batch:
         told = [m for m in fresh if (m.env.gateway, m.env.id) not in self._silent]
         if not told:
             return
-        bodies = [rows.event(m, self._readings) for m in told]
+        bodies = [rows.event(m, self._readings, self._spans) for m in told]
         params: rows.Params = {
             "kind": [kind for kind, _ in bodies],
             "gateway": [m.env.gateway for m in told],
