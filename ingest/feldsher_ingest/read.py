@@ -5,7 +5,7 @@ This is the only module of ingest that cloud_api imports; the tables behind it m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -192,9 +192,23 @@ def readings(
     table is looked at, chunk by chunk.
     """
     first, last = (None, None) if key_us is None else (axis.moment(us) for us in key_us)
-    parameters = {"ids": list(ids), "key_from": first, "key_to": last}
+    return _readings(connection, {"ids": list(ids), "key_from": first, "key_to": last})
+
+
+def _readings(connection: psycopg.Connection[Any], parameters: Mapping[str, object]) -> list[StoredVital]:
     with connection.cursor(row_factory=class_row(StoredVital), binary=True) as cursor:
         return cursor.execute(_QUERIES["readings"], parameters).fetchall()
+
+
+def corrected(connection: psycopg.Connection[Any], gateway: str, boot: UUID) -> list[StoredVital]:
+    """Return the readings of one boot of a gateway whose time was corrected later, ordered as `readings` does."""
+    parameters: dict[str, object] = {"gateway": gateway, "boot": boot}
+    found = connection.execute(_QUERIES["unsynced"], parameters).fetchone()
+    if found is None:
+        return []
+    between = {"key_from": found[0], "key_to": found[1]}
+    ids = [row[0] for row in connection.execute(_QUERIES["corrected"], parameters | between)]
+    return _readings(connection, {"ids": ids} | between) if ids else []
 
 
 def clock_trusted(connection: psycopg.Connection[Any], gateway: str, message: UUID) -> bool:

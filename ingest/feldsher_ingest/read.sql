@@ -18,6 +18,23 @@ where reading_id = any(%(ids)b::uuid[]) and key_time >= coalesce(%(key_from)s, '
   and key_time <= coalesce(%(key_to)s, 'infinity'::timestamptz)
 order by reading_id, code, time;
 
+-- name: unsynced
+-- First and last key time of the readings that came in one boot of a gateway by a clock that was not synced.
+select case when bool_and(key_from is not null) then min(key_from) end,
+       case when bool_and(key_to is not null) then max(key_to) end
+from message
+where gateway = %(gateway)s and boot = %(boot)s and clock <> 'synced' and kind = 'vitals'
+having count(*) > 0;
+
+-- name: corrected
+-- Those of them whose time is corrected.
+select v.reading_id from message m
+join vital_source s on s.device = m.device and s.gateway = m.gateway
+join vital_reading v on v.source = s.no and v.message_id = m.id
+where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'vitals'
+  and v.corrected_time is not null and v.key_time >= coalesce(%(key_from)s, '-infinity'::timestamptz)
+  and v.key_time <= coalesce(%(key_to)s, 'infinity'::timestamptz);
+
 -- name: clock_trusted
 -- Whether a gateway's clock was right enough when it made a message: not unsynced, or its error became known later.
 select m.clock <> 'unsynced' or exists (

@@ -93,7 +93,7 @@ class Columns:
         keys = np.array(self.key_us, np.int64)
         first: list[int] = np.minimum.reduceat(keys, starts).tolist()
         last: list[int] = np.maximum.reduceat(keys, starts).tolist()
-        of = [self.envelopes[m] for m in messages[starts]]
+        of = [self.envelopes[self.message[i]] for i in starts.tolist()]
         return {(e.gateway, e.id): (low, high) for e, low, high in zip(of, first, last, strict=True)}
 
     def newest(self) -> list[int]:

@@ -210,7 +210,8 @@ def event(
     """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message.
 
     `readings`, `spans`: the new readings of each message, and their first and last key time in microseconds, in which
-    the worker finds them without looking through years. `historical` is in it where the message waited long: nobody is to be called for it as if it were now.
+    the worker finds them without looking through years. `historical` is in it where the message waited long: nobody
+    is to be called for it as if it were now.
     """
     kind, body = _event(message, readings, spans)
     return kind, json(body | {"historical": True} if message.historical else body)

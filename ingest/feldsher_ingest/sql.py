@@ -32,5 +32,6 @@ def schemas() -> tuple[str, ...]:
         "schema_streams.sql",
         "schema_watch.sql",
         "schema_operations.sql",
+        "schema_spans.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

@@ -30,7 +30,11 @@ Item = Checked | Rejected
 _T = TypeVar("_T")
 _QUERIES = sql.load("store.sql")
 _RETURNING = ("stream", "chunk", "gateways", "dead_letter")
-_CORRECTIONS = ("clock", "correct_vitals", "correct_latest", "correct_recordings", "correct_chunks", "correct_streams")
+_CORRECTIONS = {
+    "vitals": ("correct_vitals", "correct_latest"),
+    "ecg": ("correct_recordings", "correct_chunks", "correct_streams"),
+}
+"""What a clock that became known later corrects, by kind of message."""
 _OWN_FAULT = ("22", "23", "54")
 """SQLSTATE classes that a message's own content causes: data exception, integrity, program limit exceeded."""
 _log = structlog.stdlib.get_logger("feldsher_ingest.store")
@@ -210,6 +214,7 @@ class _Batch:
         self._prepared = prepared
         self._clocks = Clocks()
         self._readings: dict[rows.Key, list[UUID]] = {}
+        self._spans: dict[rows.Key, tuple[int, int]] = {}
         self._silent: set[rows.Key] = set()  # new messages that tell the worker nothing: no event
 
     def write(self) -> Saved:
@@ -259,7 +264,8 @@ class _Batch:
         columns = self._fresh_readings(telling)
         if len(columns):
             bulk = self._prepared.bulk if columns is self._prepared.readings else None
-            self._readings = self._vitals.write(self._connection, columns, bulk, self._clocks.shift).by_message()
+            written = self._vitals.write(self._connection, columns, bulk, self._clocks.shift)
+            self._readings, self._spans = written.by_message(), written.spans()
         return telling - self._readings.keys()
 
     def _fresh_readings(self, telling: set[rows.Key]) -> readings.Columns:
@@ -297,8 +303,13 @@ class _Batch:
     def _write_clocks(self, corrections: list[wire.ClockOffset]) -> None:
         for correction in corrections:
             params = rows.plain(correction)
-            for name in _CORRECTIONS if correction.trusted else _CORRECTIONS[:1]:
-                self._connection.execute(_QUERIES[name], params)
+            self._connection.execute(_QUERIES["clock"], params)
+            if not correction.trusted:
+                continue
+            # most boots brought nothing by a wrong clock: to look for it in years of readings takes longest
+            for kind, key_from, key_to in self._connection.execute(_QUERIES["unsynced"], params).fetchall():
+                for name in _CORRECTIONS[kind]:
+                    self._connection.execute(_QUERIES[name], params | {"key_from": key_from, "key_to": key_to})
 
     def _load_offsets(self, messages: list[wire.UpMessage]) -> None:
         boots = {(m.env.gateway, m.env.boot) for m in messages if m.env.clock != "synced"}

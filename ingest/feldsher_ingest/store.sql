@@ -3,12 +3,13 @@
 
 -- name: ledger
 -- Enters messages into the ledger; returns those that were not there.
-insert into message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device, base_us)
+insert into message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device, base_us, key_from, key_to)
 select x.gateway, x.id, to_timestamp(x.made_ms::float8 / 1e3::float8), x.kind, x.boot, x.seq, x.mono_ns, x.clock,
-       x.device, x.base_us
+       x.device, x.base_us, to_timestamp(x.key_from::float8 / 1e6::float8), to_timestamp(x.key_to::float8 / 1e6::float8)
 from unnest(%(gateway)b::text[], %(id)b::uuid[], %(made_ms)b::int8[], %(kind)b::text[], %(boot)b::uuid[],
-            %(seq)b::int8[], %(mono_ns)b::int8[], %(clock)b::text[], %(device)b::text[], %(base_us)b::int8[])
-     as x(gateway, id, made_ms, kind, boot, seq, mono_ns, clock, device, base_us)
+            %(seq)b::int8[], %(mono_ns)b::int8[], %(clock)b::text[], %(device)b::text[], %(base_us)b::int8[],
+            %(key_from)b::int8[], %(key_to)b::int8[])
+     as x(gateway, id, made_ms, kind, boot, seq, mono_ns, clock, device, base_us, key_from, key_to)
 on conflict do nothing
 returning gateway, id;
 
@@ -179,6 +180,15 @@ on conflict do nothing;
 select gateway, boot, mono_ns, offset_us, base_us from clock_offset
 where (gateway, boot) in (select * from unnest(%(gateway)b::text[], %(boot)b::uuid[])) and trusted;
 
+-- name: unsynced
+-- Tells what a boot brought by a clock that was not synced: kinds of messages with data, key times of their readings
+-- (null where they are not known: anywhere).
+select kind, case when bool_and(key_from is not null) then min(key_from) end,
+       case when bool_and(key_to is not null) then max(key_to) end
+from message
+where gateway = %(gateway)s and boot = %(boot)s and clock <> 'synced' and kind in ('vitals', 'ecg')
+group by kind;
+
 -- name: correct_vitals!
 -- Recomputes the true time of readings whose gateway's clock became known later; clocks.py says by what.
 with late as (
@@ -202,6 +212,8 @@ with late as (
     from late join vital_source s on s.device = late.device and s.gateway = %(gateway)s
     where v.source = s.no and v.message_id = late.id and late.shift is not null
       and (not v.clocked or v.device_behind_us is not null)
+      and v.key_time between coalesce(%(key_from)s, '-infinity'::timestamptz)
+                         and coalesce(%(key_to)s, 'infinity'::timestamptz)
     returning v.source, v.time
 )
 insert into vital_due (source, day) select distinct source, (time at time zone 'UTC')::date from corrected;
@@ -211,7 +223,9 @@ insert into vital_due (source, day) select distinct source, (time at time zone '
 update latest_reading l set corrected_time = v.corrected_time
 from vital_reading v, vital_source s
 where s.gateway = %(gateway)s and l.source = s.no and v.reading_id = l.reading_id and v.key_time = l.key_time
-  and l.corrected_time is distinct from v.corrected_time;
+  and l.corrected_time is distinct from v.corrected_time
+  and v.key_time between coalesce(%(key_from)s, '-infinity'::timestamptz)
+                     and coalesce(%(key_to)s, 'infinity'::timestamptz);
 
 -- name: correct_recordings!
 -- Recomputes the true start of recordings whose gateway's clock became known later; clocks.py says by what.

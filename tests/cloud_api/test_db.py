@@ -24,6 +24,7 @@ INGEST = {
     "0011": "schema_streams.sql",
     "0012": "schema_watch.sql",
     "0013": "schema_operations.sql",
+    "0015": "schema_spans.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -41,6 +42,7 @@ FROZEN = {
     "0012": "7262939fc934330b50643537fb8aa67d3e0347e634d3c862c75e36dc1000378d",
     "0013": "e72a5b7ccfaae0e3940067c6b1488491b91a22ea4aa39e63b4e89141d1ed5eb9",
     "0014": "9bbed4338c9bbb2a67a82870c2e29e7a40ddd714edb16e54071ff39ba056dcde",
+    "0015": "d5392b63140a1411422f5e49c6a890ff8b6afb8ddee5112c47802357355c4c68",
 }
 
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from feldsher_ehr_core import ecg, wire
 from feldsher_ingest import read
-from feldsher_ingest.check import check
+from feldsher_ingest.check import Checked, check
 from feldsher_ingest.simulate import START_US, SimulatedGateway
 from feldsher_ingest.store import Store
 from feldsher_signal import codec
@@ -100,6 +100,44 @@ def test_readings_by_id(store_url: str, connection: psycopg.Connection[Any]) -> 
     assert (by_code[sent.code[1]].value, by_code[sent.code[1]].absent) == (None, "nan")
     assert (found[0].gateway, found[0].message_id, found[0].user_no) == ("gw-a", sent.env.id, 1)
     assert read.readings(connection, []) == []
+
+
+def test_the_event_tells_where_in_time_its_readings_are(store_url: str, connection: psycopg.Connection[Any]) -> None:
+    sent = SimulatedGateway("gw-a", 1).pressure(3)
+    save(store_url, sent)
+    row = connection.execute("select body -> 'readings', body -> 'key_us' from event").fetchone()
+    assert row is not None
+    ids, (first, last) = [UUID(i) for i in row[0]], row[1]
+    assert last - first == 2_000_000
+    assert read.readings(connection, ids, (first, last)) == read.readings(connection, ids)
+    assert {v.reading_id for v in read.readings(connection, ids, (first + 1, last))} == set(sent.reading[4:])
+
+
+def test_what_a_clock_set_later_corrected_is_found_by_its_boot(
+    store_url: str, connection: psycopg.Connection[Any]
+) -> None:
+    made, right = SimulatedGateway("gw-a", 1, clock="unsynced"), SimulatedGateway("gw-a", 2)
+    wrong = made.pressure(2, clocked=False)
+    with Store(store_url, "filler") as store:
+        for message in (wrong, right.pressure(device="other")):
+            store.save([Checked("", b"", message)])
+        assert read.corrected(connection, "gw-a", wrong.env.boot) == []
+        store.save([Checked("", b"", wire.ClockOffset(env=made.envelope(), offset_us=90_000_000, source="ntp"))])
+    connection.rollback()
+    found = read.corrected(connection, "gw-a", wrong.env.boot)
+    assert found == read.readings(connection, wrong.reading)
+    assert {v.taken_at - v.time for v in found} == {timedelta(seconds=90)}
+    assert read.corrected(connection, "gw-a", UUID(int=1)) == []
+    connection.execute("update message set key_from = null, key_to = null")  # as earlier versions stored it
+    assert read.corrected(connection, "gw-a", wrong.env.boot) == found
+
+
+def test_a_range_may_be_all_of_time(store_url: str, connection: psycopg.Connection[Any]) -> None:
+    sent = SimulatedGateway("gw-a", 1).pressure()
+    save(store_url, sent)
+    all_time = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+    assert len(read.vitals_range(connection, [sent.device], *all_time)) == 4
+    assert len(read.trend(connection, [sent.device], sent.code[0], *all_time)) == 1
 
 
 def test_range_is_half_open_and_filters_by_device_and_code(store_url: str, connection: psycopg.Connection[Any]) -> None:

@@ -43,6 +43,17 @@ def test_the_key_time_is_the_devices_own_whatever_the_gateways_zone() -> None:
     assert near.sent_at == [None]  # the store makes it again from the key time
 
 
+def test_the_key_times_of_each_message_are_told() -> None:
+    batches = [GATEWAY.pressure(n) for n in (3, 1, 2)]
+    found = columns(batches)
+    spans: dict[tuple[str, UUID], list[int]] = {(b.env.gateway, b.env.id): [] for b in batches}
+    for m, key in zip(found.message, found.key_us, strict=True):
+        spans[found.envelopes[m].gateway, found.envelopes[m].id].append(key)
+    assert found.spans() == {of: (min(keys), max(keys)) for of, keys in spans.items()}
+    assert found.without({3}).spans().keys() == spans.keys() - {("gw-a", batches[1].env.id)}
+    assert columns([]).spans() == {}
+
+
 def test_a_time_that_is_not_to_the_second_is_kept_as_sent() -> None:
     for text in ("2026-11-22T12:00", "2026-11-22T12:00:00.5"):
         batch = msgspec.structs.replace(GATEWAY.pressure(), sent_at=(text,) * 4)

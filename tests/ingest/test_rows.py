@@ -25,14 +25,14 @@ def test_no_id_scatters_chunks(message_id: UUID) -> None:
 
 def test_an_event_names_what_the_worker_has_to_fetch() -> None:
     message = SimulatedGateway("gw-a", 1).recording(seconds=1)
-    kind, body = event(message, {})
+    kind, body = event(message, {}, {})
     assert kind == "ecg"
     assert str(message.env.id) in body
 
 
 def test_a_piece_of_a_continuous_ecg_tells_of_its_stream() -> None:
     whole = SimulatedGateway("gw-a", 1).recording(seconds=1)
-    kind, body = event(msgspec.structs.replace(whole, stream=UUID(int=7), part=3), {})
+    kind, body = event(msgspec.structs.replace(whole, stream=UUID(int=7), part=3), {}, {})
     assert kind == "ecg_stream"
     assert kind in projections(Settings(""))
     assert msgspec.json.decode(body) == {"stream": str(UUID(int=7)), "device": whole.device}

@@ -306,6 +306,21 @@ def test_a_clock_set_later_corrects_what_came_before(store: Store, rows: Rows) -
     assert rows("select corrected_started_at - started_at = '90.000001 s' from ecg_recording") == [(True,)]
 
 
+def test_a_correction_looks_where_the_readings_are(store: Store, rows: Rows) -> None:
+    """A kit without a battery may begin in 1970 with a cuff that is in 2031: whatever is corrected lies in its span."""
+    made = SimulatedGateway("gw-a", 1, clock="unsynced")
+    first = moved(made.pressure(device="a", clocked=False), 5_000_000)
+    second = made.pressure(device="b", clocked=False)
+    states(store, first, second, SimulatedGateway("gw-b", 1).pressure())
+    span = (
+        "select extract(epoch from key_from)::int8, extract(epoch from key_to)::int8 from message order by gateway, seq"
+    )
+    keys = [(b.time_us[0] // 1_000_000,) * 2 for b in (first, second)]
+    assert rows(span) == [*keys, (None, None)]
+    states(store, wire.ClockOffset(env=made.envelope(), offset_us=1_000_000, source="ntp"))
+    assert rows("select count(*) from vital_sign where corrected_time - time = '1 s'") == [(8,)]
+
+
 def test_a_message_that_was_overtaken_by_its_clocks_correction_is_corrected(store: Store, rows: Rows) -> None:
     made = SimulatedGateway("gw-a", 1, clock="unsynced")
     late = made.pressure(clocked=False)

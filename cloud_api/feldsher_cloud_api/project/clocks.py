@@ -38,9 +38,9 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
 
 def _readings(connection: db.Connection, event: Event, boot: UUID, now: datetime) -> None:
     waiting = _queries.waiting(connection, gateway=event.gateway, kind="vitals", reason=assignment.CLOCK)
-    ids = {row[0] for row in waiting}
-    ids |= {row[0] for row in _queries.corrected_readings(connection, gateway=event.gateway, boot=boot)}
-    values = read.readings(connection, sorted(ids))
+    values = read.corrected(connection, event.gateway, boot)
+    others = {row[0] for row in waiting} - {v.reading_id for v in values}
+    values += read.readings(connection, sorted(others)) if others else []
     for _, group in groupby(values, lambda v: v.reading_id):
         _reading(connection, list(group), event, now)
 

@@ -59,7 +59,8 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
     if event.body.get("continuous"):
         return
     ids = [UUID(i) for i in event.body["readings"]]
-    values = read.readings(connection, ids)
+    first, last = event.body.get("key_us", (None, None))  # not in events of earlier versions
+    values = read.readings(connection, ids, None if first is None else (first, last))
     missing = set(ids) - {v.reading_id for v in values}
     if missing:
         raise ProjectionError(f"readings: {len(missing)} of {len(ids)} are not stored")

@@ -65,17 +65,6 @@ WHERE id = :gateway AND coalesce((detail #>> '{report,at}')::timestamptz, '-infi
 -- The boot of a gateway's kernel in which it made a message.
 SELECT boot FROM public.message WHERE gateway = :gateway AND id = :message;
 
--- name: corrected_readings
--- Readings in the record whose time is corrected: of the messages that a gateway made in one boot by a wrong clock.
-SELECT DISTINCT r.reading_id
-FROM fhir.observation o
-CROSS JOIN LATERAL unnest(o.identifier) AS i(token)
-JOIN public.vital_reading r ON r.reading_id =
-    CASE WHEN i.token ~ '^urn:feldsher:reading[|].{36}$' THEN substr(i.token, 22)::uuid END
-JOIN public.message m ON m.gateway = :gateway AND m.id = r.message_id
-WHERE o.device && ARRAY(SELECT 'Device/' || device FROM cloud.gateway_device WHERE gateway = :gateway)
-  AND m.boot = :boot AND m.clock <> 'synced' AND r.corrected_time IS NOT NULL;
-
 -- name: corrected_recordings
 -- Recordings whose start is corrected and whose report nobody has signed, of one boot of a gateway.
 SELECT r.id FROM public.ecg_recording r
