@@ -20,7 +20,10 @@ from feldsher_cloud_api import db
 Interaction = Literal["read", "search", "create", "update"]
 _LETTER: dict[Interaction, str] = {"read": "r", "search": "s", "create": "c", "update": "u"}
 
-CLINICAL = ("Patient", "ServiceRequest", "Observation", "DiagnosticReport", "Provenance", "AuditEvent", "Binary")
+CLINICAL = (
+    "Patient", "ServiceRequest", "Observation", "DiagnosticReport", "Task", "Flag", "Provenance", "AuditEvent",
+    "Binary",
+)  # fmt: skip
 
 # r read (with vread and history), s search, c create, u update. What is not here is refused.
 RIGHTS: dict[str, dict[str, str]] = {
@@ -32,6 +35,8 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ServiceRequest": "rsc",
         "Observation": "rs",
         "DiagnosticReport": "rsu",
+        "Task": "rsu",
+        "Flag": "rs",
         "Provenance": "rs",
         "AuditEvent": "rs",
         "Binary": "r",
@@ -58,6 +63,8 @@ RIGHTS: dict[str, dict[str, str]] = {
         "ServiceRequest": "rsc",
         "Observation": "rs",
         "DiagnosticReport": "rs",
+        "Task": "rs",
+        "Flag": "rs",
         "Provenance": "rs",
         "AuditEvent": "rs",
         "Binary": "r",

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from feldsher_cloud_api import access, audit, auth, canary, db, oauth, provision, renewal, signin, tokens
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
-from feldsher_cloud_api.care import ecg, vitals
+from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
@@ -70,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
         manage.router,
         ecg.router,
         vitals.router,
+        limit.router,
+        alarm.router,
         fleet.router,
         rest.router,
     ):

@@ -20,14 +20,16 @@ from feldsher_ehr_core.ids import is_canary
 from feldsher_cloud_api import audit, canary, commands, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import diagnostics, rollout, tasks
-from feldsher_cloud_api.project import clocks, ecg, gateway, order, vitals
+from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, vitals
 from feldsher_cloud_api.project.common import Event
 
 BATCH = 10
 MOST_ATTEMPTS = 8
+HELD_S = 0.2
+"""After so long a batch is committed early: an alert may wait for what it has stored."""
 FAULT_S = 5.0
 """So long a thread waits after a fault that is not the database's absence."""
-_WAIT_S = 1.0
+_WAIT_S, _PAUSE_S = 1.0, 0.02
 _queries = db.queries("worker")
 _log = structlog.get_logger()
 
@@ -52,6 +54,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "ecg_stream": _kept,
         "ecg_piece": _kept,
         "clock": clocks.project,
+        "alert": alert.project,
     }
 
 
@@ -60,11 +63,21 @@ def back_off(attempts: int) -> float:
     return min(60.0, 0.5 * 2**attempts)
 
 
-def step(connection: db.Connection, table: dict[str, Projection], clock: Callable[[], datetime]) -> int:
-    """Project up to BATCH open events in one transaction and return how many were claimed."""
+def step(
+    connection: db.Connection, table: dict[str, Projection], clock: Callable[[], datetime], *, alerts: bool = False
+) -> int:
+    """Project up to BATCH open events, or one alert, in a transaction and return how many were tried.
+
+    Alerts are claimed apart from all else and each by itself, so that none waits for another's measurement: not for a
+    cardiogram that is being drawn either, because what takes long is committed before the next event of its batch.
+    """
+    began, tried = time.monotonic(), 0
     with connection.transaction():
-        rows = list(_queries.claim(connection, most=BATCH))
+        rows = list(_queries.claim_alerts(connection, most=1) if alerts else _queries.claim(connection, most=BATCH))
         for identity, at, kind, gateway_id, message_id, body, attempts in rows:
+            if time.monotonic() - began > HELD_S:
+                break  # the rest is free again with the commit
+            tried += 1
             event = Event(identity, at, kind, gateway_id, message_id, body)
             try:
                 with connection.transaction():
@@ -80,7 +93,7 @@ def step(connection: db.Connection, table: dict[str, Projection], clock: Callabl
                 )
             else:
                 _queries.done(connection, id=identity)
-    return len(rows)
+    return tried
 
 
 def _projection(table: dict[str, Projection], event: Event) -> Projection:
@@ -129,7 +142,8 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped; a lost database is waited for. WorkerError where a thread has ended by itself."""
-        threads = [threading.Thread(target=self._thread, args=(self._seal,), name="seal", daemon=True)]
+        works = (self._seal, self._alarm)
+        threads = [threading.Thread(target=self._thread, args=(w,), name=w.__name__, daemon=True) for w in works]
         if self.publisher is not None:
             threads.append(threading.Thread(target=self._thread, args=(self._publish,), name="commands", daemon=True))
             threads.append(threading.Thread(target=self._thread, args=(self._manage,), name="manage", daemon=True))
@@ -168,6 +182,12 @@ class Worker:
                 self._stopping.wait(FAULT_S)
 
     def _project(self) -> None:
+        self._follow(alerts=False)
+
+    def _alarm(self) -> None:
+        self._follow(alerts=True)
+
+    def _follow(self, *, alerts: bool) -> None:
         table, url = projections(self.settings), self.settings.database_url
         with (
             db.connect(url, db.WORKER) as connection,
@@ -175,10 +195,11 @@ class Worker:
         ):
             ear.execute("LISTEN feldsher_event")
             while not self._stopping.is_set():
-                if step(connection, table, self.settings.clock) == BATCH:
+                if step(connection, table, self.settings.clock, alerts=alerts):
                     continue
-                wait, _ = _queries.waiting(ear)
-                _listen(ear, _WAIT_S if wait is None else max(0.0, min(wait, _WAIT_S)))
+                wait = _queries.waiting(ear, alerts=alerts)
+                # what another worker holds is due all the time: it is not asked for without a pause
+                _listen(ear, _WAIT_S if wait is None else max(_PAUSE_S, min(wait, _WAIT_S)))
 
     def _publish(self) -> None:
         if self.publisher is None:

@@ -37,6 +37,7 @@ _CLEARED = (
     "fhir.servicerequest, fhir.observation, fhir.diagnosticreport, fhir.provenance, fhir.auditevent, fhir.binary,"
     " fhir.servicerequest_history, fhir.observation_history, fhir.diagnosticreport_history, fhir.binary_history,"
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
+    " cloud.alarm, cloud.alarm_alert, fhir.task, fhir.flag, fhir.task_history, fhir.flag_history,"
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
     " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
     " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"
@@ -214,8 +215,10 @@ class Clinic:
         """Project everything that is open and return how many events there were."""
         total = 0
         with db.connect(self.url, db.WORKER) as connection:
-            while done := worker.step(connection, worker.projections(self.settings), self.time):
-                total += done
+            table = worker.projections(self.settings)
+            for alerts in (False, True):
+                while done := worker.step(connection, table, self.time, alerts=alerts):
+                    total += done
         return total
 
     def seal(self) -> int:

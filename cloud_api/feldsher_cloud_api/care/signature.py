@@ -32,6 +32,7 @@ from joserfc.jwk import ECKey
 
 from feldsher_cloud_api import access, audit, db, passwords
 from feldsher_cloud_api.access import Principal
+from feldsher_cloud_api.care import alarm
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import dates, store, validate
 from feldsher_cloud_api.fhir.outcome import FhirError
@@ -153,6 +154,7 @@ def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored
             signed=signed, jws=signature,
         )  # fmt: skip
         _provenance(connection, final, version, who, signature, shown.patient, now)
+        alarm.signed(connection, who, report, now)
         audit.record(
             connection, who, interaction="sign", action="E", now=now,
             resources=[f"DiagnosticReport/{report}"], patient=shown.patient,

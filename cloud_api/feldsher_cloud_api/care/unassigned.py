@@ -8,6 +8,7 @@ from uuid import UUID
 
 from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.access import Principal
+from feldsher_cloud_api.care import alarm
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.fhir.outcome import FhirError, not_found
 
@@ -46,6 +47,7 @@ def assign(connection: db.Connection, who: Principal, identity: UUID, patient: U
     store.read(connection, "Patient", patient)
     moved = _parts(connection, resource) if kind == "ecg" else _observations(connection, identity)
     give(connection, moved, patient, now)
+    moved += alarm.found(connection, who, identity, patient, now)
     store.insert(connection, _provenance(who, moved, patient, now), patient=patient, now=now)
     audit.record(connection, who, interaction="assign", action="U", now=now, resources=moved, patient=patient)
     _queries.resolve(connection, id=identity, person=who.person, now=now)

@@ -55,12 +55,7 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
         return
     model = _model(stored.origin)
     device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph", model=model)
-    order, reason = _order(connection, event, stored, device)
-    patient = order.patient if order else None
-    if stored.order is None:
-        patient, _ = common.whose(
-            connection, device, stored.gateway, stored.id, at=stored.taken_at, received=stored.received_at
-        )
+    order, patient, reason = _owner(connection, event.gateway, stored, device)
     links = _links(device, patient, order)
     results = _observations(stored, links)
     picture = _picture(connection, stored, patient, now, watermark)
@@ -78,8 +73,32 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
         )  # fmt: skip
 
 
+def whose(connection: db.Connection, gateway: str, recording: UUID) -> UUID | None:
+    """Return whose a recording is, that `gateway` brought: as its report says, or as that will say when it is made."""
+    report = store.find(connection, "DiagnosticReport", recording)
+    if report is not None:
+        return report.patient
+    stored = read.recording(connection, recording)
+    if stored is None:
+        raise ProjectionError("recording: it is not stored")
+    return _owner(connection, gateway, stored, common.device_id(stored.gateway, stored.device))[1]
+
+
+def _owner(
+    connection: db.Connection, gateway: str, stored: StoredRecording, device: UUID
+) -> tuple[store.Stored | None, UUID | None, str]:
+    """Return the order that a recording fulfils, whose it is, and if nobody's, why."""
+    order, reason = _order(connection, gateway, stored, device)
+    patient = order.patient if order else None
+    if stored.order is None:
+        patient, _ = common.whose(
+            connection, device, stored.gateway, stored.id, at=stored.taken_at, received=stored.received_at
+        )
+    return order, patient, reason
+
+
 def _order(
-    connection: db.Connection, event: Event, stored: StoredRecording, device: UUID
+    connection: db.Connection, brought_by: str, stored: StoredRecording, device: UUID
 ) -> tuple[store.Stored | None, str]:
     """Return the order that a recording fulfils; where it fulfils none, None and why."""
     if stored.order is None:
@@ -90,7 +109,7 @@ def _order(
         return None, "its order is not known here"
     gateway, expires = command
     content = order.content()
-    if {event.gateway, stored.gateway} != {gateway}:
+    if {brought_by, stored.gateway} != {gateway}:
         return None, "its order went to another gateway"
     if [p["reference"] for p in content["performer"]] != [f"Device/{device}"]:
         return None, "its order is for another device"

@@ -64,37 +64,43 @@ def project(connection: db.Connection, event: Event, now: datetime) -> None:
     missing = set(ids) - {v.reading_id for v in values}
     if missing:
         raise ProjectionError(f"readings: {len(missing)} of {len(ids)} are not stored")
+    model, unowned = event.body.get("model"), bool(event.body.get("unowned"))
     for _, group in groupby(values, lambda v: v.reading_id):
-        _reading(connection, event, list(group), now)
+        observe(connection, list(group), event.at, now, model=model, unowned=unowned)
 
 
-def _reading(connection: db.Connection, event: Event, values: list[StoredVital], now: datetime) -> None:
+def observe(
+    connection: db.Connection, values: list[StoredVital], received: datetime, now: datetime, *,
+    model: str | None = None, unowned: bool = False,
+) -> UUID | None:  # fmt: skip
+    """Bring one reading, received at a time, into the record where it is not yet; return whose it is.
+
+    `unowned`: it may have been measured before the device was given to its present user.
+    """
     first, of_kind = values[0], kind(values)
-    model = event.body.get("model")
-    device = common.device(connection, first.gateway, first.device, now, kind=of_kind, model=model)
+    device = common.device_id(first.gateway, first.device)
+    known = store.find(connection, "Observation", UUID(resources(values, device, None)[0]["id"]))
+    if known is not None:
+        return known.patient
+    common.device(connection, first.gateway, first.device, now, kind=of_kind, model=model)
     patient, reason = None, assignment.EARLIER
-    if not event.body.get("unowned"):
-        patient, reason = owner(connection, first, device, of_kind, event.at)
+    if not unowned:
+        patient, reason = owner(connection, first, device, of_kind, received)
     made = resources(values, device, patient)
     for resource in made:
-        fresh = store.insert(connection, resource, patient=patient, now=now)
-        if not fresh:
-            return  # projected before: the ids are made of the reading
+        if not store.insert(connection, resource, patient=patient, now=now):
+            # by another worker in this very moment: the ids are made of the reading
+            return store.read(connection, "Observation", UUID(made[0]["id"])).patient
     references = [f"Observation/{r['id']}" for r in made]
     identity = uuid5(first.reading_id, "provenance")
     made_by = common.provenance(identity, references, device, now, str(first.message_id), "feldsher cloud worker")
     store.insert(connection, made_by, patient=patient, now=now)
     if patient is None:
         common.queue_unassigned(
-            connection,
-            identity=first.reading_id,
-            kind="vitals",
-            resource=references[0],
-            device=device,
-            gateway=first.gateway,
-            at=first.taken_at,
-            reason=reason,
-        )
+            connection, identity=first.reading_id, kind="vitals", resource=references[0], device=device,
+            gateway=first.gateway, at=first.taken_at, reason=reason,
+        )  # fmt: skip
+    return patient
 
 
 def kind(values: list[StoredVital]) -> str:

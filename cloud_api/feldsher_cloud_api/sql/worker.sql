@@ -1,7 +1,13 @@
 -- name: claim
--- The next open events, locked until the end of the transaction; what another worker has claimed is skipped.
+-- The next open events but alerts, locked until the end of the transaction; what another worker has claimed is skipped.
 SELECT id, at, kind, gateway, message_id, body, attempts FROM public.event
-WHERE done_at IS NULL AND parked_at IS NULL AND retry_at <= clock_timestamp()
+WHERE done_at IS NULL AND parked_at IS NULL AND retry_at <= clock_timestamp() AND kind <> 'alert'
+ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED;
+
+-- name: claim_alerts
+-- The next open alerts, in the same way.
+SELECT id, at, kind, gateway, message_id, body, attempts FROM public.event
+WHERE done_at IS NULL AND parked_at IS NULL AND retry_at <= clock_timestamp() AND kind = 'alert'
 ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED;
 
 -- name: done!
@@ -15,11 +21,10 @@ UPDATE public.event SET attempts = attempts + 1, error = :error,
     parked_at = CASE WHEN attempts + 1 >= :most THEN clock_timestamp() END
 WHERE id = :id;
 
--- name: waiting^
--- Seconds until the next event may be tried again (null where none waits), and how many are parked.
-SELECT extract(epoch FROM min(retry_at) FILTER (WHERE parked_at IS NULL) - clock_timestamp())::float8,
-       count(*) FILTER (WHERE parked_at IS NOT NULL)
-FROM public.event WHERE done_at IS NULL;
+-- name: waiting$
+-- Seconds until the next alert, or the next of all other events, may be tried again; null where none waits.
+SELECT extract(epoch FROM min(retry_at) - clock_timestamp())::float8
+FROM public.event WHERE done_at IS NULL AND parked_at IS NULL AND (kind = 'alert') = :alerts;
 
 -- name: parked_count$
 -- How many events were given up.
