@@ -44,6 +44,7 @@ def test_capability_statement_says_what_is_served(clinic: Clinic) -> None:
     assert answer.headers["content-type"].startswith("application/fhir+json")
     statement = answer.json()
     assert (statement["fhirVersion"], statement["kind"]) == ("4.0.1", "instance")
+    assert [o["name"] for o in statement["rest"][0]["operation"]] == ["validate"]
     served = {r["type"]: {i["code"] for i in r["interaction"]} for r in statement["rest"][0]["resource"]}
     assert served["ServiceRequest"] >= {"read", "vread", "history-instance", "search-type", "create"}
     assert "create" not in served["Observation"]
@@ -263,7 +264,7 @@ NOBODY = "00000000-0000-7000-8000-000000000000"
         ({"priority": "yesterday"}, ["ServiceRequest.priority"]),
         ({"requester": {"reference": f"Practitioner/{NOBODY}"}}, ["ServiceRequest.requester"]),
         ({"banana": 1, "note": "x"}, ["ServiceRequest.banana", "ServiceRequest.note"]),
-        ({"modifierExtension": [{"url": "x"}]}, ["ServiceRequest.modifierExtension"]),
+        ({"modifierExtension": [{"url": "x", "valueCode": "y"}]}, ["ServiceRequest.modifierExtension"]),
         ({"doNotPerform": True}, ["ServiceRequest.doNotPerform"]),
     ],
 )
@@ -285,6 +286,29 @@ def test_body_that_is_no_order_is_refused(clinic: Clinic, body: bytes) -> None:
     answer = clinic.browser.post("/fhir/ServiceRequest", content=body, headers=headers)
     assert (answer.status_code, answer.json()["resourceType"]) == (400, "OperationOutcome")
     assert clinic.browser.post("/fhir/Patient", content=body, headers=headers).status_code == 405
+
+
+def _validate(clinic: Clinic, kind: str, body: Any) -> tuple[int, list[tuple[str, str]]]:
+    answer = clinic.browser.post(f"/fhir/{kind}/$validate", json=body, headers=clinic.sign_in("doctor"))
+    assert answer.json()["resourceType"] == "OperationOutcome"
+    issues = answer.json()["issue"]
+    return answer.status_code, [(i["severity"], (i.get("expression") or [""])[0]) for i in issues]
+
+
+def test_any_resource_can_be_validated_and_nothing_is_kept(clinic: Clinic) -> None:
+    task: dict[str, Any] = {"resourceType": "Task", "status": "requested", "intent": "order"}
+    assert _validate(clinic, "Task", task) == (200, [("information", "")])
+    assert _validate(clinic, "Task", task | {"status": "x"}) == (200, [("error", "Task.status")])
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": task | {"intent": "x"}}]}
+    assert _validate(clinic, "Task", parameters) == (200, [("error", "Task.intent")])
+    unlinked = {"resourceType": "Patient", "contact": [{"gender": "male"}]}
+    assert _validate(clinic, "Patient", unlinked) == (200, [("error", "Patient.contact[0]")])
+    assert _validate(clinic, "Patient", task)[0] == 400
+    assert _validate(clinic, "Banana", task)[0] == 404
+    profile = {"name": "profile", "valueUri": "http://example.org/p"}
+    asked = {"resourceType": "Parameters", "parameter": [*parameters["parameter"], profile]}
+    assert _validate(clinic, "Task", asked)[0] == 400
+    assert clinic.browser.post("/fhir/Task/$validate", content=b"[" * 4000).status_code in (400, 401, 403)
 
 
 def test_versions_stay_readable(clinic: Clinic) -> None:

@@ -81,7 +81,7 @@ def place(
 
     Faults are all named by their elements (InvalidResourceError, 422). The order lapses after `life`.
     """
-    checked = _checked(connection, principal, resource)
+    checked = _checked(connection, principal, resource, now)
     patient = checked.person.id
     identity = store.new_id(now)
     number = {"system": NUMBER, "value": order_number(identity)}
@@ -100,9 +100,10 @@ def place(
     return stored
 
 
-def _checked(connection: db.Connection, principal: Principal, resource: dict[str, Any]) -> _Checked:
-    faults = validate.structure(resource, validate.SERVICE_REQUEST)
-    _fixed(resource, faults)
+def _checked(connection: db.Connection, principal: Principal, resource: dict[str, Any], now: datetime) -> _Checked:
+    faults = validate.errors(resource, now)
+    named = {fault.expression for fault in faults}
+    faults.extend(fault for fault in _fixed(resource) if fault.expression not in named)
     validate.check(faults)
     reach = access.reach(connection, principal)
     patient = validate.reference(resource, resource.get("subject"), "subject", "Patient", faults)
@@ -126,16 +127,15 @@ def _checked(connection: db.Connection, principal: Principal, resource: dict[str
     return _Checked(person, route)
 
 
-def _fixed(resource: dict[str, Any], faults: list[FaultError]) -> None:
-    kind = "ServiceRequest"
+def _fixed(resource: dict[str, Any]) -> list[FaultError]:
+    """Return what an order asks for that is not served here."""
+    kind, faults = "ServiceRequest", list[FaultError]()
     if resource.get("status") != "active":
         faults.append(
             FaultError(f"{kind}.status", "status: an order is acted on at once, so it must be active", "value")
         )
     if resource.get("intent") != "order":
         faults.append(FaultError(f"{kind}.intent", "intent: only `order` can be placed here", "value"))
-    if resource.get("priority", "routine") not in validate.PRIORITIES:
-        faults.append(FaultError(f"{kind}.priority", "priority: routine, urgent, asap or stat", "code-invalid"))
     if resource.get("doNotPerform"):
         faults.append(
             FaultError(f"{kind}.doNotPerform", "doNotPerform: an order not to do is not served", "not-supported")
@@ -144,10 +144,9 @@ def _fixed(resource: dict[str, Any], faults: list[FaultError]) -> None:
         faults.append(
             FaultError(f"{kind}.code", f"code: only {LOINC}|{ECG_STUDY} (EKG study) can be ordered", "code-invalid")
         )
-    if "subject" not in resource:
-        faults.append(FaultError(f"{kind}.subject", "subject: a reference to a Patient is needed", "required"))
     if "performer" not in resource:
         faults.append(FaultError(f"{kind}.performer", "performer: a reference to a Device is needed", "required"))
+    return faults
 
 
 def _requester(resource: dict[str, Any], principal: Principal, faults: list[FaultError]) -> None:

@@ -10,6 +10,7 @@ from feldsher_cloud_api.fhir.definitions import TYPES
 
 # The statement's date is that of its form, not of the request.
 _DATE = "2026-11-23"
+_VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 
 
 def statement(settings: Settings) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def statement(settings: Settings) -> dict[str, Any]:
         "implementation": {"description": "feldsher health record", "url": settings.fhir_base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json"],
-        "rest": [{"mode": "server", "security": _security(settings), "resource": resources}],
+        "rest": [{"mode": "server", "security": _security(settings), "resource": resources, "operation": [_VALIDATE]}],
     }
 
 

@@ -1,6 +1,6 @@
 """The standard's invariants (`obs-6`, `pat-1`, …): which of them a resource breaks, and where.
 
-Resources are to be whole already (`structure.py`). Left out: `ele-1` and `ext-1`, which are the form's own, `dom-6`
+Resources are to be whole already (`structure.py`). Left out: `ele-1`, which is the form's own, `dom-6`
 (a narrative should be there: every machine's resource would be warned of) and what asks for terminology or profiles.
 """
 
@@ -16,7 +16,7 @@ from feldsher_cloud_api.fhir.fhirpath.values import Node, children, held
 from feldsher_cloud_api.fhir.outcome import FaultError
 from feldsher_cloud_api.fhir.r4 import Rule, definitions
 
-_LEFT_OUT = frozenset({"ele-1", "ext-1", "dom-6"})
+_LEFT_OUT = frozenset({"ele-1", "dom-6"})
 _ERRATA = {"que-7": "operator = 'exists' implies (answer is boolean)"}
 """R4 wrote `Boolean`, a type of the language that no answer has; R5 mended it."""
 _UNANSWERED = ("memberOf(", "subsumes(", "elementDefinition(", "slice(", "checkModifiers(")

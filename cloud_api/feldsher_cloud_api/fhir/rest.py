@@ -19,7 +19,8 @@ from feldsher_cloud_api.care import order, signature
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import capability, search, store, validate
 from feldsher_cloud_api.fhir.definitions import TYPES, ResourceType
-from feldsher_cloud_api.fhir.outcome import FhirError, not_found
+from feldsher_cloud_api.fhir.outcome import FhirError, not_found, outcome
+from feldsher_cloud_api.fhir.r4 import definitions
 
 MEDIA_TYPE = "application/fhir+json"
 _JSON = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
@@ -231,6 +232,16 @@ def create(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipa
     response = _one(stored, 201)
     response.headers["Location"] = f"{of.settings.fhir_base}/{kind}/{stored.id}/_history/{stored.version}"
     return response
+
+
+@router.post("/{kind}/$validate")
+def validated(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
+    """Say what is wrong with a resource of any type of R4 (itself, or as `resource` of Parameters); nothing is kept."""
+    accepts_json(request)
+    if kind not in definitions().resources:
+        raise FhirError(404, "not-supported", f"there is no resource type {kind[:64]} in R4")
+    found = validate.faults(validate.offered(body, kind), of.settings.clock())
+    return reply(outcome(found) if found else validate.WHOLE)
 
 
 @router.post("/DiagnosticReport/{identity}/$sign")

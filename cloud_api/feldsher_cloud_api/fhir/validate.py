@@ -1,114 +1,75 @@
-"""Validation of what is written over REST: every fault is found and named by its element.
-
-Elements and codes of ServiceRequest after http://hl7.org/fhir/R4/servicerequest-definitions.html (4.0.1).
-"""
+"""Validation of what is written over REST: every fault is found and named by its element."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 import msgspec
 
 from feldsher_cloud_api import db
+from feldsher_cloud_api.fhir import invariant, structure
 from feldsher_cloud_api.fhir.outcome import FaultError, FhirError, InvalidResourceError
 
-_ONE, _MANY = "object", "list"
-_BASE: dict[str, str] = {
-    "resourceType": "text",
-    "id": "text",
-    "meta": _ONE,
-    "implicitRules": "text",
-    "language": "text",
-    "text": _ONE,
-    "contained": _MANY,
-    "extension": _MANY,
-    "modifierExtension": _MANY,
-}
-SERVICE_REQUEST: dict[str, str] = _BASE | {
-    "identifier": _MANY,
-    "instantiatesCanonical": _MANY,
-    "instantiatesUri": _MANY,
-    "basedOn": _MANY,
-    "replaces": _MANY,
-    "requisition": _ONE,
-    "status": "text",
-    "intent": "text",
-    "category": _MANY,
-    "priority": "text",
-    "doNotPerform": "boolean",
-    "code": _ONE,
-    "orderDetail": _MANY,
-    "quantityQuantity": _ONE,
-    "quantityRatio": _ONE,
-    "quantityRange": _ONE,
-    "subject": _ONE,
-    "encounter": _ONE,
-    "occurrenceDateTime": "text",
-    "occurrencePeriod": _ONE,
-    "occurrenceTiming": _ONE,
-    "asNeededBoolean": "boolean",
-    "asNeededCodeableConcept": _ONE,
-    "authoredOn": "text",
-    "requester": _ONE,
-    "performerType": _ONE,
-    "performer": _MANY,
-    "locationCode": _MANY,
-    "locationReference": _MANY,
-    "reasonCode": _MANY,
-    "reasonReference": _MANY,
-    "insurance": _MANY,
-    "supportingInfo": _MANY,
-    "specimen": _MANY,
-    "bodySite": _MANY,
-    "note": _MANY,
-    "patientInstruction": "text",
-    "relevantHistory": _MANY,
-}
-PRIORITIES = ("routine", "urgent", "asap", "stat")
+
+def faults(resource: dict[str, Any], now: datetime) -> list[FaultError]:
+    """Return the faults of a resource of a known type: of its structure or, where that is whole, of the invariants."""
+    found = structure.faults(resource)
+    return found if any(f.severity == "error" for f in found) else found + invariant.faults(resource, now)
+
+
+def errors(resource: dict[str, Any], now: datetime) -> list[FaultError]:
+    """Return for what a resource is not taken: its faults but warnings, and modifiers that nobody here understands."""
+    found = [f for f in faults(resource, now) if f.severity == "error"]
+    if resource.get("modifierExtension"):
+        at = f"{resource['resourceType']}.modifierExtension"
+        found.append(FaultError(at, f"{at}: a modifier that is not understood cannot be accepted", "not-supported"))
+    return found
 
 
 def body(data: bytes, kind: str) -> dict[str, Any]:
     """Return a resource of a type from a request's body; FhirError 400 where it is not JSON or another type."""
+    return _of_type(_parsed(data), kind)
+
+
+def _parsed(data: bytes) -> Any:
     try:
-        value = db.loads(data)
+        return db.loads(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FhirError(400, "structure", f"the body is not JSON: {error}") from error
+
+
+def _of_type(value: Any, kind: str) -> dict[str, Any]:
     if not isinstance(value, dict) or cast("dict[str, Any]", value).get("resourceType") != kind:
         raise FhirError(400, "structure", f"the body is not a {kind}", f"{kind}.resourceType")
     return cast("dict[str, Any]", value)
 
 
-def structure(resource: dict[str, Any], elements: Mapping[str, str]) -> list[FaultError]:
-    """Return the faults of a resource's outer form: elements that do not exist, or are of the wrong JSON kind."""
-    kind = resource["resourceType"]
-    faults: list[FaultError] = []
-    for name, value in resource.items():
-        bare = name.removeprefix("_")
-        expected = elements.get(bare)
-        at = f"{kind}.{bare}"
-        if expected is None:
-            faults.append(FaultError(at, f"{at}: {kind} has no such element", "structure"))
-        elif name.startswith("_"):
-            continue
-        elif not _is(value, expected):
-            faults.append(FaultError(at, f"{at}: a JSON {expected} is needed", "structure"))
-    if resource.get("modifierExtension"):
-        at = f"{kind}.modifierExtension"
-        faults.append(FaultError(at, f"{at}: a modifier that is not understood cannot be accepted", "not-supported"))
-    return faults
+WHOLE: dict[str, Any] = {
+    "resourceType": "OperationOutcome",
+    "issue": [{"severity": "information", "code": "informational", "diagnostics": "no fault was found"}],
+}
+"""The answer of `$validate` where there is nothing to say."""
 
 
-def _is(value: Any, expected: str) -> bool:
-    if expected == _ONE:
-        return isinstance(value, dict) and bool(cast("dict[str, Any]", value))
-    if expected == _MANY:
-        items = cast("list[Any]", value) if isinstance(value, list) else []
-        return bool(items) and all(isinstance(i, dict | str) for i in items)
-    if expected == "boolean":
-        return isinstance(value, bool)
-    return isinstance(value, str) and bool(value.strip())
+def offered(data: bytes, kind: str) -> dict[str, Any]:
+    """Return the resource that is to be validated: the body, or its part `resource` where the body is Parameters.
+
+    FhirError 400 where there is none of that type, or where a profile is asked for that is not the type's own.
+    """
+    value = _parsed(data)
+    if kind == "Parameters" or not isinstance(value, dict):
+        return _of_type(value, kind)
+    sent = cast("dict[str, Any]", value)
+    if sent.get("resourceType") != "Parameters":
+        return _of_type(sent, kind)
+    parts = cast("list[Any]", sent.get("parameter") or [])
+    named = {str(p.get("name")): p for p in cast("list[dict[str, Any]]", [p for p in parts if isinstance(p, dict)])}
+    profile = named.get("profile", {}).get("valueUri")
+    if profile not in (None, f"http://hl7.org/fhir/StructureDefinition/{kind}"):
+        raise FhirError(400, "not-supported", "profile: only the type's own is known here", "Parameters.parameter")
+    return _of_type(named.get("resource", {}).get("resource"), kind)
 
 
 def reference(resource: dict[str, Any], element: Any, at: str, kind: str, faults: list[FaultError]) -> UUID | None:
