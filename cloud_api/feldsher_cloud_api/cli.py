@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Annotated, Any
 from uuid import UUID
 
+import psycopg
 import structlog
 import typer
 import uvicorn
@@ -70,9 +71,18 @@ app.add_typer(release_cli.app, name="release", help="Updates of gateways and kit
 
 
 @app.command()
-def migrate() -> None:
-    """Bring the database to the newest schema."""
-    db.migrate(_settings().database_url)
+def migrate(
+    patience: Annotated[
+        int, typer.Option(min=0, help="Seconds in which locks that others hold are waited for, two at a time.")
+    ] = 600,
+) -> None:
+    """Bring the database to the newest schema, while everything runs; where a lock is not to be had, exit code 1."""
+    try:
+        db.migrate(_settings().database_url, patience_s=patience)
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        why = "some transaction has been open for long, see pg_stat_activity; migrate again when it has ended"
+        typer.echo(f"feldsher-cloud migrate: {error}; {why}", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()

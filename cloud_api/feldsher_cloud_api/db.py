@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from importlib import resources
+from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID
 
 import aiosql
 import msgspec
 import psycopg
+import structlog
 from alembic import command
 from alembic.config import Config
 from feldsher_ingest import primary
@@ -19,7 +22,8 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import ConnectionPool
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 Connection = psycopg.Connection[TupleRow]
 Pool = ConnectionPool[Connection]
@@ -33,8 +37,10 @@ _SOON: Mapping[str, Any] = {
 }
 """A server whose machine has vanished is noticed in seconds, not in the two hours of TCP's own."""
 API, WORKER, INGEST = "feldsher_api", "feldsher_worker", "feldsher_ingest"
+LOCK_S, PATIENCE_S, AGAIN_S = 2.0, 600.0, 1.0
 _MIGRATION_LOCK = 0x66656C64  # "feld": any fixed number; it only has to be the same everywhere
 
+_log = structlog.get_logger()
 # FHIR decimals keep their digits (1.10 is not 1.1), so no JSON of ours ever passes through a float.
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
@@ -50,19 +56,60 @@ def loads(data: bytes | str) -> Any:
     return _decoder.decode(data)
 
 
-def migrate(url: str) -> None:
-    """Bring the database at `url` to the newest revision; two at the same time wait for each other."""
+def migrate(
+    url: str, to: str = "head", *, also: Path | None = None, lock_s: float = LOCK_S, patience_s: float = PATIENCE_S
+) -> None:
+    """Bring the database at `url` to a revision (the newest); two at the same time wait for each other.
+
+    Each revision is a transaction of its own. While one waits for a lock everybody queues behind it, so it waits
+    `lock_s` at most, is undone and tried again, up to `patience_s` in all; psycopg.errors.LockNotAvailable then.
+    `also`: a folder of further revisions.
+    """
     address = primary.address(url)
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), poolclass=NullPool)
-    config = Config()
-    config.set_main_option("script_location", str(resources.files("feldsher_cloud_api.migrations")))
+    config, own = Config(), resources.files("feldsher_cloud_api.migrations")
+    config.set_main_option("script_location", str(own))
+    if also is not None:
+        config.set_main_option("path_separator", "newline")
+        config.set_main_option("version_locations", f"{own / 'versions'}\n{also}")
     with engine.connect() as lock:
         lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
         lock.commit()
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                _upgrade(engine, config, to, lock_s)
+            except Exception as error:
+                contention = _contention(error)
+                if contention is None:
+                    raise
+                if time.monotonic() > until:
+                    raise contention from error
+                _log.warning("migration_waits", why="somebody holds a lock", again_s=AGAIN_S)
+                time.sleep(AGAIN_S)
+            else:
+                return
+
+
+def _upgrade(engine: Engine, config: Config, to: str, lock_s: float) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT set_config('lock_timeout', :most, false)"), {"most": f"{lock_s * 1000:.0f}"})
+        connection.commit()
+        config.attributes["connection"] = connection
+        command.upgrade(config, to)
+        connection.commit()
+
+
+def _contention(error: Exception) -> psycopg.Error | None:
+    """Return the error where a revision was undone for others' sake: it may come again."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return cause if isinstance(cause, psycopg.errors.LockNotAvailable | psycopg.errors.DeadlockDetected) else None
+
+
+def outdated(error: BaseException) -> bool:
+    """Whether a connection's prepared statements are from before a migration: they fail until it is closed."""
+    # "cached plan must not change result type", in whatever language the server speaks
+    return isinstance(error, psycopg.Error) and error.diag.source_function == "RevalidateCachedQuery"
 
 
 def prepare(connection: Connection, role: str | None = None) -> None:
@@ -107,13 +154,19 @@ def pool(url: str, role: str, *, size: int = 8) -> Pool:
 @contextmanager
 def asking(connections: Pool, *, user: UUID | None, role: str, patients: Iterable[UUID] = ()) -> Generator[Connection]:
     """Open a transaction in which row-level security knows who asks; it commits where the block ends well."""
-    with connections.connection() as connection, connection.transaction():
-        connection.execute(
-            "SELECT set_config('app.user', %s, true), set_config('app.role', %s, true),"
-            " set_config('app.patients', %s, true)",
-            (str(user) if user else "", role, ",".join(str(p) for p in patients)),
-        )
-        yield connection
+    with connections.connection() as connection:
+        try:
+            with connection.transaction():
+                connection.execute(
+                    "SELECT set_config('app.user', %s, true), set_config('app.role', %s, true),"
+                    " set_config('app.patients', %s, true)",
+                    (str(user) if user else "", role, ",".join(str(p) for p in patients)),
+                )
+                yield connection
+        except psycopg.Error as error:
+            if outdated(error):
+                connection.close()  # the pool opens another: the next who asks is answered
+            raise
 
 
 def queries(name: str) -> Any:

@@ -85,6 +85,8 @@ def step(
             except psycopg.OperationalError:
                 raise  # the connection is gone: everything claimed is free again
             except Exception as error:
+                if db.outdated(error):
+                    raise  # no event's fault: another connection has no plans from before the migration
                 # One bad event must not stop the others: its error is kept with it.
                 words = f"{type(error).__name__}: {error}"[:2000]
                 _queries.failed(connection, id=identity, error=words, delay=back_off(attempts), most=MOST_ATTEMPTS)
@@ -172,11 +174,12 @@ class Worker:
             started = time.monotonic()
             try:
                 work()
-            except psycopg.OperationalError as error:
-                delay = 0.1 if time.monotonic() - started > 10 else min(delay * 2, 5.0)
-                _log.warning("database_lost", error=type(error).__name__, again_s=delay)
-                self._stopping.wait(delay)
-            except Exception:
+            except Exception as error:
+                if isinstance(error, psycopg.OperationalError) or db.outdated(error):
+                    delay = 0.1 if time.monotonic() - started > 10 else min(delay * 2, 5.0)
+                    _log.warning("database_lost", error=type(error).__name__, again_s=delay)
+                    self._stopping.wait(delay)
+                    continue
                 # Whatever it is (a schema not migrated yet, say), the other threads go on and this one tries again.
                 _log.exception("work_failed", work=work.__name__, again_s=FAULT_S)
                 self._stopping.wait(FAULT_S)

@@ -7,7 +7,9 @@ import threading
 from datetime import timedelta
 from decimal import Decimal
 from importlib import resources
+from pathlib import Path
 
+import psycopg
 import pytest
 from feldsher_cloud_api import db
 from feldsher_cloud_api.config import ConfigError, Settings, from_environment
@@ -84,6 +86,54 @@ def test_two_migrations_at_once_wait_for_each_other(empty_database: str) -> None
     assert faults == []
     with db.connect(empty_database) as connection:
         assert connection.execute("SELECT version_num FROM public.alembic_version").fetchall() == [(max(FROZEN),)]
+
+
+LATER = """
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "9999", {head!r}, None, None
+
+
+def upgrade() -> None:
+    op.execute("alter table event add column later text")
+"""
+
+
+@pytest.fixture
+def later(tmp_path: Path) -> Path:
+    (tmp_path / "r9999.py").write_text(LATER.format(head=max(FROZEN)))
+    return tmp_path
+
+
+def test_a_migration_waits_for_locks_but_never_long_at_once(database: str, later: Path) -> None:
+    with db.connect(database) as busy:
+        busy.execute("SELECT FROM event")  # a long report: its transaction stays open
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            db.migrate(database, also=later, lock_s=0.01, patience_s=0)
+        with db.connect(database) as other:
+            other.execute("SELECT FROM event")  # nobody queues behind the migration that gave up
+        ending = threading.Timer(0.2, busy.rollback)
+        ending.start()
+        db.migrate(database, also=later, lock_s=0.01)
+        ending.join()
+    with db.connect(database) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+def test_a_pool_gets_over_plans_from_before_a_migration(database: str) -> None:
+    with db.pool(database, db.WORKER, size=1) as connections, db.connect(database, autocommit=True) as owner:
+
+        def look() -> None:
+            with db.asking(connections, user=None, role="manager") as connection:
+                connection.execute("SELECT * FROM event")
+
+        for _ in range(10):  # until psycopg prepares it
+            look()
+        owner.execute("ALTER TABLE event ADD COLUMN later text")
+        with pytest.raises(psycopg.errors.FeatureNotSupported) as caught:
+            look()
+        assert db.outdated(caught.value)
+        look()
 
 
 def test_every_table_is_described_and_row_security_covers_the_record(database: str) -> None:
