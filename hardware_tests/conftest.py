@@ -76,7 +76,7 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[
         port = virtual.port
     it = KitBench(KitCardiograph("kit", port, SystemClock(), RNG), Kept(), virtual is None)
     running = asyncio.create_task(it.driver.run(it.kept))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not it.kept.states:  # noqa: ASYNC110 - set by the driver
             await asyncio.sleep(0.02)
     yield it

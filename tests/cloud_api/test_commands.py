@@ -33,7 +33,7 @@ def running(clinic: Clinic, mosquitto: Broker, monkeypatch: pytest.MonkeyPatch) 
     thread.start()
     yield worker
     worker.stop()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     publisher.stop()
 
 
@@ -44,7 +44,7 @@ def _folder(clients: Path, authority: Path) -> Path:
 
 
 def _until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not true():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.01)
@@ -72,7 +72,7 @@ def gateway(clinic: Clinic, mosquitto: Broker) -> Iterator[SimpleQueue[wire.Down
     client.on_subscribe = lambda *_: subscribed.set()  # pyright: ignore
     client.loop_start()
     client.subscribe(wire.down_topic(CLINIC, "+"), qos=1)
-    assert subscribed.wait(10)
+    assert subscribed.wait(60)
     yield heard
     client.disconnect()
     client.loop_stop()
@@ -83,7 +83,7 @@ def test_order_reaches_its_gateway_and_telemetry_the_record(
     clinic: Clinic, gateway: SimpleQueue[wire.DownMessage]
 ) -> None:
     order = clinic.order()
-    command = gateway.get(timeout=30)
+    command = gateway.get(timeout=60)
     assert isinstance(command, wire.OrderCommand)
     assert command.order == order
     message = clinic.recording(command.order)

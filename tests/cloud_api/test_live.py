@@ -36,7 +36,7 @@ def notified(made: wire.UpMessage) -> str:
 
 
 async def seen(queue: asyncio.Queue[wire.LiveStrip], many: int) -> list[int]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return [(await queue.get()).first for _ in range(many)]
 
 

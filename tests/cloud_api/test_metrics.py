@@ -23,7 +23,7 @@ def test_they_are_on_a_port_of_their_own_and_name_nobody(clinic: Clinic) -> None
     clinic.work()
     server = metrics.serve(clinic.metrics, 0)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=60) as answer:
             said = answer.read().decode()
     finally:
         server.shutdown()

@@ -47,7 +47,7 @@ def serial_of(gateway: GatewayClient, authority: ca.CertificateAuthority) -> int
 
 
 def wait_until_off(gateway: GatewayClient) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while gateway.connected:
         assert time.monotonic() < deadline, "it is still connected"
         time.sleep(0.01)

@@ -108,7 +108,7 @@ async def test_a_stuck_adapter_is_freed_and_the_reading_arrives(air: BleBench, h
     await device.device.power_on()
     await device.take(1)
     async with air.driver(THERMOMETER):
-        await until(air.readings, 20)
+        await until(air.readings)
     assert air.daemon.switched == [False, True]
     figures = air.radio.figures
     assert figures.power_cycles == 1

@@ -26,7 +26,7 @@ async def kept(dbus: DBus, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[No
 
 
 async def registered(daemon: bluez.VirtualBluez) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while daemon.agent != agent.PATH:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.005)
 

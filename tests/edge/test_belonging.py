@@ -53,7 +53,7 @@ async def gateway(cuff: VirtualCuff, air: Air, clock: Clock, meetings: dict[str,
     belonging = Belonging(PAIRED, UTC, meetings)
     driver = BleDevice("cuff-1", CUFF, clock, radio, UTC, rng, belonging=belonging, pause_s=(0.0, 0.01))
     running = asyncio.create_task(driver.run(kept))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while cuff.queue or cuff.connection:  # noqa: ASYNC110 - what is waited for is another object's state
             await asyncio.sleep(0.01)
         while not kept.sets:  # noqa: ASYNC110 - likewise

@@ -38,7 +38,7 @@ async def test_a_recording_without_a_hole_in_pieces_of_ten_seconds():
     it = await bench()
     device = await belt(it)
     async with it.driver(BELT, ecg=True):
-        await until(lambda: passing(it, 3) and device.sent >= 3 * PIECE + 5 * FRAME, 20)
+        await until(lambda: passing(it, 3) and device.sent >= 3 * PIECE + 5 * FRAME)
     assert device.starts == 1
     assert not device.on
     found = it.kept.recordings
@@ -54,7 +54,7 @@ async def test_frames_lost_in_the_air_are_missing_and_counted():
     it = await bench()
     await belt(it, drops=frozenset({3, 20}))
     async with it.driver(BELT, ecg=True):
-        await until(lambda: passing(it, 3), 20)
+        await until(lambda: passing(it, 3))
     whole = samples(it)
     there = whole != MISSING
     assert (whole[there] == np.arange(len(whole))[there]).all()
@@ -65,10 +65,10 @@ async def test_the_recording_goes_on_after_the_link_was_lost():
     it = await bench()
     device = await belt(it)
     async with it.driver(BELT, ecg=True):
-        await until(lambda: passing(it, 1) and device.sent >= PIECE + 5 * FRAME, 20)
+        await until(lambda: passing(it, 1) and device.sent >= PIECE + 5 * FRAME)
         await device.hang_up()
         device.pass_over(130 * 30)
-        await until(lambda: device.starts == 2 and passing(it, 4), 20)
+        await until(lambda: device.starts == 2 and passing(it, 4))
     found = it.kept.recordings
     assert len({piece.stream for piece in found}) == 1
     assert [piece.part for piece in found] == list(range(len(found)))
@@ -84,7 +84,7 @@ async def test_a_stream_that_an_earlier_client_left_running_is_started_anew():
     it = await bench()
     device = await belt(it, already_on=True)
     async with it.driver(BELT, ecg=True):
-        await until(lambda: passing(it, 1), 20)
+        await until(lambda: passing(it, 1))
     assert device.starts == 2
 
 
@@ -92,7 +92,7 @@ async def test_a_stream_that_stops_is_started_again():
     it = await bench()
     device = await belt(it, stops_after=5)
     async with it.driver(BELT, ecg=True, linger_s=0.3):
-        await until(lambda: it.clock.advance(0.1) or device.starts >= 2, 20)
+        await until(lambda: it.clock.advance(0.1) or device.starts >= 2)
     assert it.kept.recordings[0].partial == "the connection ended"
     assert it.kept.recordings[0].samples.shape == (1, 5 * FRAME)
 
@@ -105,7 +105,7 @@ async def test_a_refusal_is_told(status: Status, why: str):
     it = await bench()
     await belt(it, status=lambda: status)
     async with it.driver(BELT, ecg=True):
-        await until(lambda: any(why in (state.detail or "") for state in it.kept.states), 20)
+        await until(lambda: any(why in (state.detail or "") for state in it.kept.states))
     assert it.kept.recordings == []
     assert it.radio.figures.lost_bonds == 0
 
@@ -116,7 +116,7 @@ async def test_a_belt_without_an_ecg_is_told():
     await device.power_on()
     await device.advertise()
     async with it.driver(BELT, ecg=True):
-        await until(lambda: any("offers no ECG" in (state.detail or "") for state in it.kept.states), 20)
+        await until(lambda: any("offers no ECG" in (state.detail or "") for state in it.kept.states))
 
 
 async def test_what_the_disk_refuses_is_committed_later():
@@ -124,9 +124,9 @@ async def test_what_the_disk_refuses_is_committed_later():
     await belt(it)
     it.kept.disk_full = True
     async with it.driver(BELT, ecg=True):
-        await until(lambda: it.clock.advance(0.01 * PACE) or it.kept.refused, 20)
+        await until(lambda: it.clock.advance(0.01 * PACE) or it.kept.refused)
         it.kept.disk_full = False
-        await until(lambda: passing(it, 1), 20)
+        await until(lambda: passing(it, 1))
     assert samples(it)[0] == 0
 
 

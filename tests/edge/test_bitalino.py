@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,18 @@ class Saw:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    for name, seconds in (("ANSWER_S", 0.2), ("QUIET_S", 0.02)):
+def patient(monkeypatch: pytest.MonkeyPatch):
+    """The board is in this process, which may have to wait for the processor."""
+    for name, seconds in (("ANSWER_S", 10.0), ("QUIET_S", 0.02)):
         monkeypatch.setattr(bitalino_session, name, seconds)
 
 
 def made(
-    folder: Path, wiring: Wiring | None = None, pace: float = PACE, **options: Any
+    folder: Path, wiring: Wiring | None = None, pace: float = PACE, silence_s: float = SHORT.silence_s, **options: Any
 ) -> tuple[VirtualBitalino, BitalinoCardiograph]:
     of = wiring or Wiring(("", "I", "II"))
     it = VirtualBitalino(Saw(), folder / "board", RNG, of.channels, pace=pace, **options)
-    return it, BitalinoCardiograph("bit-1", it.port, SystemClock(UTC), RNG, of, SHORT)
+    return it, BitalinoCardiograph("bit-1", it.port, SystemClock(UTC), RNG, of, replace(SHORT, silence_s=silence_s))
 
 
 async def test_two_sensors_give_six_leads(tmp_path: Path):
@@ -135,12 +137,13 @@ async def test_an_unplugged_board_gives_what_came(tmp_path: Path):
 
 
 async def test_a_board_that_falls_silent_gives_what_came(tmp_path: Path):
-    it, driver = made(tmp_path, faults=Faults(fall_silent_after=2000))
+    it, driver = made(tmp_path, silence_s=1.0, faults=Faults(fall_silent_after=2000))
     async with at_work(driver, it):
-        assert (await driver.record(10)).partial == "no data for 0.3 s after 2.0 s"
+        assert (await driver.record(10)).partial == "no data for 1.0 s after 2.0 s"
 
 
-async def test_a_board_that_does_not_answer_is_absent(tmp_path: Path):
+async def test_a_board_that_does_not_answer_is_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bitalino_session, "ANSWER_S", 0.2)
     it, driver = made(tmp_path, faults=Faults(mute=True))
     async with at_work(driver, it, "absent") as kept:
         assert "no answer to b'\\x07', sent 2 times" in str(kept.states[-1].detail)

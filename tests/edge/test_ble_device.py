@@ -193,7 +193,7 @@ async def test_a_lost_bond_is_made_anew():
         await until(lambda: it.readings() and it.cuff.connection is None)
         await it.cuff.forget_bonds()
         await it.cuff.measure(Decimal(130), Decimal(80), Decimal(70))
-        await until(lambda: it.clock.advance(60) or len(it.readings()) == 2, 40)
+        await until(lambda: it.clock.advance(60) or len(it.readings()) == 2)
         assert it.cuff.pairings == 2
         faults = [state.detail for state in it.kept.states if state.state == "fault"]
         assert len(faults) == FAILURES_BEFORE_FORGETTING + 1

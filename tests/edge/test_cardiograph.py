@@ -32,7 +32,7 @@ class Line:
 
     async def frames(self, count: int) -> list[tuple[int, int, bytes]]:
         found: list[tuple[int, int, bytes]] = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(found) < count:
                 await asyncio.sleep(0.002)
                 found += self.read()
@@ -92,7 +92,7 @@ async def test_it_counts_stops_by_itself_and_says_so(line: Line):
 
 async def test_what_nobody_fetches_is_lost_as_in_a_uart(kit: VirtualCardiograph, line: Line):
     await line.ask(frame.CMD_START, frame.pack_start(1000))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while kit.sampling:  # noqa: ASYNC110 - the kit ends by itself
             await asyncio.sleep(0.01)
     found = line.read()

@@ -115,7 +115,7 @@ def test_a_running_gateway_is_told_to_read_anew_and_one_that_cannot_be_is_named(
         assert gateway.stdout is not None
         gateway.stdout.readline()
         service_control.reload(msgspec.structs.replace(REPORT, pid=gateway.pid))
-        assert gateway.wait(20) == 7
+        assert gateway.wait(60) == 7
     with pytest.raises(service_control.ControlError, match="has just ended"):
         service_control.reload(msgspec.structs.replace(REPORT, pid=gateway.pid))
     with pytest.raises(service_control.ControlError, match="systemctl restart"):

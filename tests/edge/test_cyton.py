@@ -30,9 +30,9 @@ def expected(n: int, channels: Sequence[str] = CHANNELS) -> NDArray[np.int32]:
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch):
-    """Answers come over a pty, not over a radio."""
-    for name, seconds in (("RESET_S", 0.2), ("ANSWER_S", 0.2), ("QUIET_S", 0.02)):
+def patient(monkeypatch: pytest.MonkeyPatch):
+    """The board is in this process, which may have to wait for the processor."""
+    for name, seconds in (("RESET_S", 10.0), ("ANSWER_S", 10.0), ("QUIET_S", 0.02)):
         monkeypatch.setattr(cyton_session, name, seconds)
 
 
@@ -138,11 +138,12 @@ async def test_an_unplugged_dongle_gives_what_came(tmp_path: Path):
 
 
 async def test_a_stream_that_is_stuck_gives_what_came(tmp_path: Path):
-    board, driver = made(tmp_path)
+    board, _ = made(tmp_path)
+    driver = cardiograph(board, silence_s=1.0)
     async with at_work(driver, board):
         board.faults = Faults(fall_silent_after=1000)
         result = await driver.record(10)
-        assert result.partial == "no data for 0.3 s after 4.0 s"
+        assert result.partial == "no data for 1.0 s after 4.0 s"
         np.testing.assert_array_equal(result.samples, expected(1000))
         assert not board.sampling
 
@@ -206,10 +207,15 @@ async def test_a_dead_amplifier_is_a_fault(tmp_path: Path):
         (True, b"3.1.2", True, "no answer to b'v', sent 2 times"),
     ],
 )
-async def test_a_board_that_cannot_be_used_says_why(tmp_path: Path, on: bool, firmware: bytes, mute: bool, why: str):
+async def test_a_board_that_cannot_be_used_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: bool, firmware: bytes, mute: bool, why: str
+):
     board, driver = made(tmp_path)
     async with at_work(driver, board) as kept:
         board.on, board.firmware, board.faults.mute = on, firmware, mute
+        if mute:
+            monkeypatch.setattr(cyton_session, "RESET_S", 0.2)
+            monkeypatch.setattr(cyton_session, "ANSWER_S", 0.2)
         board.unplug()
         await until(lambda: kept.states[-1].state == "absent")
         board.plug_in()

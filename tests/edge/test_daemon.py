@@ -93,7 +93,7 @@ def test_the_daemon_runs_answers_and_ends_in_order(config: Path, cloud: StartClo
     assert "kit-1" in table
     there.wait(lambda c: bool(c.of(wire.Heartbeat)))
     daemon.send_signal(signal.SIGTERM)
-    _, log = daemon.communicate(timeout=20)
+    _, log = daemon.communicate(timeout=60)
     assert daemon.returncode == 0
     there.wait(lambda c: any(m.cause == "stopping" for m in c.of(wire.Death)))
     events = [json.loads(line)["event"] for line in log.splitlines()]
@@ -113,7 +113,7 @@ def test_a_daemon_that_is_killed_leaves_its_will_and_starts_again(config: Path, 
     again = subprocess.Popen(command("run", "-c", str(config)), stderr=subprocess.DEVNULL)
     assert ask(config)["starts"] == 2
     again.terminate()
-    assert again.wait(20) == 0
+    assert again.wait(60) == 0
 
 
 def test_a_second_daemon_on_the_same_state_is_refused(config: Path, cloud: StartCloud) -> None:
@@ -124,7 +124,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(config: Path, cloud: Start
     assert second.returncode == 2
     assert "another feldsher-edge uses this state directory" in second.stderr
     daemon.terminate()
-    daemon.wait(20)
+    daemon.wait(60)
 
 
 @pytest.mark.parametrize(

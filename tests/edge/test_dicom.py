@@ -171,7 +171,7 @@ def memory_mb(pid: int) -> float:
 
 def throw(port: int, raw: bytes) -> None:
     """Send bytes and wait until the port has had enough of them."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as wire:
         try:
             wire.sendall(raw)
             wire.shutdown(socket.SHUT_WR)
@@ -243,7 +243,7 @@ async def test_mutated_associations_leave_the_port_answering(bench: DicomBench) 
 
 
 async def test_more_connections_than_there_are_carts_are_refused_and_leave_room_again(bench: DicomBench) -> None:
-    held = [socket.create_connection(("127.0.0.1", bench.it.port), timeout=5) for _ in range(12)]
+    held = [socket.create_connection(("127.0.0.1", bench.it.port), timeout=60) for _ in range(12)]
     await asyncio.sleep(0.5)
     for wire_ in held:
         wire_.close()

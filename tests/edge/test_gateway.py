@@ -145,7 +145,7 @@ def bench(tmp_path: Path, reach: Reach) -> Bench:
     return Bench(tmp_path, reach(name), name)
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - conditions of other threads have no event
             await asyncio.sleep(0.01)

@@ -104,7 +104,7 @@ async def test_what_is_wrong_with_a_consent_is_said_and_no_bond_is_blamed(codes:
     async with it.driver(SCALE, which=Which(consent=Consent(1, 9))):
         await device.weigh(Decimal("71.005"))
         for _ in range(4):
-            await until(lambda: any(s.state == "fault" and why in (s.detail or "") for s in it.kept.states), 20)
+            await until(lambda: any(s.state == "fault" and why in (s.detail or "") for s in it.kept.states))
             it.kept.states.clear()
             it.clock.advance(60)
     assert (it.readings(), device.pairings) == ([], 1)
@@ -116,8 +116,8 @@ async def test_what_a_scale_resends_is_the_same_reading():
     await device.power_on()
     async with it.driver(SCALE):
         await device.weigh(Decimal("71.005"), 1)
-        await until(lambda: it.clock.advance(30) or len(it.readings()) >= 3, 20)
+        await until(lambda: it.clock.advance(30) or len(it.readings()) >= 3)
         await device.weigh(Decimal("71.005"), 2)
-        await until(lambda: it.clock.advance(30) or len(it.ids()) == 2, 20)
+        await until(lambda: it.clock.advance(30) or len(it.ids()) == 2)
     # Two people of the same weight at the same second are two readings.
     assert len({r.user for r in it.readings()}) == 2

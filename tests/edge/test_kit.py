@@ -55,7 +55,7 @@ async def bench(
 ) -> AsyncGenerator[Bench]:
     rng = random.Random(7)  # noqa: S311 - faults
     kit = VirtualCardiograph(Ramp(), folder / "kit", rng, pace=pace, faults=faults)
-    settings: dict[str, Any] = {"poll_s": 0.05, "reopen_s": (0.0, 0.02), "lead_off_s": 0.0} | options
+    settings: dict[str, Any] = {"poll_s": 0.05, "reopen_s": (0.0, 0.02), "lead_off_s": 0.0, "silence_s": 20.0} | options
     driver = KitCardiograph("kit-1", kit.port, Now(), RNG, Patience(**settings))
     it = Bench(kit, driver, Kept())
     if plugged:
@@ -128,24 +128,24 @@ async def test_an_unplugged_cable_gives_what_came(tmp_path: Path):
 
 
 async def test_a_kit_that_falls_silent_gives_what_came(tmp_path: Path):
-    async with bench(tmp_path, Faults(fall_silent_after=1000), silence_s=0.3) as it:
-        result = await it.driver.record(10)
-        assert result.partial == "no data for 0.3 s after 2.0 s"
+    async with bench(tmp_path, Faults(fall_silent_after=1000), silence_s=1.0) as it:
+        result = await it.driver.record(60)  # six seconds of this machine: it falls silent long before its end
+        assert result.partial == "no data for 1.0 s after 2.0 s"
         np.testing.assert_array_equal(result.samples, expected(1000))
         assert not it.kit.sampling
 
 
 async def test_a_kit_that_is_stuck_gives_what_came(tmp_path: Path):
-    async with bench(tmp_path, Faults(stuck_after=1000), silence_s=0.3) as it:
-        result = await it.driver.record(10)
-        assert result.partial == "the same samples again and again for 0.3 s after 2.0 s"
+    async with bench(tmp_path, Faults(stuck_after=1000), silence_s=1.0) as it:
+        result = await it.driver.record(60)  # six seconds of this machine: it falls silent long before its end
+        assert result.partial == "the same samples again and again for 1.0 s after 2.0 s"
         np.testing.assert_array_equal(result.samples, expected(1000))
         assert not it.kit.sampling
 
 
 async def test_a_kit_that_sends_nothing_gives_no_recording(tmp_path: Path):
-    async with bench(tmp_path, Faults(fall_silent_after=0), silence_s=0.1) as it:
-        with pytest.raises(DeviceError, match=r"no data for 0.1 s after 0.0 s"):
+    async with bench(tmp_path, Faults(fall_silent_after=0), silence_s=1.0) as it:
+        with pytest.raises(DeviceError, match=r"no data for 1.0 s after 0.0 s"):
             await it.driver.record(10)
         it.kit.faults.fall_silent_after = None
         assert (await it.driver.record(1)).partial is None

@@ -23,7 +23,7 @@ async def session(it: BleBench, device: VirtualMeter) -> None:
     async with it.driver(GLUCOMETER):
         await device.advertise()
         await until(lambda: device.connections > before and device.requests)
-        await until(lambda: device.connection is None, 20)
+        await until(lambda: device.connection is None)
 
 
 async def meter(it: BleBench) -> VirtualMeter:
@@ -89,7 +89,7 @@ async def test_no_mark_is_set_beyond_what_is_committed():
     async with it.driver(GLUCOMETER):
         await device.advertise()
         await until(lambda: device.reported)
-        await until(lambda: device.connection is None, 20)
+        await until(lambda: device.connection is None)
         assert it.marks == {}
         it.kept.disk_full = False
         await until(lambda: len(it.ids()) == 3)
@@ -143,5 +143,5 @@ async def test_a_sensor_is_read_back_and_then_listened_to():
         await until(lambda: it.marks and it.marks[SENSOR].sequence == 20)
         it.clock.advance(60)
         await device.advertise()
-        await until(lambda: len(device.requests) == 2, 20)
+        await until(lambda: len(device.requests) == 2)
         assert device.requests[1] == Request(Op.REPORT, Operator.AT_LEAST, (20,))

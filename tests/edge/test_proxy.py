@@ -103,7 +103,7 @@ async def test_readings_reach_the_cloud_over_websocket_and_through_a_proxy(
     with WebProxy() as way:
         proxy.use(way.url)
         task = asyncio.create_task(publisher.run())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while outbox.counts().kept != 1:
                 assert not task.done()
                 await asyncio.sleep(0.01)

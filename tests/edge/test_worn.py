@@ -22,7 +22,7 @@ async def test_a_belt_is_committed_in_batches_and_once_a_minute_for_the_record()
     await device.power_on()
     await device.advertise()
     async with it.driver(BELT):
-        await until(lambda: it.clock.advance(0.1) or len(device.sent) == 30, 20)
+        await until(lambda: it.clock.advance(0.1) or len(device.sent) == 30)
         await until(lambda: len(it.readings()) == 60)
     single = [one for one in it.kept.sets if not one.continuous]
     assert single
@@ -55,7 +55,7 @@ async def test_a_burst_of_notifications_is_kept_whole():
     await device.power_on()
     await device.advertise()
     async with it.driver(BELT):
-        await until(lambda: it.clock.advance(0.001) or len(it.readings()) == 1000, 20)
+        await until(lambda: it.clock.advance(0.001) or len(it.readings()) == 1000)
     assert sorted(r.raw for r in it.readings() if r.raw) == sorted(device.sent)
     assert max(len(one.readings) for one in it.kept.sets) <= 201
 

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+from feldsher_edge.devices import kit_line
 from feldsher_tools.place import ROOT
 
 FIRMWARE = ROOT / "firmware_py"
@@ -157,17 +159,21 @@ class KitProcess:
 async def running_kit(
     micropython: str, folder: Path, *, pace: int = 1, samples: Path | None = None
 ) -> AsyncGenerator[tuple[KitProcess, Cable]]:
-    """Run a kit on a cable that is plugged in."""
+    """Run a kit on a cable that is plugged in, and be patient: it is a process that may wait for the processor."""
     flash = folder / "flash"
     flash.mkdir(exist_ok=True)
     cable = Cable(folder)
     cable.plug_in()
     kit = KitProcess(micropython, flash, cable, pace, samples)
     running = asyncio.create_task(kit.run())
+    patience = pytest.MonkeyPatch()
+    patience.setattr(kit_line, "ANSWER_S", 3.0)
+    patience.setattr(kit_line, "QUIET_S", 0.5)
     try:
         await until(lambda: kit.starts, running, kit)
         yield kit, cable
     finally:
+        patience.undo()
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -175,7 +181,7 @@ async def running_kit(
         cable.close()
 
 
-async def until(condition: object, running: asyncio.Task[None], kit: KitProcess, seconds: float = 20.0) -> None:
+async def until(condition: object, running: asyncio.Task[None], kit: KitProcess, seconds: float = 60.0) -> None:
     """Wait for a condition while the kit lives."""
     assert callable(condition)
     async with asyncio.timeout(seconds):

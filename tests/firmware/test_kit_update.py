@@ -45,7 +45,7 @@ async def kit_with_key(place: Place, folder: Path) -> AsyncGenerator[tuple[KitPr
 
 
 async def restarted(kit: KitProcess, starts: int) -> str:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while kit.starts < starts:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     return [words for words in kit.said if words.startswith("running ")][-1]
@@ -193,11 +193,11 @@ async def driven(place: Place, folder: Path) -> AsyncGenerator[tuple[KitProcess,
     (folder / "flash").mkdir()
     (folder / "flash" / "key").write_bytes(PUBLIC)
     async with running_kit(place.program("micropython"), folder, pace=5) as (kit, cable):
-        patience = Patience(lead_off_s=10, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
+        patience = Patience(lead_off_s=20.0, silence_s=20.0, poll_s=0.1, reopen_s=(0.0, 0.02))
         driver, kept = KitCardiograph("kit-1", cable.port, Now(), random.Random(1), patience), Kept()  # noqa: S311
         running = asyncio.create_task(driver.run(kept))
         try:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 while not (kept.states and kept.states[-1].state == "present"):  # noqa: ASYNC110 - another object
                     await asyncio.sleep(0.01)
             yield kit, driver, kept
@@ -216,7 +216,7 @@ async def test_the_driver_updates_a_kit_and_says_what_it_runs(place: Place, tmp_
         assert (await driver.record(1.0)).partial is None
         with pytest.raises(DeviceError, match="not newer than what it has"):
             await driver.update(release("1.1.0", 6))
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while kept.states[-1].identity is None or kept.states[-1].identity.firmware != "1.2.0":  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

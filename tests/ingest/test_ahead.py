@@ -46,7 +46,7 @@ def test_it_is_one_batch_ahead_and_one_in_hand_at_most() -> None:
     inbox, _ = filled(20)
     ahead = Ahead(inbox, 5, 1 << 20)
     ahead.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(ahead) < 10 and time.monotonic() < deadline:
         time.sleep(0.005)
     time.sleep(0.05)
@@ -96,7 +96,7 @@ def test_a_thread_that_died_is_told_from_one_that_ended(monkeypatch: pytest.Monk
     monkeypatch.setattr(inbox, "take", fail)
     died = Ahead(inbox, 5, 1 << 20)
     died.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not died.dead and time.monotonic() < deadline:
         time.sleep(0.005)
     assert died.dead

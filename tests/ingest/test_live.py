@@ -87,7 +87,7 @@ def test_from_the_broker_to_a_listener_and_into_no_table(
         client.send_bytes(TOPIC, b"not a piece", qos=0)
         sent = piece()
         client.send_bytes(TOPIC, wire.encode(sent), qos=0)
-        (notice,) = listener.notifies(timeout=30, stop_after=1)
+        (notice,) = listener.notifies(timeout=60, stop_after=1)
     assert wire.decode_up(base64.b64decode(notice.payload)) == sent
     own = SimulatedGateway("gw-a", 2).pressure()
     client.send(own)

@@ -412,7 +412,7 @@ def test_events_wake_the_worker(store: Store, store_url: str) -> None:
     with psycopg.connect(store_url, autocommit=True) as connection:
         connection.execute("listen feldsher_event")
         states(store, SimulatedGateway("gw-a", 1).pressure())
-        assert [n.channel for n in connection.notifies(timeout=5, stop_after=1)] == ["feldsher_event"]
+        assert [n.channel for n in connection.notifies(timeout=60, stop_after=1)] == ["feldsher_event"]
 
 
 INTEGERS = st.sampled_from([-(2**63), -(2**31), -1, 0, 1, 721, 2**31, 2**53, 2**63 - 1, 2**64 - 1]) | st.integers(

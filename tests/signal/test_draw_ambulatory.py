@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -16,15 +17,20 @@ from feldsher_signal.draw_sheet import Box, Sheet, Text, Trace
 from feldsher_signal.record import Recording
 
 
-def _made(*parts: tuple[str, int]) -> tuple[Sheet, Ambulatory, Found]:
-    recording, _ = joined(*parts)
-    source = Whole(recording)
+@dataclass(frozen=True)
+class Made:
+    sheet: Sheet
+    report: Ambulatory
+    found: Found
+    source: Whole
+
+
+@pytest.fixture(scope="module")
+def made() -> Made:
+    source = Whole(joined(("ventricular_ectopy", 300), ("atrial_fibrillation", 450))[0])
     found = find(source)
     report = ambulatory_report.describe(found, source, "feldsher-test 9")
-    return draw_ambulatory.page(report, found, source), report, found
-
-
-SHEET, REPORT, FOUND = _made(("ventricular_ectopy", 300), ("atrial_fibrillation", 450))
+    return Made(draw_ambulatory.page(report, found, source), report, found, source)
 
 
 def _extent(item: Text) -> tuple[float, float, float, float]:
@@ -33,8 +39,8 @@ def _extent(item: Text) -> tuple[float, float, float, float]:
     return left, left + width, item.y - 0.7 * item.size, item.y
 
 
-def test_words_neither_overlap_nor_leave_the_paper() -> None:
-    places = [(_extent(item), item.words) for item in SHEET.all() if isinstance(item, Text)]
+def test_words_neither_overlap_nor_leave_the_paper(made: Made) -> None:
+    places = [(_extent(item), item.words) for item in made.sheet.all() if isinstance(item, Text)]
     assert len(places) > 60
     for (left, right, top, bottom), words in places:
         assert left >= MARGIN - 2, words
@@ -45,20 +51,19 @@ def test_words_neither_overlap_nor_leave_the_paper() -> None:
         assert a[1] <= b[0] or b[1] <= a[0] or a[3] <= b[2] or b[3] <= a[2], (one, other)
 
 
-def test_it_is_stamped_unless_confirmed_and_says_its_conclusion() -> None:
-    words = " ".join(item.words for item in SHEET.all() if isinstance(item, Text))
+def test_it_is_stamped_unless_confirmed_and_says_its_conclusion(made: Made) -> None:
+    words = " ".join(item.words for item in made.sheet.all() if isinstance(item, Text))
     assert "UNCONFIRMED" in words
-    assert REPORT.conclusion[:60] in words
+    assert made.report.conclusion[:60] in words
     assert "feldsher-test 9" in words
-    source = Whole(joined(("ventricular_ectopy", 300), ("atrial_fibrillation", 450))[0])
-    signed = draw_ambulatory.page(REPORT, FOUND, source, confirmed="Dr <A>", title="Bed <7>")
+    signed = draw_ambulatory.page(made.report, made.found, made.source, confirmed="Dr <A>", title="Bed <7>")
     assert "UNCONFIRMED" not in draw_svg.svg(signed)
     assert "Bed &lt;7&gt;" in draw_svg.svg(signed)
 
 
-def test_each_strip_holds_its_event_in_full_height() -> None:
-    traces = [item for item in SHEET.all() if isinstance(item, Trace)]
-    events = draw_ambulatory.chosen(REPORT)
+def test_each_strip_holds_its_event_in_full_height(made: Made) -> None:
+    traces = [item for item in made.sheet.all() if isinstance(item, Trace)]
+    events = draw_ambulatory.chosen(made.report)
     assert len(traces) == len(events) >= 3
     assert len({event.kind for event in events}) == len(events)
     for k, trace in enumerate(traces):
@@ -69,8 +74,8 @@ def test_each_strip_holds_its_event_in_full_height() -> None:
         assert trace.corners[:, 0].max() / 100 <= WIDTH - 2 * MARGIN
 
 
-def test_fibrillation_lies_behind_its_time() -> None:
-    bands = [item for item in SHEET.all() if isinstance(item, Box) and item.fill == "#8e24aa"]
+def test_fibrillation_lies_behind_its_time(made: Made) -> None:
+    bands = [item for item in made.sheet.all() if isinstance(item, Box) and item.fill == "#8e24aa"]
     left, right = MARGIN + 9, WIDTH - MARGIN
     expected = left + 300 / 750 * (right - left)
     assert min(band.x for band in bands) == pytest.approx(expected, abs=0.06 * (right - left))

@@ -44,7 +44,7 @@ def client(port: int, files: TlsFiles, name: str, *, clean: bool = True, answer_
 
 
 async def receive(client: aiomqtt.Client) -> aiomqtt.Message:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         return await anext(aiter(client.messages))
 
 

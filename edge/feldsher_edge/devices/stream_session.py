@@ -95,6 +95,8 @@ class StreamSession(SerialSession):
     def _put(self, track: Track, placed: list[tuple[int, tuple[Sequence[int], int]]]) -> None:
         for place, (values, off) in placed:
             track.put(place, values, off)
+            if track.asked is not None and place >= track.asked:
+                track.pass_end()
         if track.full or track.received == 1:
             self._changed.set()
 

@@ -104,6 +104,10 @@ class Track:
         if self._live is not None and self.end - self._live_at >= LIVE_S * self.signals.fs:
             self._show(self._live)
 
+    def pass_end(self) -> None:
+        """Note that the time that was asked for is over: of a device that streams on, the last sample may be lost."""
+        self.end = self._limit
+
     def result(self, *, counted: int | None, errors: int, partial: str | None) -> EcgResult:
         """Return the recording. `counted`: samples the device says it took, None where it does not say.
 

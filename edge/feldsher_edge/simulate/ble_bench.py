@@ -165,7 +165,7 @@ async def running(work: Coroutine[object, object, None]) -> AsyncGenerator[None]
             task.result()
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for a condition of other objects; TimeoutError where it does not come."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is another object's state

@@ -14,8 +14,8 @@ from feldsher_edge.devices.serial_cardiograph import Patience
 from feldsher_edge.simulate.serial_device import VirtualSerial
 from feldsher_edge.simulate.sink import Kept
 
-SHORT = Patience(lead_off_s=0.0, silence_s=0.3, poll_s=0.05, reopen_s=(0.0, 0.02))
-"""For devices that do not keep anybody waiting."""
+SHORT = Patience(lead_off_s=0.0, silence_s=20.0, poll_s=0.05, reopen_s=(0.0, 0.02))
+"""For devices that do not keep anybody waiting, on a machine that may: the device's process is this one."""
 
 
 class Ramp:
@@ -28,7 +28,7 @@ class Ramp:
         return np.arange(n, dtype=np.int32) * 10 + np.arange(8, dtype=np.int32)[:, None] - 30_000
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something that another task brings about; TimeoutError where it does not."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is another object's state
@@ -45,7 +45,7 @@ async def at_work(
         device.plug_in()
     running = asyncio.create_task(driver.run(kept))
     try:
-        await until(lambda: kept.states and kept.states[-1].state == state, 20.0)
+        await until(lambda: kept.states and kept.states[-1].state == state)
         yield kept
     finally:
         running.cancel()

@@ -82,7 +82,7 @@ async def gateway(site: Site, place: Place, folder: Path) -> AsyncGenerator[Gate
     (folder / "flash" / "key").write_bytes(PUBLIC)
     async with running_kit(place.program("micropython"), folder, pace=5) as (kit, cable):
         clock = SystemClock()
-        patience = Patience(lead_off_s=0.4, silence_s=1.5, poll_s=0.1, reopen_s=(0.0, 0.02))
+        patience = Patience(lead_off_s=20.0, silence_s=20.0, poll_s=0.1, reopen_s=(0.0, 0.02))
         driver, kept = KitCardiograph("kit-1", cable.port, clock, RNG, patience), Kept()
         outbox = Outbox(Store(site.state / "outbox.sqlite3"), Envelopes(site.name, clock))
 
@@ -96,7 +96,7 @@ async def gateway(site: Site, place: Place, folder: Path) -> AsyncGenerator[Gate
         )  # fmt: skip
         running = asyncio.create_task(driver.run(kept))
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not (kept.states and kept.states[-1].state == "present"):  # noqa: ASYNC110 - another object
                     await asyncio.sleep(0.01)
             yield Gateway(site, kit, kept, outbox, management)

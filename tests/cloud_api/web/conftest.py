@@ -236,7 +236,7 @@ def _serve(clinic: Clinic) -> Generator[str]:
         yield url
     finally:
         server.should_exit = True
-        thread.join(15)
+        thread.join(60)
 
 
 @pytest.fixture(scope="session")

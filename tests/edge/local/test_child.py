@@ -23,7 +23,7 @@ async def test_a_page_that_fails_is_started_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(child, "_LONGEST_S", 0.01)
     program = "import sys; open(sys.argv[1], 'a').write('x')"
     task = asyncio.create_task(child.keep(tmp_path / "starts", (sys.executable, "-c", program)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(read(tmp_path / "starts")) < 2:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     task.cancel()
@@ -33,7 +33,7 @@ async def test_a_page_that_fails_is_started_again(tmp_path: Path, monkeypatch: p
 async def test_the_page_ends_with_the_gateway(tmp_path: Path) -> None:
     program = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
     task = asyncio.create_task(child.keep(tmp_path / "pid", (sys.executable, "-c", program)))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not read(tmp_path / "pid"):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.01)
     pid = int(read(tmp_path / "pid"))

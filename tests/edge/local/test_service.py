@@ -46,7 +46,7 @@ def result(n: int = 2000, **fields: object) -> EcgResult:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is waited for is another object's state
             await asyncio.sleep(0.01)
 
