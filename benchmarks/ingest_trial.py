@@ -274,11 +274,10 @@ def rss_mb(pid: int) -> float:
     return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def run(directory: Path, kills: int, messages: int, pause_s: float) -> Found:
-    """Run both trials on fresh servers; return what became of everything."""
-    with line(directory) as on:
-        found = kill_at_random(on, kills, messages)
-        flooded = database_away(on, pause_s)
+def run(on: Line, kills: int, messages: int, pause_s: float) -> Found:
+    """Run both trials; return what became of everything."""
+    found = kill_at_random(on, kills, messages)
+    flooded = database_away(on, pause_s)
     found.worker_rss_mb = flooded.worker_rss_mb
     found.made += flooded.made
     found.lost += flooded.lost

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from feldsher_ingest import deadletter, log, resend
-from feldsher_ingest.consume import Worker, collect_rarely
+from feldsher_ingest.consume import Worker, collect_rarely, switch_often
 from feldsher_ingest.link import Link
 from feldsher_ingest.metrics import Metrics, MetricsServer
 from feldsher_ingest.settings import SettingsError, database_url, from_environment
@@ -72,6 +72,7 @@ def run(
     metrics = Metrics()
     consumer = Worker(settings, metrics)
     collect_rarely()
+    switch_often()
 
     def stop(number: int, frame: FrameType | None) -> None:
         del number, frame

@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -53,6 +54,14 @@ def collect_rarely() -> None:
     """
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+
+
+def switch_often() -> None:
+    """Have threads wait one millisecond for each other instead of five: the one that talks to the database waits often.
+
+    For the process of a worker; a tenth of its rate (docs/performance.md).
+    """
+    sys.setswitchinterval(0.001)
 
 
 class Worker:
