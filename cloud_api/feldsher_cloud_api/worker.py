@@ -20,7 +20,7 @@ from feldsher_ehr_core.ids import is_canary
 from feldsher_cloud_api import audit, canary, commands, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import diagnostics, rollout, tasks
-from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, vitals
+from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, stream, vitals
 from feldsher_cloud_api.project.common import Event
 
 BATCH = 10
@@ -30,6 +30,8 @@ HELD_S = 0.2
 FAULT_S = 5.0
 """So long a thread waits after a fault that is not the database's absence."""
 _WAIT_S, _PAUSE_S = 1.0, 0.02
+_STREAMS_S = 30.0
+"""Between looks for continuous ECGs that have ended."""
 _queries = db.queries("worker")
 _log = structlog.get_logger()
 
@@ -37,7 +39,7 @@ Projection = Callable[[db.Connection, Event, datetime], None]
 
 
 def _kept(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Gaps and pieces of continuous ECGs stay in ingest's own tables; nothing of the record follows from them."""
+    """Gaps stay in ingest's own tables; pieces of continuous ECGs are of streams that have events of their own."""
 
 
 def projections(settings: Settings) -> dict[str, Projection]:
@@ -51,7 +53,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "device": gateway.device,
         "reported": gateway.reported,
         "gap": _kept,
-        "ecg_stream": _kept,
+        "ecg_stream": stream.project,
         "ecg_piece": _kept,
         "clock": clocks.project,
         "alert": alert.project,
@@ -144,7 +146,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped; a lost database is waited for. WorkerError where a thread has ended by itself."""
-        works = (self._seal, self._alarm)
+        works = (self._seal, self._alarm, self._evaluate)
         threads = [threading.Thread(target=self._thread, args=(w,), name=w.__name__, daemon=True) for w in works]
         if self.publisher is not None:
             threads.append(threading.Thread(target=self._thread, args=(self._publish,), name="commands", daemon=True))
@@ -243,6 +245,13 @@ class Worker:
             while not self._stopping.is_set():
                 canary.tend(connection, self.line, self.settings.clock())
                 self._stopping.wait(_WAIT_S)
+
+    def _evaluate(self) -> None:
+        """Evaluate continuous ECGs that have ended, in a thread of its own: a day takes a second."""
+        with db.connect(self.settings.database_url, db.WORKER) as connection:
+            while not self._stopping.is_set():
+                if stream.settle(connection, self.settings.clock(), demo=self.settings.demo) is None:
+                    self._stopping.wait(_STREAMS_S)
 
     def _seal(self) -> None:
         with db.connect(self.settings.database_url, db.WORKER) as connection:

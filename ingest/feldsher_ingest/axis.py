@@ -7,6 +7,7 @@ interrupted does the clock say how much is missing. The device's own rate is wha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -68,13 +69,16 @@ class Axis:
         return int(self.start_us[k]) + round((sample - int(self.first[k])) / self.rate * 1e6)
 
     def sample(self, at_us: int) -> int:
-        """Return the first sample at or after a time; the nearest end where the time lies outside."""
-        later = np.flatnonzero(self.start_us <= at_us)
-        if not later.size:
-            return 0
-        k = int(later[-1])
-        ahead = int(np.ceil((at_us - int(self.start_us[k])) * self.rate / 1e6 - 1e-6))
-        return min(int(self.first[k]) + ahead, int(self.first[k + 1]) if k + 1 < self.first.size else self.total)
+        """Return the first sample at or after a time, counted on before the first piece and after the last one.
+
+        ValueError where there is no piece.
+        """
+        if not self.first.size:
+            raise ValueError("axis: there is no piece")
+        k = max(int(np.flatnonzero(self.start_us <= at_us)[-1:].sum()), 0)
+        ahead = math.ceil((at_us - int(self.start_us[k])) * self.rate / 1e6 - 1e-6)
+        found = int(self.first[k]) + ahead
+        return min(found, int(self.first[k + 1])) if k + 1 < self.first.size else found
 
     def within(self, start: int, stop: int) -> slice:
         """Return which pieces have samples from `start` to before `stop`."""

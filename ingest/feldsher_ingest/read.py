@@ -23,7 +23,8 @@ from feldsher_signal.record import MISSING, Recording
 from psycopg.rows import class_row, dict_row
 
 from feldsher_ingest import axis, rows, sql
-from feldsher_ingest.axis import Axis, Piece
+from feldsher_ingest.axis import Axis as StreamAxis
+from feldsher_ingest.axis import Piece, moment
 
 _QUERIES = sql.load("read.sql")
 _WIDTHS = (0, 60, 3600, 86_400)
@@ -304,7 +305,7 @@ def _stream(row: dict[str, Any]) -> StoredStream:
 
 def stream_axis(
     connection: psycopg.Connection[Any], of: StoredStream, start: datetime | None = None, end: datetime | None = None
-) -> Axis:
+) -> StreamAxis:
     """Return where the pieces of a continuous ECG lie: all of them, or those that touch a time."""
     parameters: dict[str, object] = {"stream": of.id, "first": of.started_at, "last": of.last_at}
     parameters |= {"from": start, "until": end}
@@ -314,7 +315,7 @@ def stream_axis(
 
 
 def stream_samples(
-    connection: psycopg.Connection[Any], of: StoredStream, along: Axis, start: int, stop: int
+    connection: psycopg.Connection[Any], of: StoredStream, along: StreamAxis, start: int, stop: int
 ) -> Recording:
     """Return the samples `start` to before `stop` of an axis, MISSING where there are none; `fs` is the true rate.
 
@@ -344,15 +345,37 @@ def stream_samples(
 def stream_window(
     connection: psycopg.Connection[Any], of: StoredStream, start: datetime, end: datetime
 ) -> StreamWindow | None:
-    """Return a continuous ECG from `start` to before `end` (aware, best known times); None where nothing is there.
+    """Return a continuous ECG from `start` to before `end` (aware, best known times); None where nothing was recorded.
 
-    The window is cut to what there is; ValueError where it is longer than WINDOW_MOST_S; DamagedError as above.
+    The window is cut to the first and the last sample of all. ValueError where it is longer than WINDOW_MOST_S;
+    DamagedError as above.
     """
     if not 0 < (end - start).total_seconds() <= WINDOW_MOST_S:
         raise ValueError(f"window: {end - start} is not above 0 and at most {WINDOW_MOST_S:g} s")
     along = stream_axis(connection, of, start, end)
-    low, high = (along.sample(axis.micros(at)) for at in (start, end))
-    if low >= high:
+    if not along.total:
         return None
-    samples = stream_samples(connection, of, along, low, high)
-    return StreamWindow(axis.moment(along.time_us(low)), samples)
+    ends = (max(start, of.taken_from), min(end, of.taken_until))
+    low, high = (along.sample(axis.micros(at)) for at in ends)
+    there = along.within(low, high)
+    if there.start == there.stop:
+        return None
+    return StreamWindow(moment(along.time_us(low)), stream_samples(connection, of, along, low, high))
+
+
+def stream_trusted(connection: psycopg.Connection[Any], of: StoredStream) -> bool:
+    """Return whether the times of a continuous ECG can be trusted: no clock was unsynced, or it is corrected."""
+    return bool(_of_pieces(connection, "stream_trusted", of))
+
+
+def stream_digest(connection: psycopg.Connection[Any], of: StoredStream) -> bytes:
+    """Return the SHA-256 over the SHA-256 of all pieces' samples in their order: what a signature covers."""
+    return bytes(_of_pieces(connection, "stream_digest", of))
+
+
+def _of_pieces(connection: psycopg.Connection[Any], name: str, of: StoredStream) -> Any:
+    parameters = {"stream": of.id, "first": of.started_at, "last": of.last_at}
+    row = connection.execute(_QUERIES[name], parameters).fetchone()
+    if row is None:
+        raise RuntimeError(f"{name}: an aggregate without a row")
+    return row[0]

@@ -148,3 +148,15 @@ select distinct on (part) part, n, codec, samples, sha256
 from ecg_chunk
 where stream = %(stream)s and started_at between %(first)s and %(last)s and part between %(low)s and %(high)s
 order by part, received_at, started_at;
+
+-- name: stream_trusted
+-- Whether the times of all pieces can be trusted: no clock was unsynced, or its error became known later.
+select not exists (select from ecg_chunk where stream = %(stream)s and started_at between %(first)s and %(last)s
+                                           and clock = 'unsynced' and corrected_started_at is null);
+
+-- name: stream_digest
+-- One hash over the hashes of all pieces in their order.
+select sha256(coalesce(string_agg(sha256, ''::bytea order by part), ''::bytea))
+from (select distinct on (part) part, sha256 from ecg_chunk
+      where stream = %(stream)s and started_at between %(first)s and %(last)s
+      order by part, received_at, started_at) c;

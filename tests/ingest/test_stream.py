@@ -119,6 +119,20 @@ def test_what_did_not_come_is_missing(store: Store, connection: psycopg.Connecti
     assert bool((window.recording.samples[:, 1300:3900] == MISSING).all())
 
 
+def test_a_window_that_ends_in_a_hole_has_its_length(store: Store, connection: psycopg.Connection[Any]) -> None:
+    sent = pieces(4)
+    saved(store, sent[0], sent[3])
+    found = known(connection)
+    for start, end, there in ((0.5, 2.0, slice(0, 650)), (1.0, 3.5, slice(2600, 3250))):
+        window = read.stream_window(connection, found, START + start * TEN, START + end * TEN)
+        assert window is not None
+        assert (window.start, window.recording.n) == (START + start * TEN, round((end - start) * 1300))
+        missing = window.recording.samples[0] == MISSING
+        assert not missing[there].any()
+        assert int(missing.sum()) == window.recording.n - 650
+    assert read.stream_window(connection, found, START + TEN, START + 3 * TEN) is None
+
+
 def test_windows_are_cut_to_what_there_is_and_bounded(store: Store, connection: psycopg.Connection[Any]) -> None:
     saved(store, *pieces(2))
     found = known(connection)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import itertools
 import secrets
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from feldsher_cloud_api.metrics import Metrics
 from feldsher_ehr_core import ecg, ids, wire
 from feldsher_ingest.check import Checked
 from feldsher_ingest.store import Store
-from feldsher_signal import codec
+from feldsher_signal import codec, synth
 from httpx2 import Response
 from starlette.testclient import TestClient
 
@@ -40,6 +40,7 @@ _CLEARED = (
     " cloud.alarm, cloud.alarm_alert, fhir.task, fhir.flag, fhir.task_history, fhir.flag_history,"
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
     " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
+    " public.ecg_stream, public.ecg_chunk, cloud.stream_report, fhir.provenance_history,"
     " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"
     " public.gateway_state, public.device_status, public.gap, cloud.calibration, cloud.fleet_action,"
     " cloud.canary, public.watch_alert, public.watch_due, public.watch_checked"
@@ -294,6 +295,50 @@ class Clinic:
             "interpretation": interpretation(n),
         }
         return wire.EcgRecording(**(fields | changes))
+
+    def stream(
+        self, identity: UUID, seconds: float = 120.0, *, began: datetime | None = None, patient: str = "normal",
+        device: str = CUFF, clock: wire.ClockQuality = "synced",
+    ) -> list[wire.EcgRecording]:  # fmt: skip
+        """Return the pieces of a belt's continuous ECG of a synthetic patient, which began `seconds` ago."""
+        began = began or self.time.now - timedelta(seconds=seconds)
+        return belt_pieces(identity, seconds, began, lambda: self.envelope(HOME, clock), device, patient)
+
+
+def belt_pieces(
+    identity: UUID,
+    seconds: float,
+    began: datetime,
+    envelope: Callable[[], wire.Envelope],
+    device: str,
+    patient: str = "normal",
+) -> list[wire.EcgRecording]:
+    """Return the pieces of ten seconds of a continuous ECG of a synthetic patient: 130 samples a second, one lead."""
+    fs, start, step = 130.0, int(began.timestamp() * 1_000_000), 10_000_000
+    whole = synth.ecg(synth.PRESETS[patient], seconds, fs, 1)[0].samples[1:2]
+    pieces: list[wire.EcgRecording] = []
+    for part in range(round(seconds) // 10):
+        samples = whole[:, part * 1300 : (part + 1) * 1300]
+        pieces.append(
+            wire.EcgRecording(
+                env=envelope(),
+                device=device,
+                order=None,
+                fs=fs,
+                leads=("CHEST",),
+                uv_per_bit=(1.0,),
+                n=samples.shape[1],
+                codec=codec.ZDB32,
+                samples=codec.encode(samples),
+                sha256=codec.sha256(samples),
+                started_us=start + part * step,
+                ended_us=start + (part + 1) * step,
+                not_interpreted="a piece of a continuous recording",
+                stream=identity,
+                part=part,
+            )
+        )
+    return pieces
 
 
 def _good(answer: Response) -> None:

@@ -23,16 +23,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from feldsher_ehr_core.ecg import Statement
 from feldsher_ingest import read
-from feldsher_signal import draw
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from feldsher_cloud_api import access, audit, db, passwords
 from feldsher_cloud_api.access import Principal
-from feldsher_cloud_api.care import alarm
+from feldsher_cloud_api.care import alarm, picture, stream
+from feldsher_cloud_api.care.picture import INTERPRETER_SAID
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import dates, store, validate
 from feldsher_cloud_api.fhir.outcome import FhirError
@@ -40,7 +39,6 @@ from feldsher_cloud_api.fhir.outcome import FhirError
 _queries = db.queries("signature")
 VERIFICATION = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.5"}
 """Verification signature, http://hl7.org/fhir/R4/valueset-signature-type.html."""
-INTERPRETER_SAID = "urn:feldsher:interpreter-conclusion"
 UNCONFIRMED = "Unconfirmed."
 """How the interpreter ends its own conclusion."""
 
@@ -144,7 +142,8 @@ def sign(of: Context, who: Principal, report: UUID, wish: Asked) -> store.Stored
         if content["status"] != "preliminary":
             raise FhirError(409, "conflict", f"the report is {content['status']}, only a preliminary one can be signed")
         final = _finalise(content, who, wish, now)
-        _confirm_picture(connection, of, final, shown.patient, who, now)
+        words = f"{who.display}, {now:%Y-%m-%d %H:%M} UTC"
+        picture.confirm(connection, final, words, shown.patient, now, demo=of.settings.demo)
         signed = _manifest(connection, shown, final, who, now)
         signature = open_signer(connection, who.person, wish.password).sign(signed)
         version = store.update(connection, final, patient=shown.patient, now=now)
@@ -211,7 +210,14 @@ def _sha256(data: bytes) -> str:
 def _recorded(connection: db.Connection, report: UUID) -> tuple[str | None, str | None]:
     """Return the SHA-256 of the samples and of the interpretation that a report is about, None where there is none."""
     row = _queries.recorded(connection, report=report)
-    return (None, None) if row is None else (row[0], row[1])
+    if row is not None:
+        return row[0], row[1]
+    continuous = stream.of_report(connection, report)
+    if continuous is None:
+        return None, None
+    said = stream.evaluation(connection, continuous.id)[0]
+    interpretation = None if said is None else _sha256(msgspec.json.encode(said))
+    return read.stream_digest(connection, continuous).hex(), interpretation
 
 
 def _elements(report: dict[str, Any]) -> dict[str, str]:
@@ -233,33 +239,6 @@ def _picture(connection: db.Connection, url: str) -> str | None:
         return _sha256(store.picture(connection, UUID(url.rsplit("/", 1)[-1]))[0])
     except FhirError:
         return None
-
-
-def _confirm_picture(
-    connection: db.Connection, of: Context, final: dict[str, Any], patient: UUID | None, who: Principal, now: datetime
-) -> None:
-    """Draw the picture again without its "unconfirmed" stamp; the one that was shown stays with the earlier version."""
-    row = _queries.recording_id(connection, report=UUID(final["id"]))
-    stored = read.recording(connection, row[0]) if row else None
-    if stored is None:
-        return
-    found = stored.interpretation
-    changed = any(e["url"] == INTERPRETER_SAID for e in final.get("extension", []))
-    if found is not None and changed:
-        # The page shows what was signed: the doctor's own words.
-        own = Statement("physician", final["conclusion"], "definite", ())
-        found = msgspec.structs.replace(found, conclusion=final["conclusion"], statements=(own,))
-    words = f"{who.display}, {now:%Y-%m-%d %H:%M} UTC"
-    svg = draw.svg(stored.recording, found, confirmed=words, watermark="DEMO" if of.settings.demo else None)
-    identity = store.new_id(now)
-    keep_picture(connection, identity, svg, patient, now)
-    final["presentedForm"] = [{"contentType": "image/svg+xml", "url": f"Binary/{identity}", "title": "ECG, confirmed"}]
-
-
-def keep_picture(connection: db.Connection, identity: UUID, svg: str, patient: UUID | None, now: datetime) -> None:
-    """Store an SVG picture as a Binary."""
-    resource = {"resourceType": "Binary", "id": str(identity), "contentType": "image/svg+xml"}
-    store.insert(connection, resource, patient=patient, now=now, extra={"bytes": svg.encode()})
 
 
 def _confirm_results(connection: db.Connection, report: dict[str, Any], now: datetime) -> None:
@@ -362,8 +341,8 @@ def _differences(
 def _damaged(connection: db.Connection, report: UUID) -> bool:
     row = _queries.recording_id(connection, report=report)
     try:
-        if row is not None:
-            read.recording(connection, row[0])
+        if row is not None and read.recording(connection, row[0]) is None:
+            stream.verify(connection, report)
     except (read.DamagedError, ValueError):  # ValueError: the samples or their interpretation cannot be decoded
         return True
     return False

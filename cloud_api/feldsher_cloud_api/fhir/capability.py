@@ -36,6 +36,10 @@ def statement(settings: Settings) -> dict[str, Any]:
             entry["operation"] = [
                 {"name": "sign", "definition": f"{settings.fhir_base}/OperationDefinition/DiagnosticReport-sign"}
             ]
+        if of.name == "Observation":
+            entry["operation"] = [
+                {"name": "window", "definition": f"{settings.fhir_base}/OperationDefinition/Observation-window"}
+            ]
         resources.append(entry)
     return {
         "resourceType": "CapabilityStatement",

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
-from feldsher_cloud_api.care import order, signature
+from feldsher_cloud_api.care import order, signature, stream
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import capability, search, store, validate
 from feldsher_cloud_api.fhir.definitions import TYPES, ResourceType
@@ -132,6 +132,18 @@ def bundle(base: str, kind: str, page: search.Page) -> bytes:
     if entries:
         out["entry"] = entries
     return db.dumps(out)
+
+
+@router.get("/Observation/{identity}/$window")
+def window(identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Read a part of a continuous ECG as SampledData: `start` (instant; without it the beginning) and `seconds`."""
+    accepts_json(request)
+    access.permit(who, "Observation", "read")
+    with access.asking(of.pool, who) as connection:
+        stored = store.read(connection, "Observation", _id("Observation", identity), access.reach(connection, who))
+        made = stream.window(connection, stored.content(), request.query_params)
+        _audit(connection, of, who, "read", stored, "Observation")
+    return reply(made)
 
 
 @router.get("/{kind}/{identity}")

@@ -15,8 +15,8 @@ from feldsher_ingest.read import StoredRecording
 from feldsher_signal import draw
 
 from feldsher_cloud_api import db
+from feldsher_cloud_api.care import picture as pictures
 from feldsher_cloud_api.care.order import ECG_STUDY, SILENCE_S, STATE
-from feldsher_cloud_api.care.signature import keep_picture
 from feldsher_cloud_api.fhir import dates, store
 from feldsher_cloud_api.project import common
 from feldsher_cloud_api.project.common import Event, ProjectionError, concept
@@ -293,7 +293,7 @@ def _picture(
 ) -> UUID:
     identity = common.derived_id(stored.started_at, str(stored.id), "picture")
     svg = draw.svg(stored.recording, stored.interpretation, watermark=watermark)
-    keep_picture(connection, identity, svg, patient, now)
+    pictures.keep(connection, identity, svg, patient, now)
     return identity
 
 

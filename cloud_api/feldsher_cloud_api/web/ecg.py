@@ -155,18 +155,19 @@ class EcgPage:
 
 def ecg_page(source: Source, words: Catalogue) -> EcgPage:
     """Return what an ECG page says in one language."""
-    said = source.interpretation
+    found = source.interpretation
     return EcgPage(
         source,
         unjudged(source, words),
-        tuple(_said(s, words) for s in (said.statements if said else ())),
-        _measured(said, words),
-        _beats(said),
+        tuple(said(s, words) for s in (found.statements if found else ())),
+        _measured(found, words),
+        _beats(found),
         words.language,
     )
 
 
-def _said(statement: Statement, words: Catalogue) -> Said:
+def said(statement: Statement, words: Catalogue) -> Said:
+    """Return a statement in the reader's language, with its rule and source."""
     entry = registry.REGISTRY.get(statement.code)
     return Said(
         statement.code,

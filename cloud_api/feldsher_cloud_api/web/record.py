@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from feldsher_ingest import read
 from feldsher_ingest.read import StoredRecording
 
 from feldsher_cloud_api.care import ecg as care_ecg
+from feldsher_cloud_api.care import stream as care_stream
 from feldsher_cloud_api.care.order import STATE
-from feldsher_cloud_api.care.signature import INTERPRETER_SAID
+from feldsher_cloud_api.care.picture import INTERPRETER_SAID
 from feldsher_cloud_api.fhir import dates, search
+from feldsher_cloud_api.fhir.outcome import not_found
 from feldsher_cloud_api.fhir.store import Stored
 from feldsher_cloud_api.project.ecg import CRITICAL, ENGINE, LIMITS
-from feldsher_cloud_api.web import ecg, vitals
+from feldsher_cloud_api.project.stream import HOLTER
+from feldsher_cloud_api.web import ecg, stream, vitals
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
@@ -47,14 +51,17 @@ def report(stored: Stored, patient: Person | None, words: Catalogue) -> Report:
     content = stored.content()
     codes = _codes(content)
     judged = "unread" if not _extensions(content, ENGINE) else "limited" if _extensions(content, LIMITS) else "judged"
+    running = content["status"] == "registered"
+    said = words.say("stream.running") if running else content.get("conclusion", "")
     return Report(
         stored.id,
         patient,
         dates.parse(content["effectivePeriod"]["start"])[0],
         content["status"],
-        ecg.finding(codes, words) if codes else content.get("conclusion", ""),
+        ecg.finding(codes, words) if codes else said,
         any(_extensions(content, CRITICAL)) and bool(codes),
         judged,
+        "stream" if content["code"]["coding"][0]["code"] == HOLTER else "ecg",
     )
 
 
@@ -217,6 +224,33 @@ def _facts(found: StoredRecording) -> dict[str, Any]:
         "lead_off": found.lead_off,
         "origin": found.origin,
     }
+
+
+def stream_source(at: Desk, identity: UUID) -> stream.Source:
+    """Return what the page of one continuous ECG is made of; FhirError 404 where it is not within reach."""
+    found = at.read("DiagnosticReport", identity)
+    stored = care_stream.of_report(at.connection, identity)
+    if stored is None:
+        raise not_found("continuous ECG")
+    content = found.content()
+    said = next(iter(_extensions(content, INTERPRETER_SAID)), content.get("conclusion", ""))
+    signed = content["status"] in SIGNED
+    return stream.Source(
+        id=found.id,
+        version=found.version,
+        status=content["status"],
+        patient=people(at, [found.patient]).get(found.patient) if found.patient else None,
+        stored=stored,
+        axis=read.stream_axis(at.connection, stored),
+        conclusion=content.get("conclusion", "") if signed else None,
+        stated=said,
+        agreed="conclusionCode" in content,
+        signed_by=_signer(content) if signed else None,
+        signed_at=_instant(content.get("issued")) if signed else None,
+        sha256=read.stream_digest(at.connection, stored).hex(),
+        evaluation=care_stream.evaluation(at.connection, stored.id)[0],
+        limits=tuple(str(text) for text in _extensions(content, LIMITS)),
+    )
 
 
 def _signer(content: dict[str, Any]) -> str:

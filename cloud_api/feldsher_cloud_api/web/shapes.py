@@ -67,6 +67,7 @@ class Report:
     """One ECG report as lists show it; `finding` is already in the reader's language.
 
     `judged`: `judged`, `limited` (something could not be judged) or `unread` (there is no interpretation).
+    `page`: which kind of page shows it, `ecg` or `stream` (a continuous ECG; one that still runs is `registered`).
     """
 
     id: UUID
@@ -76,6 +77,7 @@ class Report:
     finding: str
     critical: bool
     judged: str
+    page: str = "ecg"
 
     @property
     def signed(self) -> bool:

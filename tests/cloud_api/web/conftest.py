@@ -203,6 +203,12 @@ class Visitor:
 
 
 @pytest.fixture(scope="session")
+def now() -> datetime:
+    """The time at which the clinic's clock stands."""
+    return NOW
+
+
+@pytest.fixture(scope="session")
 def application(clinic: Clinic) -> Iterator[TestClient]:
     """The running application."""
     with TestClient(create_app(clinic.settings("http://testserver"))) as client:
