@@ -1,4 +1,4 @@
-"""`feldsher-ingest`: runs a worker, asks gateways to send again, and shows and replays dead letters."""
+"""`feldsher-ingest`: runs a worker, asks gateways to send again, replays dead letters, re-interprets archives."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from feldsher_ehr_core.ids import INGEST_TOOL, gateway_id
 from rich.console import Console
 from rich.table import Table
 
-from feldsher_ingest import deadletter, log, resend
+from feldsher_ingest import deadletter, log, replay_cli, resend
 from feldsher_ingest.consume import Worker, collect_rarely, switch_often
 from feldsher_ingest.link import Link
 from feldsher_ingest.metrics import Metrics, MetricsServer
+from feldsher_ingest.replay import ReplayError
 from feldsher_ingest.settings import SettingsError, database_url, from_environment
 from feldsher_ingest.store import Store, UnavailableError
 
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 letters = typer.Typer(no_args_is_help=True, help="Messages that could not be stored, kept whole with the reason.")
 app.add_typer(letters, name="dead-letters")
+app.add_typer(replay_cli.app, name="replay")
 
 Since = Annotated[
     datetime | None,
@@ -186,6 +188,6 @@ def main() -> None:
     """Run the command line; what an operator can put right is one line on standard error and exit code 2."""
     try:
         app()
-    except (SettingsError, UnavailableError, FileNotFoundError, ValueError, psycopg.Error) as error:
+    except (SettingsError, UnavailableError, ReplayError, FileNotFoundError, ValueError, psycopg.Error) as error:
         typer.echo(f"feldsher-ingest: {error}", err=True)
         sys.exit(2)

@@ -184,6 +184,12 @@ def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording 
     )
 
 
+def reinterpretation(connection: psycopg.Connection[Any], recording: UUID, engine: str) -> Interpretation | None:
+    """Return what a later engine says of a recording (replay.py); None where it has not interpreted it."""
+    row = connection.execute(_QUERIES["reinterpretation"], {"recording": recording, "engine": engine}).fetchone()
+    return None if row is None else _interpretation.decode(row[0])
+
+
 def readings(
     connection: psycopg.Connection[Any], ids: Iterable[UUID], key_us: tuple[int, int] | None = None
 ) -> list[StoredVital]:

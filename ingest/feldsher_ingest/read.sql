@@ -9,6 +9,11 @@ select id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, 
        subject::text as subject, interpretation, not_interpreted, received_at, origin::text as origin
 from ecg_recording where id = %(id)s;
 
+-- name: reinterpretation
+-- What a later engine says of a recording.
+select interpretation from ecg_interpretation
+where recording = %(recording)s and engine = %(engine)s and interpretation is not null;
+
 -- name: readings
 -- The values of readings by id.
 select reading_id, code, time, coalesce(corrected_time, time) as taken_at, received_at, device, user_no, value, absent,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 from feldsher_ehr_core import wire
-from psycopg.errors import UniqueViolation
+from psycopg.errors import FeatureNotSupported, UniqueViolation
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
@@ -75,13 +75,16 @@ def write(connection: Connection, recordings: Sequence[wire.EcgRecording], shift
 
 
 def _copied(connection: Connection, params: Sequence[rows.Params]) -> bool:
-    """Copy recordings; return whether none of them was there. Where one was, none is copied."""
+    """Copy recordings; return whether none of them was there. Where one was, none is copied.
+
+    Nor is any where the record's row-level security binds us: COPY does not know it, and the server refuses.
+    """
     try:
         with connection.transaction(), connection.cursor() as cursor, cursor.copy(_QUERIES["copy_recordings"]) as copy:
             copy.set_types(list(_TYPES.values()))
             for some in params:
                 copy.write_row([_value(some[name], kind) for name, kind in _TYPES.items()])
-    except UniqueViolation:
+    except (UniqueViolation, FeatureNotSupported):
         return False
     return True
 

@@ -16,8 +16,10 @@ import msgspec
 import numpy as np
 import paho.mqtt.client as mqtt
 from feldsher_ehr_core import vitals, wire
+from feldsher_ehr_core.ecg import Interpretation
 from feldsher_ehr_core.ids import reading_id, uuid7
-from feldsher_signal import codec
+from feldsher_signal import codec, synth
+from feldsher_signal.record import Recording
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -91,23 +93,33 @@ class SimulatedGateway:
 
     def recording(self, leads: int = 12, seconds: float = 10.0, fs: float = 500.0) -> wire.EcgRecording:
         """Return a recording whose samples drift like a baseline: its coded size is that of a quiet cardiogram."""
-        env = self.envelope()
-        n = round(seconds * fs)
-        steps = self._numbers.integers(-6, 7, size=(leads, n), dtype=np.int32)
+        steps = self._numbers.integers(-6, 7, size=(leads, round(seconds * fs)), dtype=np.int32)
         samples = np.cumsum(steps, axis=1, dtype=np.int32)
+        return self._message(Recording(tuple(f"L{i}" for i in range(leads)), fs, samples, (4.88,) * leads))
+
+    def cardiogram(
+        self, patient: synth.Patient, seconds: float = 10.0, interpretation: Interpretation | None = None
+    ) -> wire.EcgRecording:
+        """Return a recording of a synthetic patient at 500 samples per second, as interpreted by its gateway."""
+        recording, _ = synth.ecg(patient, seconds, seed=self._random.getrandbits(31), uv_per_bit=4.88)
+        return self._message(recording, interpretation)
+
+    def _message(self, recording: Recording, interpretation: Interpretation | None = None) -> wire.EcgRecording:
+        env = self.envelope()
         return wire.EcgRecording(
             env=env,
             device=f"kit-{self.name}",
             order=None,
-            fs=fs,
-            leads=tuple(f"L{i}" for i in range(leads)),
-            uv_per_bit=(4.88,) * leads,
-            n=n,
+            fs=recording.fs,
+            leads=recording.leads,
+            uv_per_bit=recording.uv_per_bit,
+            n=recording.n,
             codec=codec.ZDB32,
-            samples=codec.encode(samples),
-            sha256=codec.sha256(samples),
-            started_us=env.wall_us - round(seconds * 1_000_000),
+            samples=codec.encode(recording.samples),
+            sha256=codec.sha256(recording.samples),
+            started_us=env.wall_us - round(recording.n / recording.fs * 1_000_000),
             ended_us=env.wall_us,
+            interpretation=interpretation,
         )
 
     def piece(self, stream: UUID, part: int, *, seconds: float = 10.0, fs: float = 130.0) -> wire.EcgRecording:

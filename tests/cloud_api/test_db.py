@@ -27,6 +27,7 @@ INGEST = {
     "0012": "schema_watch.sql",
     "0013": "schema_operations.sql",
     "0015": "schema_spans.sql",
+    "0018": "schema_replay.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -47,6 +48,7 @@ FROZEN = {
     "0015": "d5392b63140a1411422f5e49c6a890ff8b6afb8ddee5112c47802357355c4c68",
     "0016": "ea2d19496481dbfc50b7caa96d2a4074e212aac06e2fd9f82058dd814717a15d",
     "0017": "2a4f7665492652c2cd023066606be7bce554984cbdf05e83d629e59f1372376c",
+    "0018": "62969c6627c08540d121738bff8c0240bf9ff44fd5756416bc3944dd54e4107d",
 }
 
 

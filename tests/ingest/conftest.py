@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import paho.mqtt.client as mqtt
 import psycopg
 import pytest
+from feldsher_ehr_core import wire
+from feldsher_ingest import replay_task
+from feldsher_ingest.check import check
 from feldsher_ingest.consume import Worker
 from feldsher_ingest.link import tls_context
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.settings import Settings, Tls, mqtt_address
-from feldsher_ingest.simulate import GatewayClient
+from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
+from feldsher_ingest.store import Store
+from feldsher_signal import interpret, synth
 from feldsher_tools.postgres import DatabaseServer, empty
 from feldsher_tools.services import Broker
 from paho.mqtt.enums import CallbackAPIVersion
@@ -27,7 +35,8 @@ _TABLES = (
     "gateway_state, device_status, clock_offset, gap, "
     "dead_letter, event, ingest_mark, ingest_epoch, ingest_timeline, ingest_seat, ingest_member, "
     "database_backup, vital_due, vital_dense, vital_rollup, "
-    "watch_subject, watch_alert, watch_due, watch_checked, watch_moved"
+    "watch_subject, watch_alert, watch_due, watch_checked, watch_moved, "
+    "replay_run, ecg_interpretation"
 )
 
 
@@ -141,3 +150,40 @@ def running() -> Iterator[Callable[[Settings], Worker]]:
         worker.stop()
         thread.join(60)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def cardiograms() -> list[wire.EcgRecording]:
+    """Cardiograms of six synthetic hearts as an older engine has interpreted them, that held all of them for normal."""
+    gateway = SimulatedGateway("gw-a", 7)
+    names = ("normal", "ventricular_tachycardia", "atrial_fibrillation", "lbbb", "long_qt", "third_degree_block")
+    taken = [gateway.cardiogram(synth.PRESETS[name]) for name in names]
+    normal = interpret.interpret(synth.ecg(synth.PRESETS["normal"], uv_per_bit=4.88)[0])
+    old = msgspec.structs.replace(normal, engine="feldsher 0.1")
+    return [msgspec.structs.replace(message, interpretation=old) for message in taken]
+
+
+@pytest.fixture
+def fill(
+    cardiograms: list[wire.EcgRecording], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, int], list[UUID]]]:
+    """Fill a database with so many cardiograms, over and over the same hearts, and return their ids in order."""
+
+    def filled(url: str, count: int) -> list[UUID]:
+        monkeypatch.setenv("FELDSHER_DATABASE_URL", url)
+        gateway = SimulatedGateway("gw-a", 8)
+        hearts = itertools.islice(itertools.cycle(cardiograms), count)
+        messages = [msgspec.structs.replace(heart, env=gateway.envelope()) for heart in hearts]
+        with Store(url, "filler") as store:
+            saved, _ = store.save([check(wire.up_topic("gw-a", "ecg"), wire.encode(m)) for m in messages])
+        assert set(saved.states) == {"stored"}
+        return [m.env.id for m in messages]
+
+    yield filled
+    replay_task.hang_up()
+
+
+@pytest.fixture
+def archive(store_url: str, fill: Callable[[str, int], list[UUID]]) -> Callable[[int], list[UUID]]:
+    """Fill the tests' database, as `fill` does."""
+    return lambda count: fill(store_url, count)

@@ -12,8 +12,10 @@ import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality, Subject
 from feldsher_ingest import recordings as module
+from feldsher_ingest.check import check
 from feldsher_ingest.recordings import CollisionError, write
 from feldsher_ingest.simulate import SimulatedGateway
+from feldsher_ingest.store import Store
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 MANY = module.WORTH
@@ -80,3 +82,14 @@ def test_another_gateways_recording_is_named(store_url: str) -> None:
 def test_nothing_is_nothing(store_url: str) -> None:
     with psycopg.connect(store_url) as connection:
         assert write(connection, [], lambda _: None) == set()
+
+
+def test_many_are_kept_by_the_role_that_row_level_security_binds(store_url: str, rows: Rows) -> None:
+    gateway = SimulatedGateway("gw-a", 1)
+    many = [gateway.recording(leads=1, seconds=1) for _ in range(MANY)]
+    with Store(store_url, "bound") as store:
+        saved, _ = store.save([check(wire.up_topic("gw-a", "ecg"), wire.encode(m)) for m in many])
+        bound = store.run(lambda c: c.execute("select current_user").fetchone())
+    assert bound == ("feldsher_ingest",)
+    assert saved.states == ["stored"] * MANY
+    assert rows("select count(*) from ecg_recording") == [(MANY,)]

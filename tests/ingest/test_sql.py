@@ -48,7 +48,7 @@ def test_ingest_may_not_rewrite_what_it_wrote(store_url: str, table: str) -> Non
 
 
 def test_every_query_is_described() -> None:
-    for file in ("store.sql", "read.sql", "resend.sql", "deadletter.sql"):
+    for file in ("store.sql", "read.sql", "resend.sql", "deadletter.sql", "replay.sql"):
         lines = (resources.files("feldsher_ingest") / file).read_text().splitlines()
         names = [i for i, line in enumerate(lines) if line.startswith("-- name: ")]
         assert names
