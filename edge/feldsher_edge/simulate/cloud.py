@@ -66,7 +66,7 @@ class VirtualCloud:
         now_us = time.time_ns() // 1000
         return {"id": uuid7(now_us // 1000, next(self._numbers).to_bytes(10, "big")), "sent_us": now_us}
 
-    def wait(self, wanted: Callable[[VirtualCloud], bool], seconds: float = 20.0) -> None:
+    def wait(self, wanted: Callable[[VirtualCloud], bool], seconds: float = 60.0) -> None:
         """Wait until `wanted` holds; TimeoutError with what has arrived otherwise."""
         with self._changed:
             if not self._changed.wait_for(lambda: wanted(self), seconds):

@@ -73,6 +73,12 @@ class VirtualSerial(ABC):
         self._wanted = 0
         self._began_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self.direct: Direct | None = None
+
+    @property
+    def at_s(self) -> float:
+        """Seconds of its own time since it began to sample."""
+        return self._counter / self.rate
 
     @property
     def port(self) -> str:
@@ -116,6 +122,10 @@ class VirtualSerial(ABC):
             self._master = self._slave = -1
             self.link.unlink(missing_ok=True)
             self._emit("unplugged", {})
+
+    def told(self, data: bytes) -> None:
+        """Take what the gateway says without a line between."""
+        self._hear(data)
 
     def _read(self) -> None:
         try:
@@ -194,11 +204,54 @@ class VirtualSerial(ABC):
 
     def _put(self, data: bytes) -> None:
         """Write what fits; the rest is lost, as in a UART whose other side does not keep up."""
-        if self._master >= 0:
+        if self.direct is not None:
+            self.direct.hear(data)
+        elif self._master >= 0:
             try:
                 os.write(self._master, data)
             except BlockingIOError:
                 return
+
+
+class Direct:
+    """A port without a line, in the place of SerialPort: what the device sends is heard as it is sent.
+
+    It is also the clock that belongs to it, the device's own: what arrives when does not depend on this machine.
+    """
+
+    def __init__(self, device: VirtualSerial) -> None:
+        self.heard = 0
+        self._device = device
+        self._received: Callable[[bytes], None] | None = None
+
+    def open(self, _path: str, _baud: int, received: Callable[[bytes], None], _lost: Callable[[str], None]) -> Direct:
+        """Be the port of a session."""
+        self._received = received
+        self._device.direct = self
+        return self
+
+    def hear(self, data: bytes) -> None:
+        """Hand over what the device sends."""
+        if self._received is not None:
+            self.heard += len(data)
+            self._received(data)
+
+    def write(self, data: bytes) -> None:
+        """Tell the device something."""
+        self._device.told(data)
+
+    def close(self) -> None:
+        """Be no session's port any more."""
+        self._received = None
+        self._device.direct = None
+
+    def wall_us(self) -> int:
+        """Return the device's time as the wall's."""
+        return self.mono_ns() // 1000
+
+    def mono_ns(self) -> int:
+        """Return the device's time."""
+        return round(self._device.at_s * 1e9)
 
 
 def _silent(_event: str, _fields: dict[str, object]) -> None:
