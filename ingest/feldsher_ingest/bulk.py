@@ -1,8 +1,4 @@
-"""Readings as PostgreSQL's binary COPY, a whole batch at once: for the server less than half the work of an insert.
-
-The form is that of PostgreSQL's documentation of COPY ("Binary Format"): a signature, per row the number of its fields
-and each field behind its length (-1: NULL), and an end. The order of the fields is that of the query `copy_vitals`.
-"""
+"""Readings as binary COPY (copied.py), a whole batch at once; the order of the fields is that of `copy_vitals`."""
 
 from __future__ import annotations
 
@@ -14,21 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.types.numeric import DecimalBinaryDumper
 
+from feldsher_ingest import copied
+from feldsher_ingest.copied import ABSENT, END, SIGNATURE, TO_2000_US, octets
 from feldsher_ingest.readings import Columns
 from feldsher_ingest.rows import Numbered
 
-WORTH = 40
-"""Readings from which COPY is cheaper than an insert, its savepoint included (docs/performance.md)."""
-
-_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = b"\xff\xff"
 _FIELDS = struct.pack("!h", 16)
-_ABSENT = b"\xff\xff\xff\xff"
-_NOTHING = _FIELDS + _ABSENT * 4
+_NOTHING = _FIELDS + ABSENT * 4
 """How a row begins whose absent, statuses, sent_at and raw are NULL: the usual case."""
 _INT4, _TEXT, _NUMERIC = 23, 25, 1700  # pg_type.oid
-_TO_2000_US = 946_684_800_000_000
-"""Timestamps count from 2000."""
 _KEPT = 65_536
 """Values kept in their binary form, about 10 MB."""
 _array = struct.Struct("!iiiiii").pack
@@ -58,7 +48,7 @@ class Bulk:
     def body(self, numbered: Numbered) -> bytes:
         """Return what COPY reads."""
         fields = [*self._fields, *_numbered(self._columns, numbered), self._head]
-        parts: list[bytes] = [_SIGNATURE]
+        parts: list[bytes] = [SIGNATURE]
         start = 0
         for i, (row, end) in enumerate(zip(_rows(fields, self._begun is None), self._ends, strict=True)):
             if self._begun is not None:
@@ -66,13 +56,13 @@ class Bulk:
             parts.append(row)
             parts += self._values[start:end]
             start = end
-        parts.append(_END)
+        parts.append(END)
         return b"".join(parts)
 
 
 def bulk(columns: Columns) -> Bulk | None:
     """Return readings ready to be copied; None where an insert is better: few, or perhaps one twice."""
-    if len(columns) < WORTH:
+    if len(columns) < copied.WORTH:
         return None
     ids = b"".join([r.int.to_bytes(16, "big") for r in columns.reading_id])
     half = np.sort(np.frombuffer(ids, ">u8")[::2].astype(np.uint64))
@@ -86,7 +76,7 @@ class _Numbers(dict[str | None, bytes]):
         if len(self) >= _KEPT:
             self.clear()
         number = None if text is None else _decimals.dump(Decimal(text))
-        made = self[text] = _octets(None if number is None else bytes(number))
+        made = self[text] = octets(None if number is None else bytes(number))
         return made
 
 
@@ -100,18 +90,14 @@ def _begin(
     words = None if absent is None else [None if word is None else word.encode() for word in absent]
     numbers = None if statuses is None else [None if number is None else _length(number) for number in statuses]
     at = None if sent is None else sent.encode()
-    return _FIELDS + _vector(_TEXT, words) + _vector(_INT4, numbers) + _octets(at) + _octets(raw)
+    return _FIELDS + _vector(_TEXT, words) + _vector(_INT4, numbers) + octets(at) + octets(raw)
 
 
 def _vector(oid: int, elements: Sequence[bytes | None] | None) -> bytes:
     if elements is None:
-        return _ABSENT
-    body = b"".join(map(_octets, elements))
+        return ABSENT
+    body = b"".join(map(octets, elements))
     return _array(20 + len(body), 1, 1, oid, len(elements), 1) + body
-
-
-def _octets(value: bytes | None) -> bytes:
-    return _ABSENT if value is None else _length(len(value)) + value
 
 
 def _fields(columns: Columns, ids: bytes) -> list[_Field]:
@@ -132,7 +118,7 @@ def _fields(columns: Columns, ids: bytes) -> list[_Field]:
 def _numbered(columns: Columns, numbered: Numbered) -> list[_Field]:
     """Return the other ones."""
     sources, shapes = np.array(numbered.sources, ">i4"), np.array(numbered.shapes, ">i4")
-    corrected = _optional(numbered.corrected_us, ">i8", -_TO_2000_US)
+    corrected = _optional(numbered.corrected_us, ">i8", -TO_2000_US)
     return [corrected, _field(sources[columns.source]), _field(shapes[columns.shape])]
 
 
@@ -145,7 +131,7 @@ def _field(values: NDArray[np.generic]) -> _Field:
 
 
 def _times(values: Sequence[int]) -> _Field:
-    return _field((np.array(values, np.int64) - _TO_2000_US).astype(">i8"))
+    return _field((np.array(values, np.int64) - TO_2000_US).astype(">i8"))
 
 
 def _optional(values: Sequence[int | None], form: str, plus: int = 0) -> _Field:
@@ -153,12 +139,12 @@ def _optional(values: Sequence[int | None], form: str, plus: int = 0) -> _Field:
     if absent == len(values):
         return np.full((len(values), 4), 0xFF, np.uint8), None
     numbers = np.array([0 if v is None else v for v in values] if absent else values, form)
-    octets, _ = _field((numbers + plus if plus else numbers).astype(form))
+    found, _ = _field((numbers + plus if plus else numbers).astype(form))
     if not absent:
-        return octets, None
+        return found, None
     there = np.array([v is not None for v in values])
-    octets[~there, :4] = 0xFF
-    return octets, there
+    found[~there, :4] = 0xFF
+    return found, there
 
 
 def _heads(sizes: NDArray[np.int64], counts: NDArray[np.int64]) -> _Field:
@@ -173,13 +159,13 @@ def _rows(fields: Sequence[_Field], usual: bool) -> list[bytes]:
     """Return the fields of each row side by side; `usual`: behind a beginning that is the same in all."""
     n = len(fields[0][0])
     begin = np.broadcast_to(np.frombuffer(_NOTHING if usual else b"", np.uint8), (n, len(_NOTHING) if usual else 0))
-    rows = np.concatenate([begin, *(octets for octets, _ in fields)], axis=1)
+    rows = np.concatenate([begin, *(values for values, _ in fields)], axis=1)
     if all(there is None for _, there in fields):
         plain, width = rows.tobytes(), rows.shape[1]
         return [plain[i : i + width] for i in range(0, len(plain), width)]
     kept, at = np.ones(rows.shape, np.bool_), begin.shape[1]
-    for octets, there in fields:
-        end = at + octets.shape[1]
+    for values, there in fields:
+        end = at + values.shape[1]
         if there is not None:
             kept[~there, at + 4 : end] = False
         at = end

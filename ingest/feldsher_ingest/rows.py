@@ -18,6 +18,8 @@ from feldsher_ingest.readings import Columns
 
 Params = dict[str, object]
 Key = tuple[str, UUID]
+Spans = Mapping[Key, tuple[int, int]]
+"""First and last key time of messages with readings, microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,10 @@ def made_ms(message_id: UUID) -> int:
     return min(max(ids.made_ms(message_id), _MADE_FROM_MS), _MADE_TO_MS)
 
 
-def ledger(messages: Sequence[wire.UpMessage], spans: Mapping[Key, tuple[int, int]]) -> Params:
-    """Return the columns of `ledger`; `spans`: first and last key time of messages with readings, microseconds.
-
-    They are entered where a clock may be corrected later: only then are a message's readings looked for.
-    """
+def ledger(messages: Sequence[wire.UpMessage], spans: Spans) -> Params:
+    """Return the columns of `ledger`."""
     envelopes = [m.env for m in messages]
-    keys = [None if e.clock == "synced" else spans.get((e.gateway, e.id)) for e in envelopes]
+    keys = ledger_spans(messages, spans)
     return {
         "gateway": arrays.text([e.gateway for e in envelopes]),
         "id": arrays.uuid([e.id for e in envelopes]),
@@ -59,6 +58,11 @@ def ledger(messages: Sequence[wire.UpMessage], spans: Mapping[Key, tuple[int, in
         "key_from": arrays.int8([k and k[0] for k in keys]),
         "key_to": arrays.int8([k and k[1] for k in keys]),
     }
+
+
+def ledger_spans(messages: Sequence[wire.UpMessage], spans: Spans) -> list[tuple[int, int] | None]:
+    """Return the spans to be entered: where a clock may be corrected later, a message's readings are looked for."""
+    return [None if m.env.clock == "synced" else spans.get((m.env.gateway, m.env.id)) for m in messages]
 
 
 def vitals(columns: Columns, numbered: Numbered) -> Params:
@@ -204,9 +208,17 @@ def _fields(message: wire.UpMessage) -> Params:
     return {name: getattr(message, name) for name in names}
 
 
-def event(
-    message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Mapping[Key, tuple[int, int]]
-) -> tuple[str, str]:
+def events(messages: Sequence[wire.UpMessage], told: Sequence[tuple[str, str]]) -> Params:
+    """Return the columns of `events`; `told`: kind and body of each."""
+    return {
+        "kind": arrays.text([kind for kind, _ in told]),
+        "gateway": arrays.text([m.env.gateway for m in messages]),
+        "message_id": arrays.uuid([m.env.id for m in messages]),
+        "body": arrays.text([body for _, body in told]),
+    }
+
+
+def event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Spans) -> tuple[str, str]:
     """Return the kind and the body (JSON) of the event that tells the cloud worker of a new message.
 
     `readings`, `spans`: the new readings of each message, and their first and last key time in microseconds, in which
@@ -217,9 +229,7 @@ def event(
     return kind, json(body | {"historical": True} if message.historical else body)
 
 
-def _event(
-    message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Mapping[Key, tuple[int, int]]
-) -> tuple[str, dict[str, object]]:
+def _event(message: wire.UpMessage, readings: Mapping[Key, list[UUID]], spans: Spans) -> tuple[str, dict[str, object]]:
     if isinstance(message, wire.EcgRecording) and message.stream is not None:
         return "ecg_stream", {"stream": message.stream, "device": message.device}
     if isinstance(message, wire.EcgRecording):

@@ -19,10 +19,11 @@ import structlog
 from feldsher_ehr_core import wire
 from psycopg.rows import TupleRow
 
-from feldsher_ingest import primary, readings, recordings, rows, sql
+from feldsher_ingest import copied, primary, readings, recordings, rows, sql
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
+from feldsher_ingest.ledger import Ledger, entries
 from feldsher_ingest.recordings import CollisionError
 from feldsher_ingest.vitals import Vitals
 
@@ -59,7 +60,9 @@ class Prepared:
 
     items: Sequence[Item]
     messages: list[wire.UpMessage]
-    ledger: rows.Params
+    spans: rows.Spans
+    ledger: bytes | None
+    """The messages ready to be copied into the ledger, where there are many."""
     readings: readings.Columns
     bulk: Bulk | None
     """The readings ready to be copied, where there are many."""
@@ -70,7 +73,8 @@ def prepare(items: Sequence[Item]) -> Prepared:
     messages = [i.message for i in items if isinstance(i, Checked)]
     vitals = [m for m in messages if isinstance(m, wire.VitalsBatch)]
     found = readings.columns(vitals)
-    return Prepared(items, messages, rows.ledger(messages, found.spans()), found, bulk(found))
+    spans = found.spans()
+    return Prepared(items, messages, spans, entries(messages, spans), found, bulk(found))
 
 
 class Store:
@@ -88,6 +92,7 @@ class Store:
         self._opened = opened
         self._connection: psycopg.Connection[TupleRow] | None = None
         self._vitals = Vitals()
+        self._ledger = Ledger()
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """Return the open connection, opening it where there is none; UnavailableError where that fails."""
@@ -151,7 +156,7 @@ class Store:
     ) -> tuple[Saved, int]:
         try:
             with connection.transaction():
-                saved = _Batch(connection, self._vitals, prepared or prepare(items)).write()
+                saved = _Batch(connection, self._ledger, self._vitals, prepared or prepare(items)).write()
                 return saved, self._count(connection)
         except Exception as error:
             self._vitals.clear()
@@ -165,13 +170,13 @@ class Store:
     def _halve(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
         try:
             with connection.transaction():
-                return _Batch(connection, self._vitals, prepare(items)).write()
+                return _Batch(connection, self._ledger, self._vitals, prepare(items)).write()
         except Exception as error:
             self._vitals.clear()
             if not _own_fault(error):
                 raise
             if len(items) == 1:
-                return _Batch(connection, self._vitals, prepare([_refused(items[0], error)])).write()
+                return _Batch(connection, self._ledger, self._vitals, prepare([_refused(items[0], error)])).write()
         middle = len(items) // 2
         left, right = self._halve(connection, items[:middle]), self._halve(connection, items[middle:])
         causes = set(left.dead) | set(right.dead)
@@ -208,8 +213,11 @@ def _refused(item: Item, error: Exception) -> Rejected:
 class _Batch:
     """The writing of one batch inside one transaction."""
 
-    def __init__(self, connection: psycopg.Connection[TupleRow], vitals: Vitals, prepared: Prepared) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[TupleRow], ledger: Ledger, vitals: Vitals, prepared: Prepared
+    ) -> None:
         self._connection = connection
+        self._ledger = ledger
         self._vitals = vitals
         self._prepared = prepared
         self._clocks = Clocks()
@@ -219,7 +227,8 @@ class _Batch:
 
     def write(self) -> Saved:
         """Write everything; return the states in the order of the items."""
-        fresh = self._enter()
+        done = self._prepared
+        fresh = self._ledger.enter(self._connection, done.messages, done.spans, done.ledger)
         known = self._write_data(list(fresh.values()))
         self._write_events(list(fresh.values()))
         states: list[wire.ReceiptState | None] = []
@@ -231,18 +240,6 @@ class _Batch:
             states.append("stored" if fresh.pop(key, None) is not None and key not in known else "duplicate")
         dead = self._write_dead([i for i in self._prepared.items if isinstance(i, Rejected)])
         return Saved(states, dead, sum(len(r) for r in self._readings.values()))
-
-    def _enter(self) -> dict[rows.Key, wire.UpMessage]:
-        """Enter the messages into the ledger; return the new ones in their order."""
-        if not self._prepared.messages:
-            return {}
-        new = set(self._connection.execute(_QUERIES["ledger"], self._prepared.ledger).fetchall())
-        fresh: dict[rows.Key, wire.UpMessage] = {}
-        for message in self._prepared.messages:
-            key = (message.env.gateway, message.env.id)
-            if key in new:
-                fresh.setdefault(key, message)
-        return fresh
 
     def _write_data(self, fresh: list[wire.UpMessage]) -> set[rows.Key]:
         """Write new messages' contents; return the messages all of whose content was already there."""
@@ -323,13 +320,12 @@ class _Batch:
         if not told:
             return
         bodies = [rows.event(m, self._readings, self._spans) for m in told]
-        params: rows.Params = {
-            "kind": [kind for kind, _ in bodies],
-            "gateway": [m.env.gateway for m in told],
-            "message_id": [m.env.id for m in told],
-            "body": [body for _, body in bodies],
-        }
-        self._connection.execute(_QUERIES["events"], params)
+        if len(told) < copied.WORTH:
+            self._connection.execute(_QUERIES["events"], rows.events(told, bodies))
+            return
+        gateways, ids = copied.text([m.env.gateway for m in told]), copied.uuid([m.env.id for m in told])
+        kinds, texts = copied.text([kind for kind, _ in bodies]), copied.jsonb([body for _, body in bodies])
+        copied.copy(self._connection, _QUERIES["copy_events"], copied.body(kinds, gateways, ids, texts))
 
     def _write_dead(self, rejected: list[Rejected]) -> dict[Cause, int]:
         first = self._each("dead_letter", (rows.dead_letter(r) for r in rejected))

@@ -13,6 +13,11 @@ from unnest(%(gateway)b::text[], %(id)b::uuid[], %(made_ms)b::int8[], %(kind)b::
 on conflict do nothing
 returning gateway, id;
 
+-- name: copy_ledger!
+-- Enters many messages of which probably none is there (ledger.py).
+copy message (gateway, id, made_at, kind, boot, seq, mono_ns, clock, device, base_us, key_from, key_to)
+from stdin (format binary);
+
 -- name: sources
 -- Numbers devices, gateways and users that have none yet; returns the numbers of all that were asked for.
 with x as (
@@ -286,6 +291,10 @@ insert into event (kind, gateway, message_id, body)
 select x.kind, x.gateway, x.message_id, x.body::jsonb
 from unnest(%(kind)b::text[], %(gateway)b::text[], %(message_id)b::uuid[], %(body)b::text[])
      as x(kind, gateway, message_id, body);
+
+-- name: copy_events!
+-- Tells the cloud worker of much that is new.
+copy event (kind, gateway, message_id, body) from stdin (format binary);
 
 -- name: dead_letter
 -- Keeps a message that cannot be stored; the same again is counted.

@@ -6,7 +6,7 @@ import msgspec
 import psycopg
 import pytest
 from feldsher_ehr_core import wire
-from feldsher_ingest import bulk as module
+from feldsher_ingest import copied as module
 from feldsher_ingest import sql
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.readings import Columns, columns

@@ -9,8 +9,7 @@ import msgspec
 import psycopg
 import pytest
 from feldsher_ehr_core import wire
-from feldsher_ingest import bulk as bulk_module
-from feldsher_ingest import vitals as module
+from feldsher_ingest import copied as module
 from feldsher_ingest.bulk import bulk
 from feldsher_ingest.readings import Columns, columns
 from feldsher_ingest.simulate import SimulatedGateway
@@ -19,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
-MANY = bulk_module.WORTH
+MANY = module.WORTH
 KEPT = (
     "select v.*, device, gateway, user_no, codes from vital_reading v join vital_source s on s.no = source"
     " join vital_shape h on h.no = shape order by reading_id",
@@ -86,7 +85,7 @@ def test_the_way_in_makes_no_difference(store_url: str, batches: list[list[int]]
     found: list[object] = []
     for copied in (True, False):
         with pytest.MonkeyPatch.context() as patch, psycopg.connect(store_url) as connection:
-            patch.setattr(bulk_module, "WORTH", 1)
+            patch.setattr(module, "WORTH", 1)
             patch.setattr(module, "INSERTED_AFTER_COLLISION", 1)
             connection.execute("alter sequence vital_source_no_seq restart; alter sequence vital_shape_no_seq restart")
             vitals = Vitals()
