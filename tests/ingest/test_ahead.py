@@ -33,12 +33,12 @@ def test_batches_come_in_order_checked_and_ready() -> None:
     ahead = Ahead(inbox, 3, 1 << 20)
     ahead.start()
     inbox.close()
-    found = [ready for _ in range(3) if (ready := ahead.next(10.0)) is not None]
+    found = [ready for _ in range(3) if (ready := ahead.next(60.0)) is not None]
     assert [len(ready.batch) for ready in found] == [3, 3, 1]
     assert [a for ready in found for a in ready.batch] == messages
     assert all(isinstance(item, Checked) for ready in found for item in ready.items)
     assert all(ready.prepared is not None and ready.prepared.items == ready.items for ready in found)
-    assert ahead.next(10.0) is None
+    assert ahead.next(60.0) is None
     assert ahead.spent
 
 
@@ -51,7 +51,7 @@ def test_it_is_one_batch_ahead_and_one_in_hand_at_most() -> None:
         time.sleep(0.005)
     time.sleep(0.05)
     assert (len(ahead), len(inbox)) == (10, 10)
-    ahead.stop(5.0)
+    ahead.stop(60.0)
     assert not ahead.spent  # what was ready is still there for who wants it
 
 
@@ -60,8 +60,8 @@ def test_a_message_that_cannot_be_read_is_handed_over_as_refused() -> None:
     inbox.put(arrived(b"\xc1"))
     ahead = Ahead(inbox, 5, 1 << 20)
     ahead.start()
-    ready = ahead.next(10.0)
-    ahead.stop(5.0)
+    ready = ahead.next(60.0)
+    ahead.stop(60.0)
     assert ready is not None
     assert [type(item) for item in ready.items] == [Rejected]
 
@@ -74,8 +74,8 @@ def test_what_makes_us_stumble_is_left_to_the_store(monkeypatch: pytest.MonkeyPa
     inbox, _ = filled(2)
     ahead = Ahead(inbox, 5, 1 << 20)
     ahead.start()
-    ready = ahead.next(10.0)
-    ahead.stop(5.0)
+    ready = ahead.next(60.0)
+    ahead.stop(60.0)
     assert ready is not None
     assert ready.prepared is None
     assert len(ready.items) == 2
@@ -87,7 +87,7 @@ def test_a_thread_that_died_is_told_from_one_that_ended(monkeypatch: pytest.Monk
     ended = Ahead(inbox, 5, 1 << 20)
     assert not ended.dead  # not started yet
     ended.start()
-    ended.stop(5.0)
+    ended.stop(60.0)
     assert not ended.dead
 
     def fail(*_: object) -> None:
@@ -111,8 +111,8 @@ def test_recordings_are_checked_by_two_and_keep_their_places() -> None:
         inbox.put(Arrived(wire.up_topic("gw-a", kind), wire.encode(message), 1, 1, 1, 0.0))
     ahead = Ahead(inbox, 100, 1 << 20)
     ahead.start()
-    ready = ahead.next(10.0)
-    ahead.stop(5.0)
+    ready = ahead.next(60.0)
+    ahead.stop(60.0)
     assert ready is not None
     *good, bad = ready.items
     assert [item.message for item in good if isinstance(item, Checked)] == messages

@@ -19,7 +19,7 @@ from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 
 Connect = Callable[[str], GatewayClient]
 Join = Callable[..., Crew]
-BEAT_S, HELD_S = 0.1, 1.0
+BEAT_S = 0.1
 GENERATOR = random.Random(1)  # noqa: S311 (waiting times)
 
 
@@ -32,9 +32,9 @@ def heard() -> list[Arrived]:
 def join(settings: Settings, heard: list[Arrived]) -> Iterator[Join]:
     crews: list[Crew] = []
 
-    def start(url: str | None = None) -> Crew:
+    def start(url: str | None = None, held_s: float = 60.0) -> Crew:
         mine = dataclasses.replace(settings, database_url=url or settings.database_url)
-        crew = Crew(mine, heard.append, GENERATOR, held_s=HELD_S, beat_s=BEAT_S)
+        crew = Crew(mine, heard.append, GENERATOR, held_s=held_s, beat_s=BEAT_S)
         crews.append(crew)
         crew.start()
         return crew
@@ -44,7 +44,7 @@ def join(settings: Settings, heard: list[Arrived]) -> Iterator[Join]:
         crew.stop()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline
@@ -65,7 +65,7 @@ def test_the_second_waits_in_reserve_and_takes_over_when_the_first_leaves(join: 
 def test_whose_lease_has_ended_is_replaced_and_does_not_come_back(
     join: Join, heard: list[Arrived], gateway: Connect, store_url: str
 ) -> None:
-    stalled = join()
+    stalled = join(held_s=1.0)
     wait_until(lambda: stalled.up and stalled.seats == (0,))
     with psycopg.connect(store_url) as blocker:
         # it loses the database alone: its beats wait for a lock, and it stays at the broker
