@@ -61,7 +61,8 @@ def tls_context(ca: Path, certificate: Path, key: Path) -> ssl.SSLContext:
 class Link(aiomqtt.Client):
     """A connection that reports every PUBACK to `on_puback` (message number, reason).
 
-    `largest`: bytes of the largest packet that the broker takes, as it said when connecting.
+    `largest`: bytes of the largest packet that the broker takes, as it said when connecting. `reached`: whether it (or
+    a proxy before it) took the network connection, whatever came of it.
     """
 
     def __init__(
@@ -92,8 +93,14 @@ class Link(aiomqtt.Client):
             transport="tcp" if broker.path is None else "websockets",
             websocket_path=broker.path,
         )
+        self.reached = False
         # paho asks a library of its own for proxies (PySocks); ours knows the one kind that clinics have
-        self._client._create_socket_connection = lambda: proxy.connect(broker.host, broker.port, _CONNECT_S)  # pyright: ignore[reportPrivateUsage]
+        self._client._create_socket_connection = lambda: self._reach(broker)  # pyright: ignore[reportPrivateUsage]
+
+    def _reach(self, broker: Broker) -> socket.socket:
+        found = proxy.connect(broker.host, broker.port, _CONNECT_S)
+        self.reached = True
+        return found
 
     def send(self, topic: str, payload: bytes, qos: int = 1) -> int:
         """Hand a message to the connection and return its number, which its PUBACK will bear; MqttError where cut."""

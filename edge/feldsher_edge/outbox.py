@@ -36,6 +36,7 @@ _CLASS = {
     "vitals": Priority.VITALS,
 }
 _ROW = "SELECT seq, id, kind, rank, size, up_s FROM message WHERE state = 0 AND "
+_OLDEST, _NEWEST = "rank, up_s, seq", "rank DESC, up_s DESC, seq DESC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,16 +147,21 @@ class Outbox:
     def waiting(self, limit: int) -> list[Row]:
         """Return up to `limit` waiting messages in the order in which they are to be sent.
 
-        Alarms first, then what is new by class, then history by class, then what is sent again on request.
+        Alarms first, then what is new by class, then history, then what is sent again on request. Of history vital
+        signs go first, the newest before the others: which of them is an alarm only the cloud knows, and all of a
+        day's are smaller than one cardiogram, whose alarms the gateway has found.
         """
         since = max(self.up_s() - self._history_after_s, self._live_from)
         rows: list[Row] = []
-        new = [("rank = ? AND up_s >= ?", (int(p), 0 if p is Priority.ALARM else since)) for p in Priority]
-        old = [("rank = ? AND up_s < ?", (int(p), since)) for p in Priority if p is not Priority.ALARM]
-        for where, parameters in (*new, *old, ("rank >= ? AND up_s >= ?", (AGAIN, 0))):
+        new = [("rank = ? AND up_s >= ?", (int(p), 0 if p is Priority.ALARM else since), _OLDEST) for p in Priority]
+        old = [
+            ("rank = ? AND up_s < ?", (int(p), since), _NEWEST if p is Priority.VITALS else _OLDEST)
+            for p in (Priority.VITALS, Priority.ECG, Priority.CONTINUOUS)
+        ]
+        for where, parameters, order in (*new, *old, ("rank >= ? AND up_s >= ?", (AGAIN, 0), _OLDEST)):
             if len(rows) >= limit:
                 break
-            sql = f"{_ROW}{where} ORDER BY rank, up_s, seq LIMIT ?"
+            sql = f"{_ROW}{where} ORDER BY {order} LIMIT ?"
             for seq, id_, kind, rank, size, up_s in self.store.rows(sql, (*parameters, limit - len(rows))):
                 rows.append(Row(seq, UUID(bytes=id_), kind, rank, size, rank >= AGAIN or up_s < since))
         return rows

@@ -8,8 +8,16 @@ _STEADY_S = 60.0
 """A connection that lived this long resets the back-off; one that dies sooner does not (research/edge.md §5)."""
 
 
+_CROWDED = 5
+"""How many times the cap a broker is spared that is reached and has no time for us."""
+
+
 class Backoff:
-    """Full-jitter exponential back-off: uniform between 0 and base·2^attempt, capped. `rng` makes it repeatable."""
+    """Full-jitter exponential back-off: uniform between 0 and base·2^attempt, capped. `rng` makes it repeatable.
+
+    A broker to which a whole region comes back shares its time among all: where more come than it can greet before
+    they lose patience, it greets nobody, for ever. So whoever was reached and not greeted waits up to five caps.
+    """
 
     def __init__(self, base_s: float, cap_s: float, rng: random.Random) -> None:
         self._base_s = base_s
@@ -17,13 +25,26 @@ class Backoff:
         self._rng = rng
         self._attempt = 0
 
-    def next_s(self, lived_s: float) -> float:
-        """Return how long to wait after a connection that lived `lived_s` seconds (0: it never came about)."""
+    def next_s(self, lived_s: float, *, crowded: bool = False) -> float:
+        """Return how long to wait after a connection that lived `lived_s` seconds (0: it never came about).
+
+        `crowded`: the broker was reached and did not answer in time.
+        """
         if lived_s >= _STEADY_S:
             self._attempt = 0
         limit = min(self._cap_s, self._base_s * 2 ** min(self._attempt, 32))
+        if crowded:
+            limit = _CROWDED * self._cap_s
         self._attempt += 1
         return self._rng.uniform(0, limit)
+
+
+def bulk_spread_s(away_s: float) -> float:
+    """Return over how many seconds cardiograms of a time without a connection are spread: a tenth, at most ten minutes.
+
+    So no gateway's readings wait at the broker behind all the cardiograms of a region that comes back at once.
+    """
+    return min(600.0, 0.1 * away_s)
 
 
 class Bucket:

@@ -3,7 +3,7 @@
 A PUBACK says that a broker has the message in memory; a killed broker loses it (research/ingest.md §4). So a message
 stays in flight until its receipt, is sent again when none comes, and again after every reconnect. A message with which
 the connection keeps ending (a broker or a radio that cannot take it) is sent alone and ever more rarely, behind others.
-After an outage alarms go first, then what is new; history follows at a bounded rate and never fills a slow line.
+After an outage alarms go first, then what is new; history follows, readings first, at a rate that fills no slow line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from feldsher_edge.config import Mqtt
 from feldsher_edge.link import REFUSALS, Broker, Link
 from feldsher_edge.outbox import Outbox, Row
-from feldsher_edge.pace import Backoff, Bucket
+from feldsher_edge.pace import Backoff, Bucket, bulk_spread_s
 from feldsher_edge.room import Priority
 from feldsher_edge.store import StoreError
 from feldsher_edge.watchdog import Pulses
@@ -37,6 +37,8 @@ _NO_PUBACK = 10
 """Without a PUBACK for this many receipt time-outs the connection is given up."""
 _BEAT_S = 10.0
 _CONNECTING_S = 120.0
+_CROWDED_S = 9.0
+"""A broker that was reached and did not greet us for so long has others to greet (aiomqtt gives up after 10 s)."""
 _STRIKES = 3
 _HISTORY_BYTES = 65_536
 """Most bytes of history under way at once (one message always may): on 64 kbit/s an alarm waits 8 s behind them."""
@@ -116,6 +118,9 @@ class Publisher:
         self._suspects: dict[UUID, tuple[int, float]] = {}
         self._refused: list[tuple[_Flight, str]] = []
         self._link: Link | None = None
+        self._trying: Link | None = None
+        self._rng = rng
+        self._away_since = self._bulk_from = 0.0
 
     @property
     def address(self) -> str:
@@ -126,6 +131,7 @@ class Publisher:
         """Connect, send and receive, reconnect; until cancelled, which says good-bye to the broker."""
         loop = asyncio.get_running_loop()
         self._outbox.on_waiting(lambda: _wake_from_any_thread(loop, self._wake))
+        self._away_since = loop.time()
         while True:
             since = loop.time()
             self._pulses.beat("publisher", _CONNECTING_S)
@@ -138,10 +144,14 @@ class Publisher:
                     _log.error("another program is connected with this gateway's identity: a copied disk?")
                 _log.warning("connection to the broker failed", error=self.figures.last_error)
             self._strike()
-            lived_s = loop.time() - since if self.figures.connected else 0.0
+            took_s = loop.time() - since
+            if self.figures.connected:
+                pause_s, self._away_since = self._backoff.next_s(took_s), loop.time()
+            else:
+                reached = self._trying is not None and self._trying.reached
+                pause_s = self._backoff.next_s(0.0, crowded=reached and took_s >= _CROWDED_S)
             self.figures.connected = False
             self._link = None
-            pause_s = self._backoff.next_s(lived_s)
             self._pulses.beat("publisher", pause_s + _CONNECTING_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
@@ -176,11 +186,15 @@ class Publisher:
 
     async def _connection(self) -> None:
         self._anew.clear()
+        self._trying = None
         death = wire.Death(env=self._outbox.envelopes.make(await self._seq()), cause="will")
         will = aiomqtt.Will(self._topic(death), wire.encode(death), qos=1)
-        async with Link(self._broker, self._gateway, self._settings.window, will, self._on_puback) as link:
+        loop = asyncio.get_running_loop()
+        self._trying = Link(self._broker, self._gateway, self._settings.window, will, self._on_puback)
+        async with self._trying as link:
             self._forget_flights()
             await link.subscribe(wire.down_topic(self._gateway, "+"), qos=1)
+            self._bulk_from = loop.time() + self._rng.uniform(0, bulk_spread_s(loop.time() - self._away_since))
             self._link = link
             self.figures.connected = True
             self.figures.connections += 1
@@ -255,10 +269,13 @@ class Publisher:
             await self._send_suspect(link, rows)
 
     def _may_send_history(self, row: Row) -> bool:
+        now = asyncio.get_running_loop().time()
+        if row.rank != Priority.VITALS and now < self._bulk_from:
+            self._history_due = self._bulk_from
+            return False
         under_way = sum(f.row.size for f in self._flights.values() if f.row.historical)
         if under_way and under_way + row.size > _HISTORY_BYTES:
             return False  # a receipt will wake us
-        now = asyncio.get_running_loop().time()
         if self._history.take(now):
             return True
         self._history_due = now + self._history.next_s()

@@ -25,7 +25,8 @@ from feldsher_ingest.inbox import Arrived
 from feldsher_ingest.settings import ALL_SHARDS, Settings, Tls
 
 RETRY_BASE_S = 0.5
-RETRY_CAP_S = 30.0
+RETRY_CAP_S = 3.0
+"""Short: we are at most sixteen, every alarm waits for us, and after a broker's death a whole region comes at once."""
 STABLE_S = 10.0
 """A connection that lives shorter does not reset the back-off: a broker that accepts and drops is not well."""
 QUEUED_RECEIPTS = 20_000

@@ -217,7 +217,7 @@ async def test_thirty_days_without_a_link_come_back_whole(
     async with publishing(outbox, reach(gateway), PATIENT):
         await until(lambda: waiting(outbox) == 0)
     arrived = [m.env.id for m in there.of(wire.DeviceStatus)]
-    assert arrived == [*ids[Priority.ALARM], now, *ids[Priority.VITALS], *ids[Priority.CONTINUOUS]]
+    assert arrived == [*ids[Priority.ALARM], now, *reversed(ids[Priority.VITALS]), *ids[Priority.CONTINUOUS]]
     assert [m.env.id for m in there.of(wire.DeviceStatus) if not m.historical] == [now]
     outbox.close()
 

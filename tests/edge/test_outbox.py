@@ -92,7 +92,14 @@ class Model:
 
     def waiting(self) -> list[Entry]:
         found = [e for e in self.entries if e.state == "waiting"]
-        return sorted(found, key=lambda e: (e.again, e.cls > 0 and self.old(e), e.cls, e.up_s, e.seq))
+        return sorted(found, key=self.place)
+
+    def place(self, e: Entry) -> tuple[int, ...]:
+        """History: vital signs before ECGs, and the newest of them first."""
+        old = e.cls > 0 and self.old(e)
+        if old and not e.again and e.cls == Priority.VITALS:
+            return (0, 1, 0, -e.up_s, -e.seq)
+        return (e.again, old, e.cls, e.up_s, e.seq)
 
     def old(self, entry: Entry) -> bool:
         return entry.again or entry.up_s < self.up_s - 600
@@ -296,7 +303,7 @@ def test_a_month_without_a_link_sends_alarms_then_what_is_new_then_history(tmp_p
     new = {p: outbox.put(status(), p) for p in reversed(Priority)}
     rows = outbox.waiting(99)
     a, e, v, c = Priority
-    assert [r.id for r in rows] == [old[a], new[a], new[e], new[v], new[c], old[e], old[v], old[c]]
+    assert [r.id for r in rows] == [old[a], new[a], new[e], new[v], new[c], old[v], old[e], old[c]]
     assert [r.historical for r in rows] == [True, False, False, False, False, True, True, True]
     told = [wire.decode_up(outbox.body(r.seq, historical=r.historical) or b"") for r in rows]
     assert [m.historical for m in told] == [r.historical for r in rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from feldsher_edge.pace import Backoff, Bucket
+from feldsher_edge.pace import Backoff, Bucket, bulk_spread_s
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +33,14 @@ def test_a_connection_that_keeps_dying_young_is_retried_ever_more_rarely() -> No
     assert max(last) <= 32
 
 
+def test_a_broker_with_no_time_for_us_is_spared_for_longer() -> None:
+    every = [Backoff(1.0, 60.0, Random(seed)) for seed in range(400)]  # noqa: S311 - repeatable on purpose
+    drawn = [backoff.next_s(0.0, crowded=True) for backoff in every]
+    assert max(drawn) <= 300
+    assert sum(drawn) / len(drawn) == pytest.approx(150, rel=0.1)
+    assert all(backoff.next_s(0.0) <= 2 for backoff in every)  # once it is merely away, as ever
+
+
 def test_a_bucket_gives_a_second_at_once_and_then_its_rate() -> None:
     bucket = Bucket(5)
     assert [bucket.take(100.0) for _ in range(7)] == [True] * 5 + [False] * 2
@@ -55,3 +63,7 @@ def test_a_bucket_never_exceeds_its_rate(per_s: float, steps: list[float]) -> No
         now += step
         taken += bucket.take(now)
         assert taken <= max(1.0, per_s) + now * per_s + 1e-6
+
+
+def test_cardiograms_of_an_outage_are_spread_over_a_part_of_it() -> None:
+    assert [bulk_spread_s(away_s) for away_s in (0, 60, 3600, 86_400)] == [0, 6, 360, 600]

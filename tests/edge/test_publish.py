@@ -16,6 +16,7 @@ from random import Random
 from uuid import UUID
 
 import pytest
+from feldsher_edge import publish
 from feldsher_edge.clock import Envelopes
 from feldsher_edge.config import Mqtt
 from feldsher_edge.link import Broker
@@ -187,11 +188,39 @@ async def test_after_an_outage_history_follows_at_its_own_pace_and_is_marked(
         later = await outbox.call(outbox.put, status("later"), Priority.CONTINUOUS)
         await until(lambda: later in there.stored)
     arrived = there.of(wire.DeviceStatus)
-    assert [m.env.id for m in arrived] == [alarm, *new, history[0], later]
-    assert [m.env.id for m in arrived if m.historical] == [alarm, history[0]]
+    assert [m.env.id for m in arrived] == [alarm, *new, history[-1], later]
+    assert [m.env.id for m in arrived if m.historical] == [alarm, history[-1]]
     async with publishing(outbox, reach(gateway), Mqtt(window=8, receipt_timeout_s=60, history_per_s=1000)):
         await until(lambda: waiting(outbox) == 0)
     assert set(there.stored) == {alarm, later, *new, *history}
+    outbox.close()
+
+
+async def test_cardiograms_of_an_outage_wait_and_readings_do_not(
+    tmp_path: Path, gateway: str, reach: Reach, cloud: StartCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spread_s = 1e9
+
+    def bulk_spread_s(away_s: float) -> float:
+        del away_s
+        return spread_s
+
+    monkeypatch.setattr(publish, "bulk_spread_s", bulk_spread_s)
+    there, clock = cloud(), VirtualClock()
+    outbox = Outbox(Store(tmp_path / "o"), Envelopes(gateway, clock))
+    bulk = outbox.put(status("cardiogram"), Priority.ECG)
+    readings = [outbox.put(status(str(i)), Priority.VITALS) for i in range(3)]
+    clock.advance(86_400)
+    async with publishing(
+        outbox, reach(gateway), Mqtt(window=8, receipt_timeout_s=60, history_per_s=1000)
+    ) as publisher:
+        await until(lambda: publisher.figures.stored == 3)
+        new = await outbox.call(outbox.put, status("new cardiogram"), Priority.ECG)
+        await until(lambda: publisher.figures.stored == 4)
+    assert [m.env.id for m in there.of(wire.DeviceStatus)] == [*reversed(readings), new]
+    spread_s = 0.0
+    async with publishing(outbox, reach(gateway), PATIENT):
+        await until(lambda: bulk in there.stored)
     outbox.close()
 
 
