@@ -1,4 +1,4 @@
-"""`feldsher-ingest`: runs a worker, asks gateways to send again, replays dead letters, re-interprets archives."""
+"""`feldsher-ingest`: runs a worker, tells how the line stands, asks gateways again, replays letters and archives."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
+import msgspec
 import psycopg
 import structlog
 import typer
@@ -22,9 +23,10 @@ from feldsher_ehr_core.ids import INGEST_TOOL, gateway_id
 from rich.console import Console
 from rich.table import Table
 
-from feldsher_ingest import deadletter, log, replay_cli, resend
+from feldsher_ingest import deadletter, log, replay_cli, resend, status
 from feldsher_ingest.consume import Worker, collect_rarely, switch_often
 from feldsher_ingest.link import Link
+from feldsher_ingest.looked import Looked
 from feldsher_ingest.metrics import Metrics, MetricsServer
 from feldsher_ingest.replay import ReplayError
 from feldsher_ingest.settings import SettingsError, database_url, from_environment
@@ -84,6 +86,7 @@ def run(
     signal.signal(signal.SIGINT, stop)
     server = None
     if settings.metrics_port is not None:
+        metrics.registry.register(Looked(settings.database_url, settings.state))
         server = MetricsServer(settings.metrics_port, metrics.registry, lambda: consumer.live, lambda: consumer.ready)
         structlog.stdlib.get_logger("feldsher_ingest.cli").info("metrics", port=server.port)
     try:
@@ -91,6 +94,30 @@ def run(
     finally:
         if server is not None:
             server.close()
+
+
+@app.command("status")
+def status_command(
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option(help="A worker's metrics port, such as http://127.0.0.1:9101, to ask it too; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Tell how the line stands: database and copies, workers, what waits where, disk.
+
+    Exit code 0: all is well; 1: something is wrong; 3: nothing is known to be wrong, but not everything could be seen.
+    The database's user needs no more than the role feldsher_status.
+    """
+    port = os.environ.get("FELDSHER_INGEST_METRICS_PORT")
+    asked = metrics or ([f"http://127.0.0.1:{port}"] if port else [])
+    state = Path(os.environ.get("FELDSHER_STATE", ".state"))
+    found = status.gather(database_url(os.environ), state, asked)
+    if as_json:
+        typer.echo(msgspec.json.encode(found))
+    else:
+        Console(soft_wrap=True).print(status.table(found))
+    raise typer.Exit(found.exit_code)
 
 
 @app.command("resend")
