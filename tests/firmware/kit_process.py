@@ -167,7 +167,7 @@ async def running_kit(
     kit = KitProcess(micropython, flash, cable, pace, samples)
     running = asyncio.create_task(kit.run())
     patience = pytest.MonkeyPatch()
-    patience.setattr(kit_line, "ANSWER_S", 3.0)
+    patience.setattr(kit_line, "ANSWER_S", 1.0)
     patience.setattr(kit_line, "QUIET_S", 0.5)
     try:
         await until(lambda: kit.starts, running, kit)
