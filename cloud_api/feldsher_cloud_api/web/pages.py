@@ -17,7 +17,7 @@ from feldsher_signal import picture
 from feldsher_cloud_api import access, auth
 from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form, OptionalPrincipal
-from feldsher_cloud_api.care import order, signature
+from feldsher_cloud_api.care import alarm, order, signature
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import devices
@@ -114,8 +114,21 @@ def worklist(request: Request, page: CurrentPage, of: CurrentContext, who: Curre
     access.permit_role(who, "doctor")
     notice = page.words.say("order.done") if "ordered" in request.query_params else ""
     notice = page.words.say("sign.done") if "signed" in request.query_params else notice
+    notice = page.words.say("alarm.done") if "answered" in request.query_params else notice
     with desk(of, who) as at:
         return page.show("worklist.html", here="worklist", notice=notice, **_work(at, page, request))
+
+
+@router.post("/alarm/{task}/answer")
+def answer_alarm(task: UUID, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
+    """Close an alarm that a doctor has dealt with, and go back to the worklist."""
+    access.permit_role(who, "doctor")
+    try:
+        alarm.close(of, who, task, form.get("note", "").strip())
+    except FhirError as error:
+        if error.status != 409:  # somebody else was faster: the worklist shows it
+            raise
+    return RedirectResponse("/worklist?answered", 303)
 
 
 @router.get("/worklist/rows")

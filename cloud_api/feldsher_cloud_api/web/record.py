@@ -18,7 +18,7 @@ from feldsher_cloud_api.fhir.outcome import not_found
 from feldsher_cloud_api.fhir.store import Stored
 from feldsher_cloud_api.project.ecg import CRITICAL, ENGINE, LIMITS
 from feldsher_cloud_api.project.stream import HOLTER
-from feldsher_cloud_api.web import ecg, stream, vitals
+from feldsher_cloud_api.web import alarm, ecg, stream, vitals
 from feldsher_cloud_api.web.catalogue import Catalogue
 from feldsher_cloud_api.web.desk import Desk
 from feldsher_cloud_api.web.people import people
@@ -72,13 +72,14 @@ def reports(at: Desk, patient: Person, words: Catalogue) -> Part[Report]:
 
 
 def work(at: Desk, words: Catalogue, after: Place | None = None) -> Work:
-    """Return a page of a doctor's worklist: preliminary reports (critical first, then oldest), orders, readings."""
+    """Return a page of a doctor's worklist: alarms, preliminary reports (critical first, then oldest), and the rest."""
     found, following = _waiting(at, after)
     known = people(at, (s.patient for s in found))
     ecgs = tuple(report(s, known.get(s.patient) if s.patient else None, words) for s in found)
     critical, rest = (_count(at, critical=c) for c in (True, False))
     more = critical + rest - len(ecgs) - (after.before if after else 0)
-    return Work(ecgs, critical + rest, critical, more, following, orders(at), vitals.recent(at, words, _RECENT))
+    readings, alarms = vitals.recent(at, words, _RECENT), alarm.open_alarms(at, words)
+    return Work(ecgs, critical + rest, critical, more, following, orders(at), readings, alarms)
 
 
 def _waiting(at: Desk, after: Place | None) -> tuple[list[Stored], Place | None]:

@@ -117,6 +117,27 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """One open alarm; `kind`, `what` and `doubts` are already in the reader's language.
+
+    `alerts`: how many were gathered on it, measured from `first` to `latest`; `what`, `doubts`: of the newest. `late`:
+    none of them was news when it came. `report`: the cardiogram to sign, which answers it.
+    """
+
+    id: UUID
+    patient: Person | None
+    priority: str
+    kind: str
+    what: tuple[str, ...]
+    first: datetime
+    latest: datetime
+    alerts: int
+    late: bool
+    doubts: tuple[str, ...]
+    report: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """One page of the doctor's worklist; `waiting` and `critical` count all ECGs that wait, `more` those after it."""
 
@@ -127,6 +148,7 @@ class Work:
     following: Place | None
     orders: Part[Order]
     readings: tuple[Reading, ...]
+    alarms: Part[Alarm]
 
 
 @dataclass(frozen=True, slots=True)

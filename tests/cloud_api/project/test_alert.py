@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +14,8 @@ from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.fleet import life
 from feldsher_cloud_api.project.alarm import ALARM, FLAG_DETAIL, INPUT, NUMBER
 from feldsher_ehr_core import wire
-from feldsher_ehr_core.monitoring import BUILT_IN_ECG, BUILT_IN_NO_LIMITS, alert_id
+from feldsher_ehr_core.monitoring import BUILT_IN_ECG, BUILT_IN_NO_LIMITS
+from feldsher_tools import alarms
 from feldsher_tools.clinic import HOME, Clinic
 
 BP = {150021: "165", 150022: "84", 149546: "71"}
@@ -25,16 +25,7 @@ Raise = Callable[..., UUID]
 @pytest.fixture
 def limit(clinic: Clinic) -> UUID:
     """A limit of the first patient: systolic pressure above 150."""
-    identity = uuid4()
-    with clinic.owner() as connection:
-        connection.execute(
-            "SELECT watch_set_limit(%s, %s, %s, 'warning', 'UTC', tstzrange(NULL, NULL), NULL, %s)",
-            (
-                identity, clinic.patients[0], json.dumps({"rule": "range", "codes": [150021], "above": "150"}),
-                demo_id("person/doctor"),
-            ),
-        )  # fmt: skip
-    return identity
+    return alarms.limit(clinic.url, uuid4(), clinic.patients[0], demo_id("person/doctor"))
 
 
 @pytest.fixture
@@ -42,39 +33,9 @@ def raised(clinic: Clinic, limit: UUID) -> Raise:
     """Have the watch raise an alert about a message's reading, as ingest does; returns the alert's id."""
 
     def raise_(message: wire.VitalsBatch | wire.EcgRecording | None, **changes: Any) -> UUID:
-        reading = message.reading[0] if isinstance(message, wire.VitalsBatch) else message.env.id if message else None
-        number = {
-            "code": 150021, "side": "above", "unit": "mm[Hg]", "bound": "150", "value": "165", "measured": "165 mm[Hg]",
-        }  # fmt: skip
-        nothing: list[str] = []
-        fields: dict[str, Any] = {
-            "limit_id": limit,
-            "version": 1,
-            "kind": "range",
-            "subject": clinic.patients[0],
-            "about": str(reading),
-            "severity": "warning",
-            "reading_id": reading,
-            "gateway": message.env.gateway if message else None,
-            "message_id": message.env.id if message else None,
-            "measured_at": clinic.time.now,
-            "arrived_at": clinic.time.now,
-            "late": False,
-            "cause": "arrival",
-            "doubt": nothing,
-            "numbers": json.dumps([number]),
-        } | changes
-        fields["id"] = alert_id(fields["limit_id"], fields["about"])
-        names = ", ".join(fields)
-        with clinic.owner() as connection, connection.transaction():
-            statement = f"INSERT INTO watch_alert ({names}) VALUES ({', '.join(['%s'] * len(fields))})"  # noqa: S608 own names
-            connection.execute(statement.encode(), list(fields.values()))
-            connection.execute(
-                "INSERT INTO event (kind, gateway, message_id, body)"
-                " VALUES ('alert', %s, %s, jsonb_build_object('alert', %s::uuid))",
-                (fields["gateway"] or "", fields["message_id"] or fields["id"], fields["id"]),
-            )
-        return fields["id"]
+        of, at = changes.pop("limit_id", limit), changes.pop("measured_at", clinic.time.now)
+        fields: dict[str, Any] = {"subject": clinic.patients[0]} | changes
+        return alarms.raise_alert(clinic.url, of, message, at, **fields)
 
     return raise_
 
@@ -232,8 +193,7 @@ def test_a_critical_cardiogram_has_its_own_task_until_it_is_signed(clinic: Clini
     first, second = clinic.recording(clinic.order()), clinic.recording(clinic.order())
     clinic.receive(first, second)
     for message in (first, second):
-        number = {"code": 0, "side": "stated", "unit": "", "stated": "AFIB"}
-        numbers = json.dumps([number])
+        numbers = [{"code": 0, "side": "stated", "unit": "", "stated": "AFIB"}]
         raised(message, limit_id=BUILT_IN_ECG, kind="ecg", severity="urgent", subject=None, numbers=numbers)
     clinic.work()
     tasks = contents(clinic, "task")
@@ -256,7 +216,7 @@ def test_a_critical_cardiogram_has_its_own_task_until_it_is_signed(clinic: Clini
 def test_a_cardiograms_alarm_waits_for_no_report(clinic: Clinic, raised: Raise) -> None:
     message = clinic.recording(clinic.order())
     clinic.receive(message)
-    raised(message, limit_id=BUILT_IN_ECG, kind="ecg", severity="urgent", subject=None, numbers="[]")
+    raised(message, limit_id=BUILT_IN_ECG, kind="ecg", severity="urgent", subject=None, numbers=())
     with clinic.owner() as connection:
         connection.execute("UPDATE event SET parked_at = now() WHERE kind = 'ecg'")
     clinic.work()
@@ -266,8 +226,8 @@ def test_a_cardiograms_alarm_waits_for_no_report(clinic: Clinic, raised: Raise) 
 
 
 def test_review_and_absence_of_limits_are_tasks_without_a_flag(clinic: Clinic, raised: Raise, limit: UUID) -> None:
-    raised(None, kind="review", about="review:1", numbers="[]", cause="time")
-    raised(None, kind="absent", about="absent:1", limit_id=BUILT_IN_NO_LIMITS, numbers="[]", cause="assignment")
+    raised(None, kind="review", about="review:1", numbers=(), cause="time")
+    raised(None, kind="absent", about="absent:1", limit_id=BUILT_IN_NO_LIMITS, numbers=(), cause="assignment")
     raised(reading(clinic))
     clinic.work()
     tasks = {t["code"]["coding"][0]["code"]: t for t in contents(clinic, "task")}

@@ -81,9 +81,15 @@ class Clinic:
         saved, _ = store.save([check(topic, wire.encode(message))])
         store.close()
         assert saved.states == ["stored"]
+        self.work()
+
+    def work(self) -> None:
+        """Project everything that is open, as the worker does."""
+        table = worker.projections(self.settings("http://testserver"))
         with db.connect(self.url, db.WORKER) as connection:
-            while worker.step(connection, worker.projections(self.settings("http://testserver")), lambda: NOW):
-                connection.commit()
+            for alerts in (False, True):
+                while worker.step(connection, table, lambda: NOW, alerts=alerts):
+                    connection.commit()
 
     def recording(
         self,

@@ -4,10 +4,15 @@ import re
 from datetime import UTC, date, datetime
 from importlib.resources import files
 from string import Formatter
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
+from feldsher_cloud_api.project.alarm import KINDS, PRIORITY
 from feldsher_cloud_api.web import catalogue as words
+from feldsher_ehr_core.artefact import Doubt
+from feldsher_ehr_core.monitoring import Side
+from feldsher_ehr_core.vitals import VITALS
 from feldsher_signal.quality import ISSUES
 from feldsher_signal.registry import REGISTRY
 
@@ -43,7 +48,16 @@ def test_same_fields_in_both_languages() -> None:
 def test_no_russian_sentence_is_left_in_english() -> None:
     ru = words.catalogue("ru").sentences
     latin = {k for k, v in ru.items() if not re.search("[а-яА-ЯёЁ]", v)}
-    assert latin == {"page.product", "ecg.layout_3x4", "ecg.layout_6x2", "ecg.layout_12x1", "ecg.limit"}
+    assert latin == {"page.product", "ecg.layout_3x4", "ecg.layout_6x2", "ecg.layout_12x1", "ecg.limit", "unit.Cel"}
+
+
+@pytest.mark.parametrize("language", sorted(PLURALS))
+def test_every_word_of_an_alarm_exists(language: str) -> None:
+    known = words.catalogue(language).sentences
+    wanted = {f"alarm.kind.{k}" for k in KINDS} | {f"alarm.priority.{p}" for p in PRIORITY.values()}
+    wanted |= {f"alarm.doubt.{d}" for d in get_args(Doubt)} | {f"vital.{code}" for code in VITALS}
+    wanted |= {f"alarm.side.{s}" for s in get_args(Side) if s != "stated"}
+    assert wanted - known.keys() == set()
 
 
 @pytest.mark.parametrize(("name", "text"), _templates())

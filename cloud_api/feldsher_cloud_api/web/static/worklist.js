@@ -19,7 +19,7 @@ rows.addEventListener("htmx:configRequest", (event) => {
 });
 
 rows.addEventListener("htmx:afterSwap", () => {
-  const count = document.getElementById("worklist-count").textContent;
+  const count = Array.from(document.querySelectorAll("[data-said]"), (e) => e.textContent.trim()).join(". ");
   if (said.textContent !== count) said.textContent = count;
 });
 
