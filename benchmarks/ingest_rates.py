@@ -141,7 +141,7 @@ def empty(connection: Connection) -> None:
     tables = (
         "reading, vital_reading, message, latest_reading, ecg_recording, event, ingest_mark, gateway_state, vital_due"
     )
-    connection.execute(f"truncate {tables}".encode())
+    connection.execute(f"truncate {tables} cascade".encode())
     connection.commit()
 
 
@@ -184,7 +184,7 @@ def recordings(url: str, count: int) -> dict[str, float]:
         connection.commit()
         for _ in range(ROUNDS):
             some = [msgspec.structs.replace(unique[i % len(unique)], env=made.envelope()) for i in range(number)]
-            parameters = [[rows.recording(m, None) for m in some[i : i + 100]] for i in range(0, number, 100)]
+            parameters = [[_plain(m) for m in some[i : i + 100]] for i in range(0, number, 100)]
             seconds["insert"] += timed(lambda ready=parameters: [_insert(connection, query, p) for p in ready])
             seconds["store"] += store_all(store, payloads(some))
         size = connection.execute("select pg_total_relation_size('ecg_recording')").fetchone()
@@ -192,6 +192,12 @@ def recordings(url: str, count: int) -> dict[str, float]:
         empty(connection)
     stored = number * ROUNDS
     return {name: stored / took for name, took in seconds.items()} | {"bytes": (size[0] if size else 0) / stored}
+
+
+def _plain(message: wire.EcgRecording) -> rows.Params:
+    """Return a recording's parameters as anybody hands them to psycopg."""
+    lists = {name: list(getattr(message, name)) for name in ("leads", "uv_per_bit", "lead_off")}
+    return rows.recording(message, None) | lists
 
 
 def _insert(connection: Connection, query: bytes, parameters: Sequence[rows.Params]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
@@ -18,7 +19,8 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
 _ABSENT = b"\xff\xff\xff\xff"
-_BOOL, _BYTEA, _INT8, _INT4, _TEXT, _UUID = 16, 17, 20, 23, 25, 2950  # pg_type.oid
+_BOOL, _BYTEA, _INT8, _INT4, _TEXT, _FLOAT8, _UUID = 16, 17, 20, 23, 25, 701, 2950  # pg_type.oid
+_KEPT = 1024
 _length = struct.Struct("!i").pack
 
 
@@ -60,6 +62,18 @@ def uuid(values: Sequence[UUID]) -> Array:
 def text(values: Sequence[str | None]) -> Array:
     """Return a `text[]`."""
     return _varying([None if v is None else v.encode() for v in values], _TEXT)
+
+
+@lru_cache(_KEPT)
+def words(values: tuple[str, ...]) -> Array:
+    """Return a `text[]` that is often the same: the leads of recordings."""
+    return text(values)
+
+
+@lru_cache(_KEPT)
+def floats(values: tuple[float, ...]) -> Array:
+    """Return a `float8[]` that is often the same: the scales of recordings."""
+    return _fixed(np.array(values, ">f8").view(np.uint8).reshape(len(values), 8), _FLOAT8)
 
 
 def bytea(values: Sequence[bytes | None]) -> Array:

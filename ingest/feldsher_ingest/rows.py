@@ -136,10 +136,10 @@ def recording(message: wire.EcgRecording, shift: int | None) -> Params:
         "gateway": message.env.gateway,
         "clock": message.env.clock,
         "order_id": message.order,
-        "leads": list(message.leads),
-        "uv_per_bit": list(message.uv_per_bit),
+        "leads": arrays.words(message.leads),
+        "uv_per_bit": arrays.floats(message.uv_per_bit),
         "corrected_us": message.started_us + shift if shift else None,
-        "lead_off": list(message.lead_off),
+        "lead_off": arrays.words(message.lead_off),
         "subject": None if message.subject is None else json(message.subject),
         "engine": None if found is None else found.engine,
         "statements": None if found is None else [s.code for s in found.statements],
@@ -157,10 +157,10 @@ def piece(message: wire.EcgRecording, shift: int | None) -> Params:
         "gateway": message.env.gateway,
         "boot": message.env.boot,
         "clock": message.env.clock,
-        "leads": list(message.leads),
-        "uv_per_bit": list(message.uv_per_bit),
+        "leads": arrays.words(message.leads),
+        "uv_per_bit": arrays.floats(message.uv_per_bit),
         "corrected_us": message.started_us + shift if shift else None,
-        "lead_off": list(message.lead_off),
+        "lead_off": arrays.words(message.lead_off),
     }
 
 

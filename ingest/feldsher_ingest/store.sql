@@ -102,12 +102,6 @@ values (%(id)s, %(device)s, %(gateway)s, %(order_id)s, %(fs)s, %(leads)s, %(uv_p
 on conflict do nothing
 returning id;
 
--- name: copy_recordings!
--- Stores some cardiograms of which probably none is there (recordings.py).
-copy ecg_recording (id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, sha256, started_at, ended_at,
-                    corrected_started_at, clock, lost, crc_errors, clock_ratio, partial, lead_off, subject, engine,
-                    statements, interpretation, not_interpreted, origin) from stdin (format binary);
-
 -- name: recordings_of
 -- Tells whose the recordings of some ids are.
 select gateway, id from ecg_recording where id = any(%(ids)b::uuid[]);

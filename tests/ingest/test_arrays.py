@@ -21,11 +21,13 @@ KINDS: list[tuple[str, Callable[[Any], arrays.Array], st.SearchStrategy[Sequence
     ("bool", arrays.boolean, st.lists(st.booleans())),
     ("uuid", arrays.uuid, st.lists(st.uuids())),
     ("text", arrays.text, st.lists(st.none() | WORDS)),
+    ("text", lambda some: arrays.words(tuple(some)), st.lists(WORDS)),
+    ("float8", lambda some: arrays.floats(tuple(some)), st.lists(st.floats(allow_nan=False))),
     ("bytea", arrays.bytea, st.lists(st.none() | st.binary(max_size=9))),
 ]
 
 
-@pytest.mark.parametrize(("kind", "made", "values"), KINDS, ids=[kind for kind, _, _ in KINDS])
+@pytest.mark.parametrize(("kind", "made", "values"), KINDS, ids=[f"{kind} {i}" for i, (kind, _, _) in enumerate(KINDS)])
 def test_the_database_reads_what_was_put_in(
     store_url: str, kind: str, made: Callable[[Any], arrays.Array], values: st.SearchStrategy[Sequence[Any]]
 ) -> None:
