@@ -18,6 +18,7 @@ from feldsher_ingest.store import Store
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 MANY = 4
+KEPT = "select id, order_id, leads, uv_per_bit, lead_off, samples, partial, engine from ecg_recording"
 OPINION = Interpretation(
     "test 1", 500.0, ("I",), 500, Quality(True, {}), (), (), (), Measurements(60.0, 160.0), (), {"NORM": 1.0}, "sinus"
 )
@@ -45,13 +46,12 @@ def test_everything_is_kept(store_url: str, rows: Rows) -> None:
     some = recordings(SimulatedGateway("gw-a", 1))
     with psycopg.connect(store_url) as connection:
         assert write(connection, some, lambda _: 90_000_001) == set()
-    names = "id, order_id, leads, uv_per_bit, lead_off, samples, partial, engine"
     wanted = [
         (m.env.id, m.order, list(m.leads), list(m.uv_per_bit), list(m.lead_off), m.samples, m.partial,
          None if m.interpretation is None else m.interpretation.engine)
         for m in some
     ]  # fmt: skip
-    assert sorted(rows(f"select {names} from ecg_recording")) == sorted(wanted)
+    assert sorted(rows(KEPT)) == sorted(wanted)
     assert rows("select distinct corrected_started_at - started_at = '90.000001 s' from ecg_recording") == [(True,)]
     assert rows("select subject ->> 'age', origin ->> 'format' from ecg_recording where lost = 3") == [
         ("70", "SCP-ECG")
