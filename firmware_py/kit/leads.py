@@ -30,8 +30,9 @@ class Leads:
         return bool(self.off & 1 << frame.ELECTRODES.index("RL"))
 
     def interrupt(self) -> None:
-        """Give the chip to a recording: a look that is under way ends without a word."""
+        """Give the chip to a recording: a look that is under way ends without a word, RL is driven again."""
         self._turn += 1
+        self._afe.check_right_leg(False)
 
     async def look(self) -> None:
         """Look once; takes a tenth of a second. A chip that does not answer as it was set is a fault."""

@@ -4,6 +4,8 @@
 # pyright: reportMissingModuleSource=false, reportOptionalSubscript=false
 # The stubs know the chip's modules, not those that stand for them here.
 
+import asyncio
+
 import esp32
 import frame
 import machine
@@ -12,7 +14,7 @@ from kit.afe import Afe
 from kit.battery import Battery
 from kit.config import Store
 from kit.kit import Kit
-from kit.leads import Leads
+from kit.leads import RIGHT_LEG_MS, SETTLE_MS, Leads
 from kit.port import Link, Port
 from kit.sampler import WRAP, Sampler
 from kit.update import Update
@@ -78,6 +80,22 @@ def test_a_start_that_comes_twice_is_answered_alike():
     same(_result(kit, port, frame.CMD_START, start, 10), frame.RESULT_BUSY)
     for kind in (frame.CMD_CONFIG, frame.CMD_PROVISION, frame.CMD_WIPE, frame.CMD_RESTART, frame.CMD_UPDATE_BEGIN):
         same(_result(kit, port, kind, frame.Config().pack()), frame.RESULT_BUSY)
+
+
+def test_a_start_while_electrodes_are_looked_at():
+    kit, port, front_end = _made()
+
+    async def after(ms: int) -> int:
+        looking = asyncio.create_task(kit.leads.look())
+        await asyncio.sleep_ms(ms)
+        started = _result(kit, port, frame.CMD_START, frame.pack_start(0), ms)
+        await looking
+        return started
+
+    for ms in (SETTLE_MS // 2, SETTLE_MS + RIGHT_LEG_MS // 2):
+        same(asyncio.run(after(ms)), frame.RESULT_OK)
+        same((front_end.registers[3] & 0xFE, kit.leads.fault), (0xCC, False))
+        same(_result(kit, port, frame.CMD_STOP), frame.RESULT_OK)
 
 
 def test_counts_of_a_recording():
