@@ -17,6 +17,7 @@ from uuid import UUID
 import psycopg
 import structlog
 from feldsher_ehr_core import wire
+from psycopg.errors import DeadlockDetected
 from psycopg.rows import TupleRow
 
 from feldsher_ingest import copied, primary, readings, recordings, rows, sql
@@ -155,9 +156,11 @@ class Store:
         self, connection: psycopg.Connection[TupleRow], items: Sequence[Item], prepared: Prepared | None
     ) -> tuple[Saved, int]:
         try:
-            with connection.transaction():
-                saved = _Batch(connection, self._ledger, self._vitals, prepared or prepare(items)).write()
-                return saved, self._count(connection)
+            return self._whole(connection, prepared or prepare(items))
+        except DeadlockDetected:  # another worker takes the same readings, heard by its gateways, in another order
+            self._vitals.clear()
+            _log.warning("deadlock, once more", messages=len(items))
+            return self._whole(connection, prepared or prepare(items))
         except Exception as error:
             self._vitals.clear()
             if not _own_fault(error):
@@ -165,6 +168,11 @@ class Store:
             _log.warning("batch refused, halving", messages=len(items), error=_first_line(error))
         with connection.transaction():
             saved = self._halve(connection, items)
+            return saved, self._count(connection)
+
+    def _whole(self, connection: psycopg.Connection[TupleRow], prepared: Prepared) -> tuple[Saved, int]:
+        with connection.transaction():
+            saved = _Batch(connection, self._ledger, self._vitals, prepared).write()
             return saved, self._count(connection)
 
     def _halve(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
