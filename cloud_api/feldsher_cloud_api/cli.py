@@ -36,7 +36,7 @@ from feldsher_cloud_api import (
 )
 from feldsher_cloud_api.access import Forbidden
 from feldsher_cloud_api.app import create_app
-from feldsher_cloud_api.care import signature, unassigned
+from feldsher_cloud_api.care import review, signature, unassigned
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import cli as fleet
@@ -322,6 +322,18 @@ def show_canary() -> None:
     _print({"shards": len(found.canaries), "silent": len(found.silent), "well": found.well})
     if not found.well:
         raise typer.Exit(1)
+
+
+@app.command()
+def reinterpreted(
+    run: Annotated[int, typer.Argument(help="As `feldsher-ingest replay status` lists it.")],
+) -> None:
+    """Print what a re-interpretation of the archive came to in the record: reports, patients, reviews."""
+    with _owner(_settings()) as connection:
+        found = review.of_run(connection, run)
+    if found is None:
+        raise typer.BadParameter(f"there is no run {run}")
+    _print(found)
 
 
 @unassigned_app.command("list")

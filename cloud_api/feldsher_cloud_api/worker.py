@@ -20,7 +20,7 @@ from feldsher_ehr_core.ids import is_canary
 from feldsher_cloud_api import audit, canary, commands, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import diagnostics, rollout, tasks
-from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, stream, vitals
+from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, review, stream, vitals
 from feldsher_cloud_api.project.common import Event
 
 BATCH = 10
@@ -56,6 +56,7 @@ def projections(settings: Settings) -> dict[str, Projection]:
         "ecg_stream": stream.project,
         "ecg_piece": _kept,
         "clock": clocks.project,
+        "reinterpreted": lambda c, e, now: review.project(c, e, now, watermark=watermark),
         "alert": alert.project,
     }
 

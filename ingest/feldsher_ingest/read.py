@@ -159,10 +159,15 @@ class Bucket:
     mean: Decimal
 
 
-def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording | None:  # noqa: A002
+def recording(
+    connection: psycopg.Connection[Any],
+    id: UUID,  # noqa: A002
+    engine: str | None = None,
+) -> StoredRecording | None:
     """Return the cardiogram of an id (that of its message), decoded; None where there is none.
 
-    DamagedError where the samples are not those that were stored.
+    `engine`: with the interpretation of this later engine (replay.py) in the place of the gateway's. DamagedError where
+    the samples are not those that were stored, or there is no such interpretation.
     """
     with connection.cursor(row_factory=dict_row, binary=True) as cursor:
         row = cursor.execute(_QUERIES["recording"], {"id": id}).fetchone()
@@ -172,6 +177,8 @@ def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording 
     samples = codec.decode(row.pop("samples"), len(leads), row.pop("n"), row.pop("codec"))
     if codec.sha256(samples) != row["sha256"]:
         raise DamagedError(f"ecg_recording {id}: the stored samples have another SHA-256")
+    if engine is not None:
+        row |= {"interpretation": _later(connection, id, engine), "not_interpreted": None}
     subject, found, origin = row.pop("subject"), row.pop("interpretation"), row.pop("origin")
     return StoredRecording(
         recording=Recording(leads, row.pop("fs"), samples, tuple(row.pop("uv_per_bit"))),
@@ -184,10 +191,11 @@ def recording(connection: psycopg.Connection[Any], id: UUID) -> StoredRecording 
     )
 
 
-def reinterpretation(connection: psycopg.Connection[Any], recording: UUID, engine: str) -> Interpretation | None:
-    """Return what a later engine says of a recording (replay.py); None where it has not interpreted it."""
+def _later(connection: psycopg.Connection[Any], recording: UUID, engine: str) -> bytes:
     row = connection.execute(_QUERIES["reinterpretation"], {"recording": recording, "engine": engine}).fetchone()
-    return None if row is None else _interpretation.decode(row[0])
+    if row is None:
+        raise DamagedError(f"ecg_recording {recording}: its interpretation by {engine} is missing")
+    return row[0]
 
 
 def readings(

@@ -39,6 +39,7 @@ _CLEARED = (
     " cloud.gateway_command, cloud.unassigned, cloud.session, cloud.oauth_grant, cloud.oauth_code, cloud.oauth_refresh,"
     " cloud.alarm, cloud.alarm_alert, fhir.task, fhir.flag, fhir.task_history, fhir.flag_history,"
     " cloud.signature, cloud.audit_seal, public.message, public.reading, public.vital_reading, public.latest_reading,"
+    " public.ecg_interpretation, public.replay_run,"
     " public.ecg_recording, public.event, public.clock_offset, cloud.gateway_task, cloud.gateway_configuration,"
     " public.ecg_stream, public.ecg_chunk, cloud.stream_report, fhir.provenance_history,"
     " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"

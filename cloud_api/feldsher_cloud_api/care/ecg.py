@@ -29,8 +29,8 @@ LOST = -(2**15)
 def recording_of(connection: db.Connection, who: Principal, report: UUID) -> tuple[StoredRecording, store.Stored]:
     """Return the recording that a report interprets, with the report; FhirError 404 where it is not visible."""
     stored = store.read(connection, "DiagnosticReport", report, access.reach(connection, who))
-    identity = _queries.recording_id(connection, report=report)
-    found = read.recording(connection, identity) if identity else None
+    shown = _queries.recording_of(connection, report=report)
+    found = read.recording(connection, *shown) if shown else None
     if found is None:
         raise not_found("recording")
     return found, stored

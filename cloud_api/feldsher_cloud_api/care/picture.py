@@ -31,8 +31,8 @@ def confirm(
     connection: db.Connection, final: dict[str, Any], words: str, patient: UUID | None, now: datetime, *, demo: bool
 ) -> None:
     """Draw a report's picture again, confirmed by `words`; the one that was shown stays with the earlier version."""
-    row = _queries.recording_id(connection, report=UUID(final["id"]))
-    stored = read.recording(connection, row[0]) if row else None
+    row = _queries.recording_of(connection, report=UUID(final["id"]))
+    stored = read.recording(connection, *row) if row else None
     if stored is not None:
         found = _as_signed(stored.interpretation, final)
         svg = draw.svg(stored.recording, found, confirmed=words, watermark="DEMO" if demo else None)

@@ -339,9 +339,9 @@ def _differences(
 
 
 def _damaged(connection: db.Connection, report: UUID) -> bool:
-    row = _queries.recording_id(connection, report=report)
+    row = _queries.recording_of(connection, report=report)
     try:
-        if row is not None and read.recording(connection, row[0]) is None:
+        if row is not None and read.recording(connection, *row) is None:
             stream.verify(connection, report)
     except (read.DamagedError, ValueError):  # ValueError: the samples or their interpretation cannot be decoded
         return True

@@ -57,9 +57,10 @@ def project(connection: db.Connection, event: Event, now: datetime, *, watermark
     device = common.device(connection, stored.gateway, stored.device, now, kind="cardiograph", model=model)
     order, patient, reason = _owner(connection, event.gateway, stored, device)
     links = _links(device, patient, order)
-    results = _observations(stored, links)
-    picture = _picture(connection, stored, patient, now, watermark)
-    report = _report(stored, links, results, picture, now)
+    results = observations(stored, links)
+    picture = common.derived_id(stored.started_at, str(stored.id), "picture")
+    pictures.keep(connection, picture, drawn(stored, watermark), patient, now)
+    report = report_of(stored, links, results, picture, now)
     store.insert(connection, report, patient=patient, now=now, extra={"recording": stored.id})
     for resource in results:
         store.insert(connection, resource, patient=patient, now=now)
@@ -148,9 +149,10 @@ def _links(device: UUID, patient: UUID | None, order: store.Stored | None) -> di
     return links
 
 
-def _report(
+def report_of(
     stored: StoredRecording, links: dict[str, Any], results: list[dict[str, Any]], picture: UUID, now: datetime
 ) -> dict[str, Any]:
+    """Return the preliminary report of a recording with its results; `links`: subject, basedOn and device."""
     found = stored.interpretation
     report: dict[str, Any] = {
         "resourceType": "DiagnosticReport",
@@ -245,7 +247,8 @@ def conclusion(stored: StoredRecording) -> str:
     return "\n".join(lines)
 
 
-def _observations(stored: StoredRecording, links: dict[str, Any]) -> list[dict[str, Any]]:
+def observations(stored: StoredRecording, links: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the interpretation measured; each measurement of a recording always has the same id."""
     if stored.interpretation is None:
         return []
     measured = stored.interpretation.measurements
@@ -288,13 +291,9 @@ def _observation(stored: StoredRecording, links: dict[str, Any], code: str, disp
     return made | {"extension": sent} if sent else made
 
 
-def _picture(
-    connection: db.Connection, stored: StoredRecording, patient: UUID | None, now: datetime, watermark: str | None
-) -> UUID:
-    identity = common.derived_id(stored.started_at, str(stored.id), "picture")
-    svg = draw.svg(stored.recording, stored.interpretation, watermark=watermark)
-    pictures.keep(connection, identity, svg, patient, now)
-    return identity
+def drawn(stored: StoredRecording, watermark: str | None) -> str:
+    """Return the picture of a recording with its interpretation as SVG, stamped unconfirmed."""
+    return draw.svg(stored.recording, stored.interpretation, watermark=watermark)
 
 
 def _trail(

@@ -1,3 +1,3 @@
--- name: recording_id$
--- The recording that a report interprets.
-SELECT recording FROM fhir.diagnosticreport WHERE id = :report;
+-- name: recording_of^
+-- The recording that a report interprets, and the later engine whose interpretation it shows, if any.
+SELECT recording, reinterpreted_by FROM fhir.diagnosticreport WHERE id = :report AND recording IS NOT NULL;

@@ -7,13 +7,16 @@ SELECT username FROM cloud.person WHERE id = :person;
 SELECT salt, nonce, wrapped FROM cloud.signing_key WHERE person = :person;
 
 -- name: recorded^
--- The hashes of the samples that a report interprets, and of their interpretation.
-SELECT encode(e.sha256, 'hex'), encode(sha256(e.interpretation), 'hex')
-FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording WHERE r.id = :report;
+-- The hashes of the samples that a report interprets, and of the interpretation that it shows.
+SELECT encode(e.sha256, 'hex'),
+       encode(sha256(CASE WHEN r.reinterpreted_by IS NULL THEN e.interpretation ELSE i.interpretation END), 'hex')
+FROM fhir.diagnosticreport r JOIN public.ecg_recording e ON e.id = r.recording
+LEFT JOIN public.ecg_interpretation i ON i.recording = e.id AND i.engine = r.reinterpreted_by
+WHERE r.id = :report;
 
--- name: recording_id^
--- The recording that a report interprets.
-SELECT recording FROM fhir.diagnosticreport WHERE id = :report AND recording IS NOT NULL;
+-- name: recording_of^
+-- The recording that a report interprets, and the later engine whose interpretation it shows, if any.
+SELECT recording, reinterpreted_by FROM fhir.diagnosticreport WHERE id = :report AND recording IS NOT NULL;
 
 -- name: add_signature!
 -- Keep a signature with the exact bytes that were signed.

@@ -21,7 +21,7 @@ from feldsher_cloud_api.care import alarm, order, signature
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import devices
-from feldsher_cloud_api.web import ecg, fleet, people, record, stream_routes, vitals
+from feldsher_cloud_api.web import ecg, fleet, people, record, review, stream_routes, vitals
 from feldsher_cloud_api.web.catalogue import LANGUAGES
 from feldsher_cloud_api.web.desk import Desk, desk
 from feldsher_cloud_api.web.render import (
@@ -47,6 +47,7 @@ def install(app: FastAPI) -> None:
     """Add the workstation to the application: pages, and static files under an address that tells their content."""
     app.include_router(router)
     app.include_router(fleet.router)
+    app.include_router(review.router)
     app.include_router(stream_routes.router)
     app.mount(f"/static/{static_hash()}", Unchanging(directory=static_directory()), name="static")
 
@@ -147,7 +148,9 @@ def _work(at: Desk, page: Page, request: Request) -> dict[str, Any]:
     token = request.query_params.get("after", "")
     work = record.work(at, page.words, record.place_of(at, token))
     following = record.token_of(at, work.following)
-    return {"work": work, "version": _version(page, work), "following": following, "place": token}
+    reviews = review.open_reviews(at, page.words)
+    version = _version(page, (work, reviews))
+    return {"work": work, "reviews": reviews, "version": version, "following": following, "place": token}
 
 
 def _version(page: Page, work: Any) -> str:
@@ -276,6 +279,7 @@ def _ecg(identity: UUID, page: Page, of: Context, who: Principal, wrong: str, dr
             draft=shown.draft if draft is None else draft,
             may_sign=who.role == "doctor" and source.status == "preliminary",
             sign_wrong=wrong,
+            reviews=review.of_report(at, identity, page.words) if who.role == "doctor" else (),
             meta=ecg.viewer_meta(source, demo=of.settings.demo),
             viewer_words=ecg.viewer_words(page.words),
         )
