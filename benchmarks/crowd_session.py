@@ -8,12 +8,14 @@ pace): only Python's cost per connection is less.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import struct
 from collections.abc import Callable
 
 CONNACK, PUBLISH, PUBACK, SUBACK, DISCONNECT = 0x20, 0x30, 0x40, 0x90, 0xE0
 _CONNECT, _SUBSCRIBE, _PINGREQ = 0x10, 0x82, b"\xc0\x00"
+CONNECT_S = 15.0
 HANDSHAKE_S = 30.0
 """As paho waits for TLS: its keep-alive."""
 ANSWER_S = 10.0
@@ -119,15 +121,25 @@ class Session(asyncio.Protocol):
             self._transport.abort()
 
 
-async def opened(port: int, tls: ssl.SSLContext, heard: Callable[[int, bytes], None]) -> Session:
-    """Return a connection behind its TLS handshake; OSError (also a time-out) where there is none."""
+async def reached(port: int) -> socket.socket:
+    """Return a network connection; OSError (also a time-out) where there is none."""
+    loop = asyncio.get_running_loop()
+    found = socket.socket()
+    try:
+        found.setblocking(False)
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(CONNECT_S):
+            await loop.sock_connect(found, ("127.0.0.1", port))
+    except BaseException:
+        found.close()
+        raise
+    return found
+
+
+async def greeted(on: socket.socket, tls: ssl.SSLContext, heard: Callable[[int, bytes], None]) -> Session:
+    """Return the session behind the TLS handshake; OSError (also a time-out) where there is none."""
     loop = asyncio.get_running_loop()
     _, session = await loop.create_connection(
-        lambda: Session(heard),
-        "127.0.0.1",
-        port,
-        ssl=tls,
-        server_hostname="localhost",
-        ssl_handshake_timeout=HANDSHAKE_S,
+        lambda: Session(heard), sock=on, ssl=tls, server_hostname="localhost", ssl_handshake_timeout=HANDSHAKE_S
     )
     return session

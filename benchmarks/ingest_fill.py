@@ -1,9 +1,9 @@
 """A region's years in the store, made directly in SQL: the same columns as the store writes, the same from every seed.
 
-A kit has a cuff (twice a day, four values), an oximeter (twice, two values) and a scale (once): 13 values a day. It is
-in use for 44 of the 104 weeks; the newest two weeks have every kit, as a region's newest weeks do. So 4,200 values come
-of a kit, and a store that grows has more kits in every chunk. A monitor measures every 30 seconds for 90 days. The
-ledger is filled for the newest weeks only: a message meets no other chunk of it than that of its own making.
+A kit has a cuff (twice a day, four values), an oximeter (twice, two values) and a scale (once): 91 values a week. A
+store grows as a region's does, week by week, here from the newest backwards; the kits stay the same. A monitor measures
+every 30 seconds for 90 days. The ledger is filled for the newest weeks only: a message meets no other chunk of it than
+that of its own making.
 """
 
 from __future__ import annotations
@@ -24,12 +24,10 @@ Connection = psycopg.Connection[TupleRow]
 WEEK_S = 7 * 86_400
 NEWEST = START_US // 1_000_000 // WEEK_S
 """Number of the newest week since 1970; chunks of seven days begin and end with these weeks."""
-WEEKS = 104
-IN_USE = 44
 LEDGER_WEEKS = 5
 SLOTS = 35
-VALUES_PER_KIT = 4_200
-"""About: 44 weeks of 35 readings with 2.6 values each, and the newest weeks of those that are out of use."""
+VALUES_PER_WEEK = 91
+"""Of a kit."""
 MONITOR = "monitor-1"
 MONITOR_DAYS = 90
 MONITOR_EVERY_S = 30
@@ -55,11 +53,6 @@ class Kit:
         """Its cuff."""
         return f"cuff-{self.gateway}"
 
-    @property
-    def in_use(self) -> bool:
-        """Whether it has measured all of the newest 13 weeks: a trend of 90 days is whole."""
-        return 13 <= (WEEKS - 1 - self.number * 7919) % WEEKS < IN_USE
-
 
 _MADE = f"""
 from generate_series(%(slot)s::int, 34) slot
@@ -77,8 +70,6 @@ cross join lateral (
            get_byte(decode(substr(digest, 1, 2), 'hex'), 0) as x
     offset 0
 ) m
-where %(week)s > {NEWEST - 2}
-   or (({WEEKS - 1} - ({NEWEST} - %(week)s) - kit * 7919::int8) %% {WEEKS} + {WEEKS}) %% {WEEKS} < {IN_USE}
 """  # noqa: S608 - of this file's own constants
 """Every reading of some kits in one week: slot 5 n + 0 and 3 are the cuff's, 1 and 4 the oximeter's, 2 the scale's."""
 
@@ -151,10 +142,11 @@ cross join lateral (select 'gw-' || lpad(i::text, 6, '0') as gateway) g
 class Region:
     """A store that is filled step by step; `grow` takes it to more values. The schema is there, its tables empty."""
 
-    def __init__(self, connection: Connection, seed: int = 1) -> None:
+    def __init__(self, connection: Connection, kits: int, seed: int = 1) -> None:
+        self.kits = kits
+        self.weeks = 0
         self._seed = seed
-        self.kits = 0
-        self.monitored = 0
+        self._monitored = 0
         shapes = (_PRESSURE, _OXIMETER, _SCALE)
         sources, self._shapes = Numbers().resolve(
             connection,
@@ -164,39 +156,40 @@ class Region:
             ),
         )
         self._monitor_source = sources[0]
+        connection.execute(_SOURCES.encode(), {"first": 1, "last": kits})
+        row = connection.execute(b"select no from vital_source where device = %s", [Kit(1).cuff]).fetchone()
+        assert row is not None
+        self._params: dict[str, object] = {
+            "first": 1,
+            "last": kits,
+            "seed": seed,
+            "shapes": self._shapes,
+            "source": row[0],  # three of a kit, one after the other
+        }
+        connection.execute(_LATEST.encode(), self._params | {"week": NEWEST, "slot": 32})
 
     def grow(self, connection: Connection, values: int) -> None:
-        """Fill up to about so many values: more kits in all weeks, and more days of a monitor up to 90."""
-        last = round(values / VALUES_PER_KIT)
-        if last > self.kits:
-            self._kits(connection, self.kits + 1, last)
-        while self.monitored < min(MONITOR_DAYS, values // 100_000):
+        """Fill up to about so many values: older weeks of all kits, and earlier days of a monitor up to 90."""
+        while self.weeks < max(1, round(values / VALUES_PER_WEEK / self.kits)):
+            week = self._params | {"week": NEWEST - self.weeks, "slot": 0}
+            connection.execute(_READINGS.encode(), week)
+            if self.weeks < LEDGER_WEEKS:
+                connection.execute(_LEDGER.encode(), week)
+            self.weeks += 1
+        while self._monitored < min(MONITOR_DAYS, values // 200_000):
             self._monitor(connection)
         connection.execute(b"analyze")
 
-    def _kits(self, connection: Connection, first: int, last: int) -> None:
-        params: dict[str, object] = {"first": first, "last": last, "seed": self._seed, "shapes": self._shapes}
-        connection.execute(_SOURCES.encode(), params)
-        row = connection.execute(b"select no from vital_source where device = %s", [Kit(first).cuff]).fetchone()
-        assert row is not None
-        params["source"] = row[0] - (first - 1) * 3  # three of a kit, one after the other
-        for week in range(NEWEST - WEEKS + 1, NEWEST + 1):
-            connection.execute(_READINGS.encode(), params | {"week": week, "slot": 0})
-            if week > NEWEST - LEDGER_WEEKS:
-                connection.execute(_LEDGER.encode(), params | {"week": week, "slot": 0})
-        connection.execute(_LATEST.encode(), params | {"week": NEWEST, "slot": 32})
-        self.kits = last
-
     def _monitor(self, connection: Connection) -> None:
         """Add the day before the first one of the monitor, and roll it up as ingest's own chore does."""
-        self.monitored += 1
+        self._monitored += 1
         params: dict[str, object] = {
             "seed": self._seed,
             "source": self._monitor_source,
             "shape": self._shapes[1],
             "count": 86_400 // MONITOR_EVERY_S,
             "every": MONITOR_EVERY_S,
-            "from_s": NEWEST * WEEK_S + 86_400 * (4 - self.monitored),
+            "from_s": NEWEST * WEEK_S + 86_400 * (4 - self._monitored),
         }
         connection.execute(_MONITOR.encode(), params)
         rollup.roll_up(connection)
@@ -210,10 +203,6 @@ class Region:
             connection.execute(copies, kind | {"count": count // len(kinds)})
 
     def some(self, count: int, seed: int) -> list[Kit]:
-        """Return kits in use, drawn at random."""
-        generator, drawn = random.Random(seed), list[Kit]()  # noqa: S311 - repeatable
-        while len(drawn) < count:
-            kit = Kit(generator.randrange(1, self.kits + 1))
-            if kit.in_use:
-                drawn.append(kit)
-        return drawn
+        """Return kits drawn at random."""
+        generator = random.Random(seed)  # noqa: S311 - repeatable
+        return [Kit(generator.randrange(1, self.kits + 1)) for _ in range(count)]

@@ -36,17 +36,20 @@ from feldsher_ingest.simulate import START_US, SimulatedGateway
 from feldsher_ingest.store import Store
 from feldsher_tools.place import find_place
 from feldsher_tools.postgres import Postgres
-from ingest_fill import MONITOR, NEWEST, WEEK_S, Connection, Kit, Region
+from ingest_fill import MONITOR, NEWEST, VALUES_PER_WEEK, WEEK_S, Connection, Kit, Region
 from psycopg.rows import tuple_row
 
 BATCH = 500
 BATCHES = 8
 LATE_DAYS = 180
+KITS = 500
+"""Whose messages a batch mixes."""
 ASKED = 200
 COLD = 40
 TICKS = os.sysconf("SC_CLK_TCK")
 NOW = datetime.fromtimestamp((NEWEST + 1) * WEEK_S, UTC)
 SPAN = timedelta(days=90)
+WEEKS = 104
 ZONE = "Asia/Yekaterinburg"
 _FILLING = ("fsync = off", "full_page_writes = off", "max_wal_size = '3GB'", "autovacuum = off")
 """While a store is filled only: nothing is lost but the benchmark's time where the machine fails."""
@@ -77,11 +80,11 @@ def fresh(kits: Sequence[Kit], seed: int) -> list[wire.VitalsBatch]:
     return [made[i % len(made)].pressure() for i in range(BATCH * BATCHES)]
 
 
-def late(messages: Sequence[wire.VitalsBatch], seed: int) -> list[wire.VitalsBatch]:
-    """Return the messages with readings of other days of the last half year, as after long outages."""
+def late(messages: Sequence[wire.VitalsBatch], days: int, seed: int) -> list[wire.VitalsBatch]:
+    """Return the messages with readings of any of the last days, as after long outages."""
     generator, out = random.Random(seed), list[wire.VitalsBatch]()  # noqa: S311 - repeatable
     for message in messages:
-        at = START_US // 1_000_000 - generator.randrange(86_400, LATE_DAYS * 86_400)
+        at = START_US // 1_000_000 - generator.randrange(3600, days * 86_400)
         local = datetime.fromtimestamp(at + 5 * 3600, UTC).replace(tzinfo=None).isoformat()
         n = len(message.code)
         reading = UUID(int=generator.getrandbits(128))
@@ -116,8 +119,8 @@ def corrections(kits: Sequence[Kit], seed: int) -> list[wire.ClockOffset]:
 
 def writing(url: str, region: Region, seed: int) -> dict[str, float]:
     """Return what storing costs: microseconds per value, milliseconds per correction and per day that is rolled up."""
-    kits = list(dict.fromkeys(region.some(BATCH * BATCHES, seed)))
-    new, old = fresh(kits, seed), late(fresh(kits, seed + 1), seed)
+    kits = list(dict.fromkeys(region.some(2 * KITS, seed)))[:KITS]
+    new, old = fresh(kits, seed), late(fresh(kits, seed + 1), min(LATE_DAYS, 7 * region.weeks - 4), seed)
     found: dict[str, float] = {}
     for name, messages in (("fresh", new), ("late", old), ("replay", new)):
         wall, used = stored(url, messages)
@@ -151,7 +154,9 @@ def pick(connection: Connection, region: Region, seed: int) -> Picked:
         select r.reading_id, r.message_id, s.gateway, r.key_time from vital_source s cross join lateral (
             select reading_id, message_id, key_time from vital_reading where source = s.no offset %s limit 1) r
         where s.device = %s"""
-    drawn = [connection.execute(query, [7 * i % 300, kit.cuff]).fetchone() for i, kit in enumerate(kits)]
+    drawn = [
+        connection.execute(query, [7 * i % (14 * region.weeks), kit.cuff]).fetchone() for i, kit in enumerate(kits)
+    ]
     some = [row for row in drawn if row is not None]
     ids = connection.execute(b"select id from ecg_recording order by id limit %s", [ASKED]).fetchall()
     return Picked(kits, [(r[0], r[3]) for r in some], [(r[2], r[1]) for r in some], [row[0] for row in ids])
@@ -284,7 +289,7 @@ def forgotten(server: Postgres) -> None:
 
 def measured(server: Postgres, url: str, region: Region, values: int) -> dict[str, Any]:
     """Return what everything costs in the store as it is."""
-    found: dict[str, Any] = {"values": values, "kits": region.kits, "load": os.getloadavg()[0]}
+    found: dict[str, Any] = {"values": values, "kits": region.kits, "weeks": region.weeks, "load": os.getloadavg()[0]}
     with psycopg.connect(url, autocommit=True) as connection:
         picked = pick(connection, region, values)
         row = connection.execute(
@@ -305,8 +310,10 @@ def measured(server: Postgres, url: str, region: Region, values: int) -> dict[st
 
 def report(found: dict[str, Any]) -> None:
     """Print one step."""
-    print(f"\n{found['values']:,} values of {found['kits']:,} kits, {found['gigabytes']:.2f} GB", end=" ")
-    print(f"in {found['chunks']} chunks; load {found['load']:.1f}; filled in {found['filled_s']:.0f} s")
+    print(f"\n{found['values']:,} values of {found['kits']:,} kits in {found['weeks']} weeks", end=": ")
+    print(
+        f"{found['gigabytes']:.2f} GB in {found['chunks']} chunks; load {found['load']:.1f}; filled in {found['filled_s']:.0f} s"
+    )
     w = found["writing"]
     for name in ("fresh", "late", "replay"):
         print(f"  {name:7} {w[name + '_us']:6.1f} us a value, the database's processor {w[name + '_cpu_us']:.1f}")
@@ -320,7 +327,7 @@ def report(found: dict[str, Any]) -> None:
 
 
 def curve(
-    steps: Sequence[int], recordings: int, say: Callable[[dict[str, Any]], None] = report
+    steps: Sequence[int], recordings: int, kits: int, say: Callable[[dict[str, Any]], None] = report
 ) -> list[dict[str, Any]]:
     """Fill a store of its own step by step and return what was measured at each."""
     place, name = find_place(), f"rows-{os.getpid()}"
@@ -330,7 +337,7 @@ def curve(
             url = server.create_database("rows")
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("\n".join(sql.schemas()).encode())
-                region = Region(connection)
+                region = Region(connection, kits)
                 region.recordings(connection, recordings)
             for values in steps:
                 filled = grown(server, url, region, values)
@@ -344,12 +351,14 @@ def curve(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--values", type=int, nargs="+", default=[100_000, 1_000_000], help="sizes, ascending")
+    parser.add_argument("--values", type=int, nargs="+", default=[300_000, 3_000_000], help="sizes, ascending")
     parser.add_argument("--ecgs", type=int, default=1000, help="cardiograms of 34 kB")
+    parser.add_argument("--kits", type=int, help="kits that measure; as many as make the last size in two years")
     parser.add_argument("--json", type=Path, help="where to write everything measured")
     options = parser.parse_args(argv)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    found = curve(options.values, options.ecgs)
+    kits = options.kits or max(KITS, max(options.values) // WEEKS // VALUES_PER_WEEK)
+    found = curve(options.values, options.ecgs, kits)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
