@@ -1,8 +1,8 @@
 """Ingestion: what the store takes in against PostgreSQL's best, the whole line over real MQTT, and nothing lost of it.
 
 Everything is measured in one run on one machine with fsync on: ingest_rates.py (store, COPY, inserts), ingest_line.py
-(gateways, broker, worker, receipts), ingest_trial.py (killed parts, a database that is away). `--json` ends with one
-line of JSON; `--rows` scales.
+(gateways, broker, worker, receipts), ingest_trial.py (killed parts, a database that is away), ingest_rows.py (what a
+row and a question cost in a store of growing size). `--json` ends with one line of JSON; `--rows` scales.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import logging
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import ingest_line
 import ingest_rates
+import ingest_rows
 import ingest_trial
 import psycopg
 import structlog
@@ -24,6 +26,10 @@ from feldsher_ingest.consume import collect_rarely, switch_often
 from ingest_line import Flow
 
 Rates = Mapping[str, float]
+_MOST_RATED = 2_000_000
+"""Values whose messages are made beforehand and held in memory."""
+_SIZES = (300_000, 1_000_000, 10_000_000, 30_000_000, 100_000_000, 200_000_000)
+"""Of the store at which rows and questions are measured, up to `--rows`."""
 
 
 def _schema(url: str) -> str:
@@ -35,7 +41,9 @@ def _schema(url: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=540_000, help="values of the store parts")
+    parser.add_argument(
+        "--rows", type=int, default=540_000, help="values of the store; of the rates at most two million"
+    )
     parser.add_argument("--kills", type=int, default=10, help="SIGKILLs of worker, broker and database")
     parser.add_argument("--messages", type=int, default=8000, help="messages sent meanwhile")
     parser.add_argument("--pause", type=float, default=60, help="seconds of a database that takes nothing, under flood")
@@ -44,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     collect_rarely()
     switch_often()
-    rows: int = options.rows
+    rows: int = min(options.rows, _MOST_RATED)
     with tempfile.TemporaryDirectory() as place, ingest_trial.line(Path(place)) as on:
         url = _schema(on.database.create_database("rates"))
         vitals = {n: ingest_rates.vitals(url, rows * n // 15, n) for n in (1, 5, 15)}
@@ -53,13 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         flows = {n: ingest_line.flow(on, max(400, rows // 135 // 4 * 4), n) for n in (1, 5, 15)}
         latency = ingest_line.latency(on, 200)
         trial = ingest_trial.run(on, options.kills, options.messages, options.pause)
+    grown = ingest_rows.curve([n for n in _SIZES if n <= max(options.rows, _SIZES[1])], 300, say=lambda _found: None)
     _report(vitals, ecg, flows, latency)
+    for found in grown:
+        ingest_rows.report(found)
     print(
         f"{trial.kills} SIGKILLs and {options.pause:g} s without a database in {trial.made:,} messages: "
         f"{trial.lost} lost, {trial.duplicated} duplicated; worker's memory at most {trial.worker_rss_mb:.0f} MB"
     )
     if options.json:
-        print(json.dumps(_numbers(vitals, ecg, flows, latency) | _judged(trial)))
+        print(json.dumps(_numbers(vitals, ecg, flows, latency) | _judged(trial) | _grown(grown)))
     return 0
 
 
@@ -90,6 +101,17 @@ def _judged(trial: ingest_trial.Found) -> dict[str, float]:
         "kills": trial.kills,
         "lost": trial.lost,
         "duplicated": trial.duplicated,
+    }
+
+
+def _grown(steps: Sequence[dict[str, Any]]) -> dict[str, object]:
+    last = steps[-1]
+    return {
+        "at_values": last["values"],
+        "latest_p95_ms": round(last["last values"]["first_p95"], 2),
+        "trend_p95_ms": round(last["90-day trend, kit"]["first_p95"], 2),
+        "one_ecg_p95_ms": round(last["one ECG"]["first_p95"], 2),
+        "database_us_per_value": {step["values"]: round(step["writing"]["fresh_cpu_us"], 1) for step in steps},
     }
 
 

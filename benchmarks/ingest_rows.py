@@ -311,9 +311,8 @@ def measured(server: Postgres, url: str, region: Region, values: int) -> dict[st
 def report(found: dict[str, Any]) -> None:
     """Print one step."""
     print(f"\n{found['values']:,} values of {found['kits']:,} kits in {found['weeks']} weeks", end=": ")
-    print(
-        f"{found['gigabytes']:.2f} GB in {found['chunks']} chunks; load {found['load']:.1f}; filled in {found['filled_s']:.0f} s"
-    )
+    print(f"{found['gigabytes']:.2f} GB in {found['chunks']} chunks", end="; ")
+    print(f"load {found['load']:.1f}; filled in {found['filled_s']:.0f} s")
     w = found["writing"]
     for name in ("fresh", "late", "replay"):
         print(f"  {name:7} {w[name + '_us']:6.1f} us a value, the database's processor {w[name + '_cpu_us']:.1f}")
@@ -327,9 +326,13 @@ def report(found: dict[str, Any]) -> None:
 
 
 def curve(
-    steps: Sequence[int], recordings: int, kits: int, say: Callable[[dict[str, Any]], None] = report
+    steps: Sequence[int], recordings: int, kits: int | None = None, say: Callable[[dict[str, Any]], None] = report
 ) -> list[dict[str, Any]]:
-    """Fill a store of its own step by step and return what was measured at each."""
+    """Fill a store of its own step by step and return what was measured at each.
+
+    `kits`: how many measure; None: as many as make the last size in two years.
+    """
+    kits = kits or max(KITS, max(steps) // WEEKS // VALUES_PER_WEEK)
     place, name = find_place(), f"rows-{os.getpid()}"
     data, out = place.base / name, list[dict[str, Any]]()
     try:
@@ -357,8 +360,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="where to write everything measured")
     options = parser.parse_args(argv)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    kits = options.kits or max(KITS, max(options.values) // WEEKS // VALUES_PER_WEEK)
-    found = curve(options.values, options.ecgs, kits)
+    found = curve(options.values, options.ecgs, options.kits)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
