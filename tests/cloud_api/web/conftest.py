@@ -31,7 +31,7 @@ from feldsher_ingest.store import Store
 from feldsher_signal import codec
 from feldsher_tools.place import free_port
 from feldsher_tools.postgres import DatabaseServer
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 GATEWAY, CARDIOGRAPH, HOME, CUFF = "gw-clinic", "kit-1", "gw-home", "AA:BB:CC:00:11:22"
@@ -267,6 +267,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or CHROMIUM
     if not Path(program).exists():
         pytest.skip("CHROMIUM IS NOT INSTALLED: the workstation is not tested in a browser (apt-get install chromium)")
+    expect.set_options(timeout=60_000)  # what is expected may wait for the processor
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser

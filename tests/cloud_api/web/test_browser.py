@@ -81,7 +81,7 @@ def test_a_new_ecg_appears_on_the_worklist_without_reload(clinic: Any, browse: O
     expect(page).to_have_url(re.compile("/worklist$"))
     page.evaluate("window.notReloaded = true")
     ecg = ecg_of_anna(clinic)
-    expect(page.locator(f"#e-{ecg}")).to_be_visible(timeout=10_000)
+    expect(page.locator(f"#e-{ecg}")).to_be_visible()
     expect(page.locator("#worklist-said")).to_contain_text("for confirmation")
     assert page.evaluate("window.notReloaded")
 
