@@ -19,9 +19,8 @@ import ingest_line
 import ingest_rates
 import ingest_rows
 import ingest_trial
-import psycopg
 import structlog
-from feldsher_ingest import sql
+from feldsher_cloud_api import db
 from feldsher_ingest.consume import collect_rarely, switch_often
 from ingest_line import Flow
 
@@ -30,12 +29,6 @@ _MOST_RATED = 2_000_000
 """Values whose messages are made beforehand and held in memory."""
 _SIZES = (300_000, 1_000_000, 10_000_000, 30_000_000, 100_000_000, 200_000_000)
 """Of the store at which rows and questions are measured, up to `--rows`."""
-
-
-def _schema(url: str) -> str:
-    with psycopg.connect(url) as connection:
-        connection.execute("\n".join(sql.schemas()).encode())
-    return url
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     switch_often()
     rows: int = min(options.rows, _MOST_RATED)
     with tempfile.TemporaryDirectory() as place, ingest_trial.line(Path(place)) as on:
-        url = _schema(on.database.create_database("rates"))
+        url = on.database.create_database("rates")
+        db.migrate(url)
+        ingest_rates.watch_some(url)
         vitals = {n: ingest_rates.vitals(url, rows * n // 15, n) for n in (1, 5, 15)}
         ecg = ingest_rates.recordings(url, max(60, rows // 300))
         ingest_line.wait_up(on)

@@ -1,8 +1,8 @@
 """The store against the best that PostgreSQL does with the same rows: from payloads to commits, nothing left out.
 
 The others get their rows ready-made and only send and commit them, into tables of their own with the same keys; the
-store decodes, checks, keeps the ledger, renews latest values, tells the cloud's worker and rolls up beside it. All take
-turns, so that a machine that becomes slower does so for all.
+store decodes, checks, keeps the ledger, renews latest values, watches a tenth of the patients, tells the cloud's worker
+and rolls up beside it. All take turns, so that a machine that becomes slower does so for all.
 """
 
 from __future__ import annotations
@@ -11,11 +11,15 @@ import itertools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import psycopg
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.monitoring import Range, Rise
+from feldsher_ehr_core.vitals import SYSTOLIC
 from feldsher_ingest import rows, sql
 from feldsher_ingest.ahead import Ahead
 from feldsher_ingest.bulk import Bulk, bulk
@@ -143,6 +147,25 @@ def empty(connection: Connection) -> None:
     )
     connection.execute(f"truncate {tables} cascade".encode())
     connection.commit()
+
+
+def watch_some(url: str) -> None:
+    """Put every tenth gateway's patient under monitoring: a limit of pressure, and one of its trend."""
+    rules = Range((SYSTOLIC.mdc,), above=Decimal(175)), Rise((SYSTOLIC.mdc,), by=Decimal(20), days=3, before=7)
+    with psycopg.connect(url) as connection:
+        for i in range(0, GATEWAYS, 10):
+            person = {"device": f"cuff-gw-{i}", "subject": UUID(int=i + 1)}
+            connection.execute(
+                "insert into watch_subject (device, subject, during)"
+                " values (%(device)s, %(subject)s, '[2020-01-01Z,)')",
+                person,
+            )
+            for rule in rules:
+                connection.execute(
+                    "insert into watch_limit (id, version, subject, rule, severity, during)"
+                    " values (gen_random_uuid(), 1, %(subject)s, %(rule)s, 'warning', '[2020-01-01Z,)')",
+                    person | {"rule": msgspec.json.encode(rule).decode()},
+                )
 
 
 def vitals(url: str, total_rows: int, readings: int) -> dict[str, float]:

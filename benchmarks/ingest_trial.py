@@ -19,9 +19,8 @@ from pathlib import Path
 from uuid import UUID
 
 import psycopg
-from feldsher_cloud_api import ca
+from feldsher_cloud_api import ca, db
 from feldsher_ehr_core import wire
-from feldsher_ingest import sql
 from feldsher_ingest.settings import Tls, mqtt_address
 from feldsher_ingest.simulate import GatewayClient, SimulatedGateway
 from feldsher_tools.mosquitto import Mosquitto
@@ -171,8 +170,7 @@ def line(directory: Path) -> Generator[Line]:
         stack.callback(shutil.rmtree, data, ignore_errors=True)
         server = stack.enter_context(Postgres(place, data, name=f"{name}-postgres"))
         url = server.create_database("trial")
-        with psycopg.connect(url) as connection:
-            connection.execute("\n".join(sql.schemas()).encode())
+        db.migrate(url)
         authority = ca.create(directory / "ca")
         files = listener_files(authority)
         broker = stack.enter_context(Mosquitto(place, directory / "mosquitto", files, name=f"{name}-mosquitto"))
