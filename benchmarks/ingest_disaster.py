@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+import structlog
 from feldsher_cloud_api import backup
 from ingest_site import DATABASE, Keeper, Load, Site, ask, projecting, site, wait
 
@@ -201,6 +203,7 @@ def main() -> None:
     options.add_argument("--readings", type=int, default=1, help="per message")
     options.add_argument("--act", type=int, default=1000, help="messages from one act of the play to the next")
     given = options.parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     load = Load(given.per_s, given.readings, given.act)
     runs: dict[str, Callable[[Path], Found]] = {
         "promotion": lambda d: promote_in_flood(d, load),
