@@ -14,7 +14,9 @@ import structlog
 from psycopg.rows import TupleRow
 
 from feldsher_ingest import primary
+from feldsher_ingest.archive import tier
 from feldsher_ingest.metrics import Metrics
+from feldsher_ingest.retention import keep_to_policies
 from feldsher_ingest.rollup import roll_up
 
 Connection = psycopg.Connection[TupleRow]
@@ -22,7 +24,7 @@ Chore = Callable[[Connection], int]
 """Does some of what is due in transactions of its own; returns how much, 0 where nothing is left."""
 
 EVERY_S = 5.0
-CHORES: Mapping[str, Chore] = {"rollup": roll_up}
+CHORES: Mapping[str, Chore] = {"rollup": roll_up, "retention": keep_to_policies, "tier": tier}
 _LOCK = b"select pg_try_advisory_lock(hashtext('ingest_chores'))"
 _log = structlog.stdlib.get_logger("feldsher_ingest.chores")
 

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from feldsher_ingest import deadletter, log, replay_cli, resend, status
+from feldsher_ingest.cli_retention import retentions
 from feldsher_ingest.consume import Worker, collect_rarely, switch_often
 from feldsher_ingest.link import Link
 from feldsher_ingest.looked import Looked
@@ -42,6 +43,7 @@ app = typer.Typer(
 )
 letters = typer.Typer(no_args_is_help=True, help="Messages that could not be stored, kept whole with the reason.")
 app.add_typer(letters, name="dead-letters")
+app.add_typer(retentions, name="retention")
 app.add_typer(replay_cli.app, name="replay")
 
 Since = Annotated[

@@ -22,7 +22,7 @@ from feldsher_signal import codec
 from feldsher_signal.record import MISSING, Recording
 from psycopg.rows import class_row, dict_row
 
-from feldsher_ingest import axis, rows, sql
+from feldsher_ingest import archive, axis, rows, sql
 from feldsher_ingest.axis import Axis as StreamAxis
 from feldsher_ingest.axis import Piece, moment
 
@@ -174,7 +174,13 @@ def recording(
     if row is None:
         return None
     leads = tuple(cast("list[str]", row.pop("leads")))
-    samples = codec.decode(row.pop("samples"), len(leads), row.pop("n"), row.pop("codec"))
+    coded, archived = row.pop("samples"), row.pop("archived")
+    if coded is None:
+        try:
+            coded = archive.configured().get(archived)
+        except archive.ArchiveError as error:
+            raise DamagedError(f"ecg_recording {id}: {error}") from error
+    samples = codec.decode(coded, len(leads), row.pop("n"), row.pop("codec"))
     if codec.sha256(samples) != row["sha256"]:
         raise DamagedError(f"ecg_recording {id}: the stored samples have another SHA-256")
     if engine is not None:

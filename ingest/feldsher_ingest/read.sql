@@ -4,7 +4,7 @@
 
 -- name: recording
 -- One cardiogram by id.
-select id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, sha256, started_at, ended_at,
+select id, device, gateway, order_id, fs, leads, uv_per_bit, n, codec, samples, archived, sha256, started_at, ended_at,
        coalesce(corrected_started_at, started_at) as taken_at, clock, lost, crc_errors, clock_ratio, partial, lead_off,
        subject::text as subject, interpretation, not_interpreted, received_at, origin::text as origin
 from ecg_recording where id = %(id)s;

@@ -11,7 +11,10 @@ with taken as (
         select ctid from vital_due order by at limit %(limit)s))
     returning source, day
 )
-select source, day from taken group by source, day order by source, day;
+select source, day from taken
+-- days whose readings have gone by a policy keep what was made of them
+where day > coalesce((select (now() - keep)::date from retention_policy where kind = 'vitals'), '-infinity'::date)
+group by source, day order by source, day;
 
 -- name: count
 -- Counts the readings of days.

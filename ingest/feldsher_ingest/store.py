@@ -31,7 +31,7 @@ from feldsher_ingest.vitals import Vitals
 Item = Checked | Rejected
 _T = TypeVar("_T")
 _QUERIES = sql.load("store.sql")
-_RETURNING = ("stream", "chunk", "gateways", "dead_letter")
+_RETURNING = ("stream", "chunk", "gateways", "dead_letter", "device", "gap")
 _CORRECTIONS = {
     "vitals": ("correct_vitals", "correct_latest"),
     "ecg": ("correct_recordings", "correct_chunks", "correct_streams"),
@@ -251,15 +251,15 @@ class _Batch:
 
     def _write_data(self, fresh: list[wire.UpMessage]) -> set[rows.Key]:
         """Write new messages' contents; return the messages all of whose content was already there."""
-        self._write_clocks([m for m in fresh if isinstance(m, wire.ClockOffset)])
+        known = self._write_clocks([m for m in fresh if isinstance(m, wire.ClockOffset)])
         self._load_offsets(fresh)
-        known = self._write_vitals([m for m in fresh if isinstance(m, wire.VitalsBatch)])
+        known |= self._write_vitals([m for m in fresh if isinstance(m, wire.VitalsBatch)])
         ecgs = [m for m in fresh if isinstance(m, wire.EcgRecording)]
         known |= recordings.write(self._connection, [m for m in ecgs if m.stream is None], self._clocks.shift)
         known |= self._write_pieces([m for m in ecgs if m.stream is not None])
         self._write_gateways([m for m in fresh if isinstance(m, wire.Birth | wire.Heartbeat | wire.Death)])
-        self._each("device", (rows.plain(m) for m in fresh if isinstance(m, wire.DeviceStatus)))
-        self._each("gap", (rows.plain(m) for m in fresh if isinstance(m, wire.Gap)))
+        known |= self._write_plain("device", [m for m in fresh if isinstance(m, wire.DeviceStatus)])
+        known |= self._write_plain("gap", [m for m in fresh if isinstance(m, wire.Gap)])
         self._silent |= known
         return known
 
@@ -305,16 +305,24 @@ class _Batch:
                 # 50,000 gateways beat once a minute: the table has it, the worker hears of changes only
                 self._silent.add((message.env.gateway, message.env.id))
 
-    def _write_clocks(self, corrections: list[wire.ClockOffset]) -> None:
+    def _write_plain(self, name: str, messages: Sequence[wire.DeviceStatus | wire.Gap]) -> set[rows.Key]:
+        found = self._each(name, (rows.plain(m) for m in messages))
+        return {(m.env.gateway, m.env.id) for m, row in zip(messages, found, strict=True) if row is None}
+
+    def _write_clocks(self, corrections: list[wire.ClockOffset]) -> set[rows.Key]:
+        known: set[rows.Key] = set()
         for correction in corrections:
             params = rows.plain(correction)
-            self._connection.execute(_QUERIES["clock"], params)
+            if self._connection.execute(_QUERIES["clock"], params).fetchone() is None:
+                known.add((correction.env.gateway, correction.env.id))
+                continue
             if not correction.trusted:
                 continue
             # most boots brought nothing by a wrong clock: to look for it in years of readings takes longest
             for kind, key_from, key_to in self._connection.execute(_QUERIES["unsynced"], params).fetchall():
                 for name in _CORRECTIONS[kind]:
                     self._connection.execute(_QUERIES[name], params | {"key_from": key_from, "key_to": key_to})
+        return known
 
     def _load_offsets(self, messages: list[wire.UpMessage]) -> None:
         boots = {(m.env.gateway, m.env.boot) for m in messages if m.env.clock != "synced"}

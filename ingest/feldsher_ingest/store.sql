@@ -118,7 +118,10 @@ from (select to_timestamp(%(started_us)s::float8 / 1e6::float8) as started,
 on conflict (stream) do update set
     first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at),
     taken_from = least(s.taken_from, excluded.taken_from), taken_until = greatest(s.taken_until, excluded.taken_until),
-    parts = greatest(s.parts, excluded.parts), received_at = now()
+    parts = greatest(s.parts, excluded.parts),
+    received_at = case when exists (select from ecg_chunk c where c.stream = excluded.stream and c.part + 1 = excluded.parts
+                                                             and c.started_at = excluded.first_at)
+                       then s.received_at else now() end  -- a repeat is no news
     where (s.gateway, s.device, s.fs, s.leads, s.uv_per_bit)
         = (excluded.gateway, excluded.device, excluded.fs, excluded.leads, excluded.uv_per_bit)
 returning s.xmax = 0;
@@ -154,25 +157,28 @@ on conflict (gateway) do update set
        or (excluded.boot <> g.boot and excluded.wall_at > g.wall_at)  -- a gateway on a new disk counts from the start
 returning (select old.state from gateway_state old where old.gateway = g.gateway) as was;
 
--- name: device!
--- Keeps one status of a device.
+-- name: device
+-- Keeps one status of a device; returns its message where it was not there.
 insert into device_status (message_id, gateway, device, at, state, detail, battery, model, firmware)
 values (%(message_id)s, %(gateway)s, %(device)s, to_timestamp(%(wall_us)s::float8 / 1e6::float8), %(state)s, %(detail)s,
         %(battery)s, %(model)s, %(firmware)s)
-on conflict do nothing;
+on conflict do nothing
+returning message_id;
 
--- name: gap!
--- Keeps one record of what a gateway dropped.
+-- name: gap
+-- Keeps one record of what a gateway dropped; returns its message where it was not there.
 insert into gap (message_id, gateway, what, why, count, first_at, last_at, device, readings)
 values (%(message_id)s, %(gateway)s, %(what)s, %(why)s, %(count)s, to_timestamp(%(first_us)s::float8 / 1e6::float8),
         to_timestamp(%(last_us)s::float8 / 1e6::float8), %(device)s, %(readings)s)
-on conflict do nothing;
+on conflict do nothing
+returning message_id;
 
--- name: clock!
--- Keeps one correction of a gateway's clock.
+-- name: clock
+-- Keeps one correction of a gateway's clock; returns its message where it was not there.
 insert into clock_offset (message_id, gateway, boot, mono_ns, offset_us, source, base_us, trusted)
 values (%(message_id)s, %(gateway)s, %(boot)s, %(mono_ns)s, %(offset_us)s, %(source)s, %(base_us)s, %(trusted)s)
-on conflict do nothing;
+on conflict do nothing
+returning message_id;
 
 -- name: offsets
 -- Finds the corrections known for boots whose clock was not synced.

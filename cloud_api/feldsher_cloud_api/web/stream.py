@@ -156,6 +156,8 @@ def part(source: Source, at: float, seconds: int) -> Part:
     axis, seconds = source.axis, seconds if len(source.stored.leads) == 1 and seconds in LENGTHS else LENGTHS[0]
     latest = max(source.seconds - seconds, 0.0)
     at = min(max(at, 0.0), latest) if math.isfinite(at) else 0.0
+    if not axis.total:
+        return Part(0.0, seconds, source.stored.taken_from, empty=True)
     low = round(at * axis.rate)
     there = axis.within(low, low + round(seconds * axis.rate))
     return Part(at, seconds, moment(axis.time_us(low)), there.start == there.stop)
@@ -193,7 +195,9 @@ def _holes(axis: StreamAxis, words: Catalogue) -> tuple[Mark, ...]:
 
 def _unjudged(source: Source, holes: tuple[Mark, ...], words: Catalogue) -> tuple[str, ...]:
     found, lines = source.evaluation, list[str]()
-    if source.status == "registered":
+    if not source.axis.total:
+        lines.append(words.say("stream.gone"))
+    elif source.status == "registered":
         lines.append(words.say("stream.running_long"))
     elif found is None:
         lines += [words.say("stream.not_evaluated", why=text) for text in source.limits]

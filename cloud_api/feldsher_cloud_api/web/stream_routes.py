@@ -16,7 +16,7 @@ from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form
 from feldsher_cloud_api.care import signature
 from feldsher_cloud_api.care import stream as care
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fhir.outcome import FhirError, not_found
 from feldsher_cloud_api.web import record, stream
 from feldsher_cloud_api.web.desk import desk
 from feldsher_cloud_api.web.render import Page, page_headers
@@ -77,6 +77,8 @@ def paper(identity: UUID, kind: picture.Kind, request: Request, of: CurrentConte
     with desk(of, who) as at:
         source = record.stream_source(at, identity)
         shown = stream.part(source, *_wanted(request))
+        if not source.axis.total:
+            raise not_found("part of the continuous ECG: its samples are no longer kept")
         samples = care.Samples(at.connection, source.stored, source.axis)
         try:
             recording = samples.part(*stream.window(shown, source.axis))

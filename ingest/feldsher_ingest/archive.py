@@ -1,0 +1,182 @@
+"""The archive: samples of old recordings outside the database, by the SHA-256 of their coded bytes, encrypted.
+
+AES-256-GCM with a key of 32 bytes (mode 600 beside the other secrets) that whoever reads recordings needs; an entry's
+name is authenticated with it. A recording's bytes leave the database only after what was written has been
+read back, opened, decoded and found to be the samples of the recording's own hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+import psycopg
+import structlog
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from feldsher_signal import codec
+from psycopg.rows import TupleRow
+
+from feldsher_ingest import sql
+
+_QUERIES = sql.load("retention.sql")
+_MAGIC = b"feldsher archive 1\n"
+_NONCE = 12
+_AT_ONCE = 50
+_log = structlog.stdlib.get_logger("feldsher_ingest.archive")
+Connection = psycopg.Connection[TupleRow]
+
+
+def _closed(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _written(beside: Path, data: bytes) -> Path:
+    """Write bytes durably into a new file beside another, which nobody else may read, and return it."""
+    fresh = beside.with_suffix(f".{secrets.token_hex(4)}")
+    with open(fresh, "xb", opener=_closed) as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    return fresh
+
+
+class ArchiveError(OSError):
+    """An entry that is not there, cannot be opened, or is not what its name says."""
+
+
+class Store(Protocol):
+    """Where sealed entries lie: a folder here, or an object store."""
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep an entry durably; the same again changes nothing."""
+        ...
+
+    def get(self, name: str) -> bytes:
+        """Return an entry; ArchiveError where there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder as a store: an entry is a file, written whole or not at all."""
+
+    path: Path
+
+    def _file(self, name: str) -> Path:
+        return self.path / name[:2] / name[2:4] / name
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep an entry on disk before returning."""
+        file = self._file(name)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _written(file, data).replace(file)
+        directory = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def get(self, name: str) -> bytes:
+        """Return an entry; ArchiveError where there is none."""
+        try:
+            return self._file(name).read_bytes()
+        except OSError as error:
+            raise ArchiveError(f"the archive has no entry {name}: {error.strerror}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Sealed entries in a store, by the SHA-256 of what they hold."""
+
+    store: Store
+    key: bytes
+
+    def put(self, data: bytes) -> bytes:
+        """Seal and keep bytes and return the hash under which they are found again."""
+        digest = hashlib.sha256(data).digest()
+        nonce = secrets.token_bytes(_NONCE)
+        self.store.put(digest.hex(), _MAGIC + nonce + AESGCM(self.key).encrypt(nonce, data, _MAGIC + digest))
+        return digest
+
+    def get(self, digest: bytes) -> bytes:
+        """Return the bytes of a hash; ArchiveError where they are missing, damaged or sealed with another key."""
+        sealed = self.store.get(digest.hex())
+        start = len(_MAGIC) + _NONCE
+        try:
+            if not sealed.startswith(_MAGIC):
+                raise InvalidTag
+            data = AESGCM(self.key).decrypt(sealed[len(_MAGIC) : start], sealed[start:], _MAGIC + digest)
+        except InvalidTag as error:
+            raise ArchiveError(f"archive entry {digest.hex()}: damaged, or sealed with another key") from error
+        if hashlib.sha256(data).digest() != digest:
+            raise ArchiveError(f"archive entry {digest.hex()}: it holds something else")
+        return data
+
+
+@cache
+def opened(folder: Path, key_file: Path) -> Archive:
+    """Return the archive in a folder; its key is made where there is none."""
+    try:
+        key = key_file.read_bytes()
+    except FileNotFoundError:
+        key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = _written(key_file, secrets.token_bytes(32))
+        with suppress(FileExistsError):  # of two who make one at once, one wins
+            key_file.hardlink_to(fresh)
+        fresh.unlink()
+        key = key_file.read_bytes()
+    if len(key) != 32:
+        raise ArchiveError(f"{key_file}: {len(key)} bytes are not a key of 32")
+    return Archive(Folder(folder), key)
+
+
+def configured() -> Archive:
+    """Return the archive of FELDSHER_ARCHIVE (else `archive` in FELDSHER_STATE), with the key beside the secrets."""
+    state = Path(os.environ.get("FELDSHER_STATE", ".state"))
+    folder = os.environ.get("FELDSHER_ARCHIVE")
+    return opened(Path(folder) if folder else state / "archive", state / "secrets" / "archive.key")
+
+
+def tier(connection: Connection, limit: int = _AT_ONCE) -> int:
+    """Move the samples of recordings older than their policy into the archive (a chore); return how many.
+
+    Looked through once a day. A recording whose samples are damaged stays as it is and is told in the log.
+    """
+    row = connection.execute(_QUERIES["tier_due"]).fetchone()
+    if row is None:
+        return 0
+    archive, moved, after = configured(), 0, UUID(int=0)
+    while True:
+        parameters = {"after": after, "cut": row[0], "limit": limit}
+        found = connection.execute(_QUERIES["old_recordings"], parameters, binary=True).fetchall()
+        for identity, samples, leads, n, coder, digest in found:
+            moved += _moved(connection, archive, identity, samples, (leads, n, coder), digest)
+        if len(found) < limit:
+            break
+        after = found[-1][0]
+    connection.execute(_QUERIES["tier_done"])
+    return moved
+
+
+def _moved(
+    connection: Connection, archive: Archive, identity: UUID, samples: bytes, shape: tuple[int, int, str], digest: bytes
+) -> bool:
+    name = archive.put(samples)
+    leads, n, coder = shape
+    try:
+        whole = codec.sha256(codec.decode(archive.get(name), leads, n, coder)) == digest
+    except codec.CodecError:
+        whole = False
+    if not whole:
+        _log.error("recording is damaged and stays in the database", recording=str(identity))
+        return False
+    connection.execute(_QUERIES["release"], {"id": identity, "archived": name, "sha256": digest})
+    return True
