@@ -33,7 +33,7 @@ def schemas() -> tuple[str, ...]:
         "schema_watch.sql",
         "schema_operations.sql",
         "schema_spans.sql",
-        "schema_retention.sql",
         "schema_replay.sql",
+        "schema_retention.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)
