@@ -1,7 +1,7 @@
-"""What is done beside the flow of messages, by one worker of all: roll-ups. Late chores delay nothing that is stored.
+"""What is done beside the flow of messages, by one worker of all: the watch's looks back and ahead, and roll-ups.
 
-Every worker asks for the lock; whoever has it does the chores until it ends, and the database frees the lock with its
-connection.
+Late chores delay nothing that is stored. Every worker asks for the lock; whoever has it does the chores until it ends,
+and the database frees the lock with its connection.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from psycopg.rows import TupleRow
 from feldsher_ingest import primary
 from feldsher_ingest.archive import tier
 from feldsher_ingest.metrics import Metrics
+from feldsher_ingest.overdue import WatchMissed, WatchReview
+from feldsher_ingest.rejudge import Rejudge
 from feldsher_ingest.retention import keep_to_policies
 from feldsher_ingest.rollup import roll_up
 
@@ -24,7 +26,14 @@ Chore = Callable[[Connection], int]
 """Does some of what is due in transactions of its own; returns how much, 0 where nothing is left."""
 
 EVERY_S = 5.0
-CHORES: Mapping[str, Chore] = {"rollup": roll_up, "retention": keep_to_policies, "tier": tier}
+CHORES: Mapping[str, Chore] = {
+    "watch_due": Rejudge(),
+    "watch_missed": WatchMissed(),
+    "watch_review": WatchReview(),
+    "rollup": roll_up,
+    "retention": keep_to_policies,
+    "tier": tier,
+}
 _LOCK = b"select pg_try_advisory_lock(hashtext('ingest_chores'))"
 _log = structlog.stdlib.get_logger("feldsher_ingest.chores")
 

@@ -172,7 +172,10 @@ class Worker:
         saved = self._save(ready, deadline)
         if saved is None:
             return
-        self._metrics.commit.observe(time.monotonic() - began)
+        committed = time.monotonic()
+        self._metrics.commit.observe(committed - began)
+        if saved.alerts:
+            self._metrics.alert.observe(committed - ready.batch[0].at)
         self._send_receipts(ready.items, saved.states)
         self._crew.acknowledge(ready.batch)  # after the receipts on the same wire: whoever kills us between loses none
         self._count(ready.batch, ready.items, saved)
@@ -275,6 +278,9 @@ class Worker:
                 _log.warning(
                     "dead letter", cause=item.cause, gateway=item.gateway, kind=item.kind, message=str(item.message_id)
                 )
+        for (severity, late, doubted), number in saved.alerts.items():
+            words = {"severity": severity, "late": _word(late), "doubted": _word(doubted)}
+            self._metrics.alerts.labels(**words).inc(number)
         for cause, number in saved.dead.items():
             self._metrics.dead_letters.labels(cause=cause).inc(number)
 
@@ -305,6 +311,10 @@ class Worker:
             self._relay.put(arrived)
         elif not self._inbox.put(arrived) and arrived.qos == 0:
             self._metrics.ignored.labels(why="qos0").inc()
+
+
+def _word(yes: bool) -> str:
+    return "yes" if yes else "no"
 
 
 def _sender(item: Item) -> tuple[str | None, UUID | None]:

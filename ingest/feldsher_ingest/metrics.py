@@ -52,6 +52,14 @@ class Metrics:
             "feldsher_ingest_lag_seconds", "Arrival to receipt of a batch's oldest message", registry=registry,
             buckets=_SECONDS,
         )  # fmt: skip
+        self.alerts = Counter(
+            "feldsher_ingest_alerts", "Alerts raised on arrival, by severity, whether late, whether doubted",
+            ["severity", "late", "doubted"], registry=registry,
+        )  # fmt: skip
+        self.alert = Histogram(
+            "feldsher_ingest_alert_seconds", "Arrival of a batch's oldest message until its alerts are committed",
+            registry=registry, buckets=_SECONDS,
+        )  # fmt: skip
         self.shard_lag = Gauge(
             "feldsher_ingest_shard_lag_seconds", "Arrival to receipt of a shard's oldest message in its last batch",
             ["shard"], registry=registry,

@@ -35,5 +35,6 @@ def schemas() -> tuple[str, ...]:
         "schema_spans.sql",
         "schema_replay.sql",
         "schema_retention.sql",
+        "schema_watch_due.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

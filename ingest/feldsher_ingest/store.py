@@ -21,19 +21,21 @@ from psycopg.errors import DeadlockDetected
 from psycopg.rows import TupleRow
 
 from feldsher_ingest import copied, primary, readings, recordings, rows, sql
+from feldsher_ingest.alerts import Raised
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Cause, Checked, Rejected, describe, reject
 from feldsher_ingest.clocks import Clocks
 from feldsher_ingest.ledger import Ledger, entries
 from feldsher_ingest.recordings import CollisionError
 from feldsher_ingest.vitals import Vitals
+from feldsher_ingest.watch import Watch
 
 Item = Checked | Rejected
 _T = TypeVar("_T")
 _QUERIES = sql.load("store.sql")
 _RETURNING = ("stream", "chunk", "gateways", "dead_letter", "device", "gap")
 _CORRECTIONS = {
-    "vitals": ("correct_vitals", "correct_latest"),
+    "vitals": ("correction_due", "correct_vitals", "correct_latest", "correction_due", "correction_far"),
     "ecg": ("correct_recordings", "correct_chunks", "correct_streams"),
 }
 """What a clock that became known later corrects, by kind of message."""
@@ -53,6 +55,7 @@ class Saved:
     states: list[wire.ReceiptState | None]
     dead: dict[Cause, int] = field(default_factory=dict[Cause, int])
     rows: int = 0
+    alerts: Raised = field(default_factory=Raised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,15 @@ class Store:
     """One connection to the database and what it takes to fill it.
 
     `url`: libpq URL; `worker`: whose batches are counted; `opened`: called with every newly opened connection before
-    anything is written through it. Not thread-safe. The connection is opened when needed.
+    anything is written through it; `watch`: judges what comes. Not thread-safe. The connection is opened when needed.
     """
 
     def __init__(
-        self, url: str, worker: str, opened: Callable[[psycopg.Connection[TupleRow]], None] | None = None
+        self,
+        url: str,
+        worker: str,
+        opened: Callable[[psycopg.Connection[TupleRow]], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._url = url
         self._worker = worker
@@ -94,6 +101,7 @@ class Store:
         self._connection: psycopg.Connection[TupleRow] | None = None
         self._vitals = Vitals()
         self._ledger = Ledger()
+        self._watch = watch or Watch()
 
     def connect(self) -> psycopg.Connection[TupleRow]:
         """Return the open connection, opening it where there is none; UnavailableError where that fails."""
@@ -124,7 +132,11 @@ class Store:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._vitals.clear()  # the next connection may lead to a database that went back in time
+        self._forget()  # the next connection may lead to a database that went back in time
+
+    def _forget(self) -> None:
+        self._vitals.clear()
+        self._watch.clear()
 
     def __enter__(self) -> Self:
         """Return the store; the connection is opened when needed."""
@@ -158,11 +170,11 @@ class Store:
         try:
             return self._whole(connection, prepared or prepare(items))
         except DeadlockDetected:  # another worker takes the same readings, heard by its gateways, in another order
-            self._vitals.clear()
+            self._forget()
             _log.warning("deadlock, once more", messages=len(items))
             return self._whole(connection, prepared or prepare(items))
         except Exception as error:
-            self._vitals.clear()
+            self._forget()
             if not _own_fault(error):
                 raise
             _log.warning("batch refused, halving", messages=len(items), error=_first_line(error))
@@ -172,24 +184,26 @@ class Store:
 
     def _whole(self, connection: psycopg.Connection[TupleRow], prepared: Prepared) -> tuple[Saved, int]:
         with connection.transaction():
-            saved = _Batch(connection, self._ledger, self._vitals, prepared).write()
+            saved = _Batch(connection, self._ledger, self._vitals, self._watch, prepared).write()
             return saved, self._count(connection)
 
     def _halve(self, connection: psycopg.Connection[TupleRow], items: Sequence[Item]) -> Saved:
         try:
             with connection.transaction():
-                return _Batch(connection, self._ledger, self._vitals, prepare(items)).write()
+                return _Batch(connection, self._ledger, self._vitals, self._watch, prepare(items)).write()
         except Exception as error:
-            self._vitals.clear()
+            self._forget()
             if not _own_fault(error):
                 raise
             if len(items) == 1:
-                return _Batch(connection, self._ledger, self._vitals, prepare([_refused(items[0], error)])).write()
+                return _Batch(
+                    connection, self._ledger, self._vitals, self._watch, prepare([_refused(items[0], error)])
+                ).write()
         middle = len(items) // 2
         left, right = self._halve(connection, items[:middle]), self._halve(connection, items[middle:])
         causes = set(left.dead) | set(right.dead)
         dead: dict[Cause, int] = {cause: left.dead.get(cause, 0) + right.dead.get(cause, 0) for cause in causes}
-        return Saved(left.states + right.states, dead, left.rows + right.rows)
+        return Saved(left.states + right.states, dead, left.rows + right.rows, left.alerts + right.alerts)
 
     def _count(self, connection: psycopg.Connection[TupleRow]) -> int:
         row = connection.execute(_QUERIES["mark"], {"worker": self._worker}).fetchone()
@@ -222,11 +236,17 @@ class _Batch:
     """The writing of one batch inside one transaction."""
 
     def __init__(
-        self, connection: psycopg.Connection[TupleRow], ledger: Ledger, vitals: Vitals, prepared: Prepared
+        self,
+        connection: psycopg.Connection[TupleRow],
+        ledger: Ledger,
+        vitals: Vitals,
+        watch: Watch,
+        prepared: Prepared,
     ) -> None:
         self._connection = connection
         self._ledger = ledger
         self._vitals = vitals
+        self._watch = watch
         self._prepared = prepared
         self._clocks = Clocks()
         self._readings: dict[rows.Key, list[UUID]] = {}
@@ -239,6 +259,7 @@ class _Batch:
         fresh = self._ledger.enter(self._connection, done.messages, done.spans, done.ledger)
         known = self._write_data(list(fresh.values()))
         self._write_events(list(fresh.values()))
+        alerts = self._watch.judge(self._connection, list(fresh.values()), self._readings, known, self._clocks.shift)
         states: list[wire.ReceiptState | None] = []
         for item in self._prepared.items:
             if isinstance(item, Rejected):
@@ -247,7 +268,7 @@ class _Batch:
             key = (item.message.env.gateway, item.message.env.id)
             states.append("stored" if fresh.pop(key, None) is not None and key not in known else "duplicate")
         dead = self._write_dead([i for i in self._prepared.items if isinstance(i, Rejected)])
-        return Saved(states, dead, sum(len(r) for r in self._readings.values()))
+        return Saved(states, dead, sum(len(r) for r in self._readings.values()), alerts)
 
     def _write_data(self, fresh: list[wire.UpMessage]) -> set[rows.Key]:
         """Write new messages' contents; return the messages all of whose content was already there."""

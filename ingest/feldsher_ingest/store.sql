@@ -223,6 +223,34 @@ with late as (
 )
 insert into vital_due (source, day) select distinct source, (time at time zone 'UTC')::date from corrected;
 
+-- name: correction_due!
+-- Has what a boot's messages brought of watched people judged again: before and after it is corrected, where it then is.
+insert into watch_due (subject, low, high, cause)
+select w.subject, min(coalesce(v.corrected_time, v.time)), max(coalesce(v.corrected_time, v.time)), 'clock'
+from message m
+join watch_subject w on w.device = watch_key(m.gateway, m.device) and not isempty(w.during)
+join vital_source s on s.device = m.device and s.gateway = m.gateway
+join vital_reading v on v.source = s.no and v.message_id = m.id
+where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'vitals'
+  and v.key_time between coalesce(%(key_from)s, '-infinity'::timestamptz)
+                     and coalesce(%(key_to)s, 'infinity'::timestamptz)
+group by w.subject;
+
+-- name: correction_far!
+-- Notes which watched sources' best known times are now far off the times as sent.
+insert into watch_moved as o (source, by)
+select v.source, max(greatest(v.corrected_time - v.time, v.time - v.corrected_time))
+from message m
+join vital_source s on s.device = m.device and s.gateway = m.gateway
+join vital_reading v on v.source = s.no and v.message_id = m.id
+where m.gateway = %(gateway)s and m.boot = %(boot)s and m.clock <> 'synced' and m.kind = 'vitals'
+  and v.key_time between coalesce(%(key_from)s, '-infinity'::timestamptz)
+                     and coalesce(%(key_to)s, 'infinity'::timestamptz)
+  and (v.corrected_time - v.time) not between interval '-15 hours' and interval '15 hours'
+  and exists (select from watch_subject w where w.device = watch_key(m.gateway, m.device))
+group by v.source
+on conflict (source) do update set by = excluded.by where excluded.by > o.by;
+
 -- name: correct_latest!
 -- Brings corrected times of one gateway's readings into the latest ones.
 update latest_reading l set corrected_time = v.corrected_time

@@ -45,16 +45,16 @@ class Line:
             yield Seen(one.env.gateway, one.env.id, "heard")
             if not self.stored:
                 continue
+            self._watch(one.env.gateway)
             assert self.clinic.receive(one) == ["stored"]
             yield Seen(one.env.gateway, one.env.id, "receipted")
-            if self.alarmed:
-                self._alarm(one)
 
-    def _alarm(self, one: wire.VitalsBatch) -> None:
+    def _watch(self, gateway: str) -> None:
+        during = "(,)" if self.alarmed else "empty"
         with self.clinic.owner() as connection:
             connection.execute(
-                "INSERT INTO event (kind, gateway, message_id, body) VALUES ('alert', %s, %s, '{}')",
-                (one.env.gateway, one.env.id),
+                "UPDATE watch_subject SET during = %s WHERE device LIKE %s AND during <> %s",
+                (during, f"{gateway}/%", during),
             )
 
 

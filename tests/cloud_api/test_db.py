@@ -29,6 +29,7 @@ INGEST = {
     "0015": "schema_spans.sql",
     "0018": "schema_replay.sql",
     "0020": "schema_retention.sql",
+    "0021": "schema_watch_due.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -52,6 +53,7 @@ FROZEN = {
     "0018": "62969c6627c08540d121738bff8c0240bf9ff44fd5756416bc3944dd54e4107d",
     "0019": "e0fda3fef6e8a19c1e2e4268adbf3f1cfc8200d2802435def9636405e7f0289f",
     "0020": "57cdb9ef0f77ba93e032e860684188a8771039b3eda2542bc6494331db3ce163",
+    "0021": "2e0699a8cf0c277b99133e3c5e3dc180f62e5ce19764b6c39b6ee418c70441aa",
 }
 
 
