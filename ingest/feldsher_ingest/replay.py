@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from feldsher_signal import interpret
 from psycopg.rows import class_row
 
 from feldsher_ingest import rows, sql
@@ -108,10 +107,17 @@ def shown(connection: Connection, number: int) -> Run:
     return found
 
 
+def engine() -> str:
+    """Return name and version of this program's engine."""
+    from feldsher_signal.interpret import ENGINE  # noqa: PLC0415 - loads Numba, 70 MB: no worker has need of it
+
+    return ENGINE
+
+
 def begin(connection: Connection, asked: Asked, asked_by: str) -> Run:
     """Enter a run by this program's engine and return it, with the number of recordings that it is about."""
     with connection.transaction():
-        params: rows.Params = {"engine": interpret.ENGINE, "asked": rows.json(asked), "asked_by": asked_by}
+        params: rows.Params = {"engine": engine(), "asked": rows.json(asked), "asked_by": asked_by}
         (number,) = connection.execute(_QUERIES["begin"], params).fetchall()[0]
         total = left(connection, shown(connection, number))
         connection.execute(_QUERIES["count"], {"run": number, "total": total})
@@ -130,8 +136,8 @@ def end(connection: Connection, number: int) -> None:
 
 def check_engine(run: Run) -> None:
     """Raise ReplayError where this program's engine is not the one that a run was begun with."""
-    if run.engine != interpret.ENGINE:
-        raise ReplayError(f"run {run.run} was begun by {run.engine}, this is {interpret.ENGINE}: begin a new run")
+    if run.engine != engine():
+        raise ReplayError(f"run {run.run} was begun by {run.engine}, this is {engine()}: begin a new run")
 
 
 def claim(connection: Connection, number: int) -> None:

@@ -346,3 +346,10 @@ def test_an_unknown_dead_letter_is_said_so(command: Command) -> None:
 def test_help_is_readable(command: Command) -> None:
     text = command("--help").stdout
     assert all(word in text for word in ("run", "resend", "restored", "dead-letters"))
+
+
+def test_a_worker_loads_neither_the_engine_nor_dask() -> None:
+    program = "import sys, feldsher_ingest.cli; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    assert loaded.isdisjoint({"numba", "llvmlite", "dask", "distributed", "fastapi", "feldsher_cloud_api"})
