@@ -122,11 +122,13 @@ class Archive:
 
 
 @cache
-def opened(folder: Path, key_file: Path) -> Archive:
-    """Return the archive in a folder; its key is made where there is none."""
+def opened(folder: Path, key_file: Path, *, make: bool = False) -> Archive:
+    """Return the archive in a folder; ArchiveError where its key is not there, unless it is to be made."""
     try:
         key = key_file.read_bytes()
-    except FileNotFoundError:
+    except OSError as error:
+        if not make or not isinstance(error, FileNotFoundError):
+            raise ArchiveError(f"{key_file}: the archive's key is not here: {error.strerror}") from error
         key_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = _written(key_file, secrets.token_bytes(32))
         with suppress(FileExistsError):  # of two who make one at once, one wins
@@ -138,11 +140,23 @@ def opened(folder: Path, key_file: Path) -> Archive:
     return Archive(Folder(folder), key)
 
 
-def configured() -> Archive:
-    """Return the archive of FELDSHER_ARCHIVE (else `archive` in FELDSHER_STATE), with the key beside the secrets."""
+def coded(samples: bytes | None, archived: bytes | None) -> bytes:
+    """Return a recording's coded samples, from its row or the archive; ArchiveError where neither has them."""
+    if samples is not None:
+        return samples
+    if archived is None:
+        raise ArchiveError("its samples are neither in the database nor in the archive")
+    return configured().get(archived)
+
+
+def configured(*, make: bool = False) -> Archive:
+    """Return the archive of FELDSHER_ARCHIVE (else `archive` in FELDSHER_STATE), with the key beside the secrets.
+
+    `make`: a new key where there is none: for who writes. A reader with a key of its own could open nothing.
+    """
     state = Path(os.environ.get("FELDSHER_STATE", ".state"))
     folder = os.environ.get("FELDSHER_ARCHIVE")
-    return opened(Path(folder) if folder else state / "archive", state / "secrets" / "archive.key")
+    return opened(Path(folder) if folder else state / "archive", state / "secrets" / "archive.key", make=make)
 
 
 def tier(connection: Connection, limit: int = _AT_ONCE) -> int:
@@ -153,7 +167,7 @@ def tier(connection: Connection, limit: int = _AT_ONCE) -> int:
     row = connection.execute(_QUERIES["tier_due"]).fetchone()
     if row is None:
         return 0
-    archive, moved, after = configured(), 0, UUID(int=0)
+    archive, moved, after = configured(make=True), 0, UUID(int=0)
     while True:
         parameters = {"after": after, "cut": row[0], "limit": limit}
         found = connection.execute(_QUERIES["old_recordings"], parameters, binary=True).fetchall()

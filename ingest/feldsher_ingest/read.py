@@ -174,12 +174,10 @@ def recording(
     if row is None:
         return None
     leads = tuple(cast("list[str]", row.pop("leads")))
-    coded, archived = row.pop("samples"), row.pop("archived")
-    if coded is None:
-        try:
-            coded = archive.configured().get(archived)
-        except archive.ArchiveError as error:
-            raise DamagedError(f"ecg_recording {id}: {error}") from error
+    try:
+        coded = archive.coded(row.pop("samples"), row.pop("archived"))
+    except archive.ArchiveError as error:
+        raise DamagedError(f"ecg_recording {id}: {error}") from error
     samples = codec.decode(coded, len(leads), row.pop("n"), row.pop("codec"))
     if codec.sha256(samples) != row["sha256"]:
         raise DamagedError(f"ecg_recording {id}: the stored samples have another SHA-256")

@@ -48,7 +48,7 @@ limit %(limit)s;
 
 -- name: recordings
 -- What a task interprets; what another has done in the meantime is left out.
-select r.id, r.gateway, r.leads, r.fs, r.uv_per_bit, r.n, r.codec, r.samples, r.sha256, r.subject::text as subject,
+select r.id, r.gateway, r.leads, r.fs, r.uv_per_bit, r.n, r.codec, r.samples, r.archived, r.sha256, r.subject::text as subject,
        r.interpretation
 from ecg_recording r
 where r.id = any(%(ids)b::uuid[])

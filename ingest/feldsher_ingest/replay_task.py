@@ -21,7 +21,7 @@ from feldsher_signal import codec, interpret
 from feldsher_signal.record import Recording
 from psycopg.rows import class_row
 
-from feldsher_ingest import arrays, replay_change, rows, sql
+from feldsher_ingest import archive, arrays, replay_change, rows, sql
 from feldsher_ingest.replay import Connection, Order, ReplayError
 from feldsher_ingest.settings import database_url
 from feldsher_ingest.store import Store, UnavailableError
@@ -63,7 +63,8 @@ class Row:
     uv_per_bit: list[float]
     n: int
     codec: str
-    samples: bytes
+    samples: bytes | None
+    archived: bytes | None
     sha256: bytes
     subject: str | None
     interpretation: bytes | None
@@ -86,8 +87,9 @@ def fetch(connection: Connection, order: Order, ids: Sequence[UUID]) -> list[Row
 
 
 def decode(row: Row) -> tuple[Recording, Subject | None]:
-    """Return a stored recording and what is known of its person; ValueError names what is damaged."""
-    samples = codec.decode(row.samples, len(row.leads), row.n, row.codec)
+    """Return a stored recording and what is known of its person; ValueError or OSError names what is damaged."""
+    coded = archive.coded(row.samples, row.archived)
+    samples = codec.decode(coded, len(row.leads), row.n, row.codec)
     if codec.sha256(samples) != row.sha256:
         raise ValueError("samples: they have another SHA-256 than was stored with them")
     subject = None if row.subject is None else msgspec.json.decode(row.subject, type=Subject)

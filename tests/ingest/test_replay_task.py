@@ -82,8 +82,12 @@ def test_the_gateways_own_interpretation_stays(archive: Archive, connection: psy
     before = connection.execute("select * from ecg_recording order by id").fetchall()
     work(begun(connection).order, octets(ids))
     assert connection.execute("select * from ecg_recording order by id").fetchall() == before
-    assert read.reinterpretation(connection, ids[0], interpret.ENGINE) is not None
-    assert read.reinterpretation(connection, ids[0], "feldsher 0.1") is None
+    later = read.recording(connection, ids[0], interpret.ENGINE)
+    assert later is not None
+    assert later.interpretation is not None
+    assert later.interpretation.engine == interpret.ENGINE
+    with pytest.raises(read.DamagedError, match=r"feldsher 0\.1 is missing"):
+        read.recording(connection, ids[0], "feldsher 0.1")
 
 
 def test_a_new_critical_statement_makes_one_event_in_the_same_transaction(
