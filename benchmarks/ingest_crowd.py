@@ -25,17 +25,24 @@ import time
 from collections.abc import MutableSequence, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from decimal import Decimal
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import cast
+from uuid import UUID
 
 import crowd_session as mqtt
 import ingest_trial
+import msgspec
+import psycopg
 from crowd_session import Session
 from feldsher_cloud_api import ca
 from feldsher_edge.config import Mqtt
 from feldsher_edge.pace import Backoff
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import device_key
+from feldsher_ehr_core.monitoring import Range
+from feldsher_ehr_core.vitals import SYSTOLIC
 from feldsher_ingest.settings import mqtt_address
 from feldsher_ingest.simulate import SimulatedGateway
 from feldsher_tools.services import client_files
@@ -199,6 +206,7 @@ def measure(sessions: int, folder: Path) -> dict[str, float]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the broker inherits it
     with ingest_trial.line(folder) as on:
         clients = certified(on.authority, sessions)
+        watched(on.url, sessions)
         fork = multiprocessing.get_context("fork")
         back, receipted, attempts = (cast("Times", fork.RawArray(ctypes.c_double, sessions)) for _ in range(3))
         crowd = Crowd(back, receipted, attempts, mqtt_address(on.broker.url)[1], clients)
@@ -215,6 +223,31 @@ def measure(sessions: int, folder: Path) -> dict[str, float]:
                 each.join()
 
 
+def watched(url: str, sessions: int) -> None:
+    """Put those whose reading waits under monitoring, with a limit that every reading breaks."""
+    rule = msgspec.json.encode(Range((SYSTOLIC.mdc,), above=Decimal(1))).decode()
+    with psycopg.connect(url) as connection:
+        for i in range(0, sessions, ALARM_EVERY):
+            person = {"device": device_key(name(i), f"cuff-{name(i)}"), "subject": UUID(int=i + 1), "rule": rule}
+            connection.execute(
+                "insert into watch_subject (device, subject, during)"
+                " values (%(device)s, %(subject)s, '[2020-01-01Z,)')",
+                person,
+            )
+            connection.execute(
+                "insert into watch_limit (id, version, subject, rule, severity, during)"
+                " values (gen_random_uuid(), 1, %(subject)s, %(rule)s, 'urgent', '[2020-01-01Z,)')",
+                person,
+            )
+
+
+def raised(url: str, since: float) -> list[float]:
+    """Return how many seconds after a moment (wall time) each alert was raised."""
+    with psycopg.connect(url) as connection:
+        query = b"select extract(epoch from raised_at)::float8 - %s from watch_alert where kind = 'range' order by 1"
+        return [row[0] for row in connection.execute(query, [since])]
+
+
 def _killed(on: ingest_trial.Line, crowd: Crowd, sessions: int, herds: Sequence[ForkProcess]) -> dict[str, float]:
     began = time.monotonic()
     there = wait_back(crowd, sessions)
@@ -229,7 +262,7 @@ def _killed(on: ingest_trial.Line, crowd: Crowd, sessions: int, herds: Sequence[
     crowd.attempts[:] = [0.0] * sessions
     used = sum(cpu_s(each.pid or 0) for each in herds)
     on.broker.start()
-    began = time.monotonic()
+    began, wall = time.monotonic(), time.time()
     there = [at - began for at in wait_back(crowd, sessions)]
     broker_cpu, broker_mb = cpu_s(on.broker.process.pid), ingest_trial.rss_mb(on.broker.process.pid)
     used = sum(cpu_s(each.pid or 0) for each in herds) - used
@@ -237,7 +270,8 @@ def _killed(on: ingest_trial.Line, crowd: Crowd, sessions: int, herds: Sequence[
     end = time.monotonic() + 120
     while time.monotonic() < end and not all(crowd.receipted[i] for i in waiting):
         time.sleep(0.1)
-    alarms = sorted(crowd.receipted[i] - began for i in waiting if crowd.receipted[i])
+    alarms = raised(on.url, wall)
+    receipts = [crowd.receipted[i] - began for i in waiting if crowd.receipted[i]]
     return {
         "sessions": sessions,
         "back": len(there),
@@ -248,6 +282,7 @@ def _killed(on: ingest_trial.Line, crowd: Crowd, sessions: int, herds: Sequence[
         "first_alarm_s": round(alarms[0], 2) if alarms else -1,
         "alarms_p50_s": round(percentile(alarms, 50), 1) if alarms else -1,
         "alarms_all_s": round(alarms[-1], 1) if len(alarms) == len(waiting) else -1,
+        "receipts_all_s": round(max(receipts), 1) if len(receipts) == len(waiting) else -1,
         "broker_cpu_s": round(broker_cpu, 1),
         "broker_mb": round(broker_mb),
         "crowd_cpu_s": round(used, 1),

@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 from feldsher_ehr_core import wire
+from feldsher_ehr_core.ids import device_key
 from feldsher_ehr_core.monitoring import Range, Rise
 from feldsher_ehr_core.vitals import SYSTOLIC
 from feldsher_ingest import rows, sql
@@ -154,7 +155,7 @@ def watch_some(url: str) -> None:
     rules = Range((SYSTOLIC.mdc,), above=Decimal(175)), Rise((SYSTOLIC.mdc,), by=Decimal(20), days=3, before=7)
     with psycopg.connect(url) as connection:
         for i in range(0, GATEWAYS, 10):
-            person = {"device": f"cuff-gw-{i}", "subject": UUID(int=i + 1)}
+            person = {"device": device_key(f"gw-{i}", f"cuff-gw-{i}"), "subject": UUID(int=i + 1)}
             connection.execute(
                 "insert into watch_subject (device, subject, during)"
                 " values (%(device)s, %(subject)s, '[2020-01-01Z,)')",
