@@ -345,7 +345,18 @@ def test_samples_for_the_viewer(clinic: Clinic) -> None:
 
 
 def test_columns_of_definitions_are_those_of_the_tables(clinic: Clinic) -> None:
-    own = {"id", "version", "updated", "txid", "patient_id", "content", "bytes", "recording", "seal"}
+    own = {
+        "id",
+        "version",
+        "updated",
+        "txid",
+        "patient_id",
+        "content",
+        "bytes",
+        "recording",
+        "seal",
+        "reinterpreted_by",
+    }
     with clinic.owner() as connection:
         for of in definitions.TYPES.values():
             rows = connection.execute(

@@ -57,7 +57,7 @@ def test_ecg_moves_with_its_results_picture_and_provenance(clinic: Clinic) -> No
     assert (entry["id"], entry["kind"], entry["order"]) == (report, "ecg", UUID(int=9))
     moved = _assign(clinic, report, clinic.patients[1])
     assert moved[0] == f"DiagnosticReport/{report}"
-    assert {m.partition("/")[0] for m in moved} == {"DiagnosticReport", "Observation", "Binary"}
+    assert {m.partition("/")[0] for m in moved} == {"DiagnosticReport", "Observation", "Binary", "Task"}
     assert _patients(clinic, *kinds) == {clinic.patients[1]}
     clinic.sign_in("doctor")
     shown = clinic.browser.get(f"/fhir/DiagnosticReport/{report}").json()
@@ -102,7 +102,7 @@ def test_assigned_ecg_stays_where_it_is_when_its_event_comes_again(clinic: Clini
     _assign(clinic, report, clinic.patients[1])
     with clinic.owner() as connection:
         connection.execute("UPDATE public.event SET done_at = NULL")
-    assert clinic.work() == 1
+    assert clinic.work() == 2, "the recording, and the alert that its critical finding raised"
     assert _patients(clinic, "diagnosticreport", "observation") == {clinic.patients[1]}
 
 
