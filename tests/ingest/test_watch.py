@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from feldsher_ehr_core.monitoring import Both, Range, Rise
+from feldsher_ehr_core import wire
+from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality, Statement
+from feldsher_ehr_core.monitoring import BUILT_IN_ECG, Both, Ecg, Range, Rise
 from feldsher_ehr_core.vitals import PULSE, SYSTOLIC, WEIGHT
 from feldsher_ingest import readings as store_readings
 from feldsher_ingest import watch
 from feldsher_ingest.clocks import Clocks
+from feldsher_ingest.simulate import SimulatedGateway
 from watching import HIGH, OTHER, SUBJECT, T0, Kit, Ward, us, value
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -327,3 +330,47 @@ def test_the_least_rights_are_enough(ward: Ward, store_url: str, rights: str) ->
         while ward.rejudge(connection):
             pass
     assert len(ward.alerts()) == 1
+
+
+def critical(kit: Kit, seed: int = 1) -> wire.EcgRecording:
+    """Return a cardiogram whose interpretation has a critical statement and another."""
+    statements = (
+        Statement("VF", "ventricular fibrillation", "definite", (), critical=True),
+        Statement("AFIB", "atrial fibrillation", "definite", ()),
+    )
+    found = Interpretation(
+        "made up", 500.0, ("I",), 500, Quality(usable=True, leads={}), (), (), (), Measurements(), statements, {}, ""
+    )
+    made = SimulatedGateway(kit.gateway, seed).recording(leads=1, seconds=1)
+    times = {"started_us": us(T0), "ended_us": us(T0) + 1_000_000}
+    return msgspec.structs.replace(made, env=kit.envelope(T0), device=kit.device, interpretation=found, **times)
+
+
+def test_critical_statements_are_alerts_for_everybody_and_own_ones_for_who_has_them(ward: Ward, rows: Rows) -> None:
+    own = ward.limit(Ecg(codes=("AFIB",), critical=False), severity="note")
+    ward.assign("gw-a/kit")
+    first, second = critical(Kit("gw-a", "kit")), critical(Kit("gw-b", "kit"))
+    assert ward.take(first, second) == {("urgent", False, False): 2, ("note", False, False): 1}
+    assert not ward.take(first, second)
+    told = rows("select limit_id, subject, reading_id, kind from watch_alert")
+    assert sorted(told, key=str) == sorted(
+        [
+            (BUILT_IN_ECG, SUBJECT, first.env.id, "ecg"),
+            (BUILT_IN_ECG, None, second.env.id, "ecg"),
+            (own, SUBJECT, first.env.id, "ecg"),
+        ],
+        key=str,
+    )
+    assert rows("select count(*) from event where kind = 'alert'") == [(3,)]
+
+
+def test_a_new_limit_on_statements_looks_at_stored_cardiograms(ward: Ward, rows: Rows) -> None:
+    ward.assign("gw-a/kit")
+    ward.look_back()
+    taken = critical(Kit("gw-a", "kit"))
+    ward.take(taken)
+    own = ward.limit(Ecg(codes=("AFIB",), critical=False))
+    ward.look_back()
+    assert rows("select limit_id, reading_id, cause from watch_alert where cause <> 'arrival'") == [
+        (own, taken.env.id, "limits")
+    ]
