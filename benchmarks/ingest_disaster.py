@@ -87,14 +87,15 @@ def promote_in_flood(directory: Path, load: Load) -> Found:
         (sender,) = ask(on.database.url(), "select pid from pg_stat_replication")
         os.kill(sender, signal.SIGSTOP)  # the link between the two is gone; nobody notices
         stopped = time.monotonic()
-        act(some, load, "receipts of what the replica never saw")
+        replica = on.replica.url(DATABASE)
+        wait(lambda: _receipted(some) - _stored(replica) >= load.act, "receipts of what the replica never saw")
         on.database.kill()
         found.data_loss_s = time.monotonic() - stopped
         told, began = _receipted(some), time.monotonic()
         on.replica.promote()
         found.server_s = time.monotonic() - began
-        found.receipted_and_gone = told - _stored(on.replica.url(DATABASE))
-        _go_on(some, on.replica.url(DATABASE), found)
+        found.receipted_and_gone = told - _stored(replica)
+        _go_on(some, replica, found)
         found.written_to_the_old = _old_comes_back(on)
     return found
 

@@ -28,8 +28,6 @@ from ingest_trial import Sender
 
 GATEWAYS = 4
 WINDOW = 150
-ECG_EVERY = 100
-"""The record draws a picture of each, which takes longer than everything else here."""
 DATABASE = "disaster"
 BEAT_S = 1.0
 
@@ -37,10 +35,10 @@ BEAT_S = 1.0
 class Keeper(Sender):
     """A gateway that keeps what was receipted, says that it is there, and sends everything again when asked to."""
 
-    def __init__(self, client: GatewayClient, readings: int, every_s: float) -> None:
-        super().__init__(client, 1 << 30, readings, WINDOW, ECG_EVERY)
+    def __init__(self, client: GatewayClient, load: Load) -> None:
+        super().__init__(client, 1 << 30, load.readings, WINDOW, load.ecg_every)
         self.asked = 0
-        self._every_s = every_s
+        self._every_s = GATEWAYS / load.per_s
         self._due = time.monotonic()
         self.receipted: dict[UUID, float] = {}
         self._kept: dict[UUID, wire.Up] = {}
@@ -82,11 +80,15 @@ class Keeper(Sender):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A flood: messages a second, readings in each, and how many are receipted from one act of a play to the next."""
+    """A flood: messages a second, readings in each, how many are receipted from one act of a play to the next.
+
+    `ecg_every`: one message in so many is an ECG, of which the record draws a picture; that takes longer than all else.
+    """
 
     per_s: float = 1000.0
     readings: int = 1
     act: int = 5000
+    ecg_every: int = 100
 
 
 @dataclass
@@ -117,7 +119,7 @@ class Site:
         with ExitStack() as stack:
             for i in range(GATEWAYS):
                 client = stack.enter_context(self.client(f"{prefix}-{i}"))
-                made.append(Keeper(client, load.readings, GATEWAYS / load.per_s))
+                made.append(Keeper(client, load))
             for sender in made:
                 sender.start()
                 stack.callback(sender.stop)
@@ -196,7 +198,7 @@ def ask(url: str, query: str) -> tuple[int, ...]:
     return tuple(int(number) for number in row)
 
 
-def wait(for_what: Callable[[], bool], what: str, timeout_s: float = 120.0) -> float:
+def wait(for_what: Callable[[], bool], what: str, timeout_s: float = 300.0) -> float:
     """Wait until something has come true; return how long it took."""
     began = time.monotonic()
     while not for_what():

@@ -153,7 +153,7 @@ def _archived(url: str) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         row = connection.execute("select pg_walfile_name(pg_switch_wal())").fetchone()
         assert row is not None
-        for _ in range(3000):
+        for _ in range(9000):
             found = connection.execute("select last_archived_wal >= %s from pg_stat_archiver", row).fetchone()
             if found == (True,):
                 return
@@ -198,7 +198,7 @@ def test_a_database_is_restored_to_a_moment(archiving: Postgres, environment: Ca
     assert told["base"] == incremental["name"]
     archiving.start()
     with psycopg.connect(url, autocommit=True) as connection:
-        for _ in range(3000):
+        for _ in range(9000):
             if connection.execute("select not pg_is_in_recovery()").fetchone() == (True,):
                 break
             time.sleep(0.02)

@@ -12,6 +12,7 @@ from feldsher_cloud_api import db
 from ingest_disaster import Found
 from ingest_site import Load
 
+SMALL = Load(100, 1, 40, ecg_every=1 << 30)  # no pictures, whose kernels may have to be compiled first
 VERSIONS = Path(str(resources.files("feldsher_cloud_api.migrations"))) / "versions"
 
 
@@ -23,7 +24,7 @@ def assert_whole(found: Found) -> None:
 
 
 def test_a_replica_that_lacks_commits_is_promoted_and_the_old_primary_comes_back(tmp_path: Path) -> None:
-    found = ingest_disaster.promote_in_flood(tmp_path, Load(100, 1, 40))
+    found = ingest_disaster.promote_in_flood(tmp_path, SMALL)
     assert_whole(found)
     assert found.written_to_the_old == 0
 
@@ -64,7 +65,7 @@ def upgrade() -> None:
 
 def test_a_flood_goes_on_while_the_schema_changes(tmp_path: Path) -> None:
     """The workers are of the present version from the beginning: what they cannot store yet waits."""
-    load, found = Load(100, 1, 40), Found()
+    load, found = SMALL, Found()
     with (
         ingest_site.site(tmp_path, revision="0010") as on,
         ingest_site.projecting(on),

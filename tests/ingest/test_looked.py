@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
+import pytest
+from feldsher_ingest import looked as looked_module
 from feldsher_ingest.looked import Looked
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -36,7 +38,10 @@ def test_a_database_that_is_away_is_down_and_nothing_else_is_told_of_it(tmp_path
     assert [name for name in values if name.startswith("feldsher_database")] == ["feldsher_database_up"]
 
 
-def test_several_askers_cost_the_database_one_look(store_url: str, tmp_path: Path) -> None:
+def test_several_askers_cost_the_database_one_look(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looked_module, "KEPT_S", 3600.0)
     looked = Looked(store_url, tmp_path)
     with psycopg.connect(store_url, autocommit=True) as connection:
         list(looked.collect())

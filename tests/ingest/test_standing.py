@@ -61,7 +61,7 @@ def test_nothing_stored_is_told(connection: resend.Connection) -> None:
 
 def test_seats_that_nobody_holds_any_more(connection: resend.Connection) -> None:
     me = SimulatedGateway("x", 1).envelope().id
-    seats.beat(connection, me, "w", 2)
+    seats.beat(connection, me, "w", 2, held_s=3600)
     found = standing.look(connection)
     assert found.seen["workers"] == [{"worker": "w", "seats": [0, 1]}]
     connection.execute("update ingest_seat set held_until = now() - interval '1 minute' where seat = 1")

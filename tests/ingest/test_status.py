@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
-from feldsher_ingest import status
+from feldsher_ingest import seats, status
 from feldsher_ingest.cli import app
-from feldsher_ingest.consume import Worker
 from feldsher_ingest.metrics import Metrics, MetricsServer
-from feldsher_ingest.settings import Settings
 from feldsher_tools.place import free_port
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
@@ -28,11 +26,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, store_url: str, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("environment")
-def test_all_is_well_while_a_worker_runs_and_a_backup_is_fresh(
-    settings: Settings, running: Callable[[Settings], Worker]
-) -> None:
-    running(settings)
-    with psycopg.connect(settings.database_url) as connection:
+def test_all_is_well_while_a_worker_is_there_and_a_backup_is_fresh(store_url: str) -> None:
+    with psycopg.connect(store_url) as connection:
+        seats.beat(connection, uuid4(), "w", 1, held_s=3600)
         connection.execute("insert into database_backup values ('b', 'full', now(), now(), 5000, 'vault:/backup')")
     metrics = Metrics(CollectorRegistry())
     metrics.database_up.set(1)
