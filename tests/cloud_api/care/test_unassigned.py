@@ -102,8 +102,8 @@ def test_assigned_ecg_stays_where_it_is_when_its_event_comes_again(clinic: Clini
     _assign(clinic, report, clinic.patients[1])
     with clinic.owner() as connection:
         connection.execute("UPDATE public.event SET done_at = NULL")
-    assert clinic.work() == 2, "the recording, and the alert that its critical finding raised"
-    assert _patients(clinic, "diagnosticreport", "observation") == {clinic.patients[1]}
+    assert clinic.work() == 2  # the recording, and the alarm of its critical finding
+    assert _patients(clinic, "diagnosticreport", "observation", "task") == {clinic.patients[1]}
 
 
 def test_command_line_lists_and_assigns(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
