@@ -12,6 +12,7 @@ import itertools
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -37,16 +38,23 @@ THREADS = 2
 """Threads of a process: one computes, the other reads the next task's recordings or writes the last one's results."""
 _AHEAD = 2
 """Tasks under way for each thread: one is done, the next waits beside it."""
+ABSENT_S = 180.0
+"""So long a run waits for a first process, or for one to come back, before it ends (to be resumed)."""
 _LOOK_S = 0.5
 _RESULT_S = 10.0
 """Dask answers at once where a result still exists, and may wait for ever where it died with its process."""
 _QUIET = {
-    "distributed.scheduler.allowed-failures": 3,
+    "distributed.scheduler.allowed-failures": 1,
     "distributed.logging.distributed": "error",
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.monitor-interval": "500ms",
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+    "distributed.admin.system-monitor.interval": "2s",
 }
-"""Dask's settings: results are a few numbers, so nothing is ever spilled to a disk."""
+"""Dask's settings: results are a few numbers, so nothing is ever spilled to a disk; and what Dask looks at for its
+dashboard a hundred times a second is not looked at: it costs the engine a part of its processor."""
 _log = structlog.stdlib.get_logger("feldsher_ingest.replay_cluster")
 
 
@@ -135,6 +143,7 @@ class Driver:
         *,
         chunk: int = CHUNK,
         stopping: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client: Any = client  # Dask's methods are typed for its asynchronous use as well
         self._store, self._run, self._told = store, run, told
@@ -149,7 +158,14 @@ class Driver:
         self._names = (f"replay-{drive}-{n}" for n in itertools.count())
         self._done = Done()
         self._threads = 0
+        self._clock = clock
+        self._there = clock()
         self._later = f"`feldsher-ingest replay resume {run.run}` goes on"
+
+    @property
+    def done(self) -> Done:
+        """What the drive has done so far; where a process died with a result, that task is missing from it."""
+        return self._done
 
     def drive(self) -> bool:
         """Work until nothing is left and return True, or until told to stop; ReplayError where it cannot go on."""
@@ -190,6 +206,10 @@ class Driver:
             raise ReplayError(f"the cluster is gone; {self._later}")
         threads: dict[str, int] = self._client.nthreads()
         self._threads = sum(threads.values())
+        now = self._clock()
+        self._there = now if threads else self._there
+        if now - self._there > ABSENT_S:
+            raise ReplayError(f"no Dask process has been there for {ABSENT_S:.0f} s; {self._later}")
         self._told(Progress(self._done, len(threads)))
 
     def _submit(self, ids: list[UUID]) -> None:

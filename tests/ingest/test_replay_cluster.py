@@ -15,7 +15,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from dask import config
 from distributed import Client, LocalCluster, Security
 from feldsher_ingest import replay, replay_cluster, sql
 from feldsher_ingest.replay import Asked, ReplayError, Run
@@ -24,19 +23,6 @@ from feldsher_ingest.store import Store
 from feldsher_tools.postgres import Postgres
 
 Archive = Callable[[int], list[UUID]]
-DEADLY = """
-import os, signal
-from feldsher_ingest import replay_task
-
-interpret = replay_task.judge
-
-def judge(row):
-    if str(row.id) == "{}":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return interpret(row)
-
-replay_task.judge = judge
-"""
 
 
 @pytest.fixture
@@ -114,19 +100,16 @@ def test_a_stopped_run_is_resumed_by_another_cluster_and_ends_whole(
 
 
 @pytest.mark.slow
-def test_a_recording_over_which_processes_die_is_found_and_kept_as_failed(
-    archive: Archive, connection: psycopg.Connection[Any], store_url: str, tmp_path: Path
+def test_a_run_without_any_process_ends_with_a_word(
+    archive: Archive, connection: psycopg.Connection[Any], client: Client, store_url: str
 ) -> None:
-    ids = archive(6)
-    preload = tmp_path / "deadly.py"
-    preload.write_text(DEADLY.format(ids[2]))
+    archive(1)
     run = begun(connection)
-    with config.set({"distributed.worker.preload": [str(preload)]}), replay_cluster.local(1) as client:
-        assert drive(client, store_url, run, lambda far: None, chunk=3)
-    now = replay.shown(connection, run.run)
-    assert (now.done, now.failed) == (5, 1)
-    rows = connection.execute("select recording, failed from ecg_interpretation where failed is not null").fetchall()
-    assert rows == [(ids[2], "the process that interpreted it died, again and again")]
+    retired: Any = client  # typed for its asynchronous use as well
+    retired.retire_workers(close_workers=True)
+    seconds = iter(range(0, 100_000, 60))
+    with pytest.raises(ReplayError, match="no Dask process has been there for 180 s"):
+        drive(client, store_url, run, lambda far: None, clock=lambda: float(next(seconds)))
 
 
 def _command(*words: str) -> subprocess.Popen[str]:
