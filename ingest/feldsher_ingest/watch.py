@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID
@@ -36,6 +36,8 @@ more, the chore judges."""
 MANY = 40
 """New readings of one person in one batch beyond which their trends are the chore's: a device that measures without
 pause, or a memory that was emptied."""
+DENSE = timedelta(minutes=10)
+"""So long the chore alone judges a trend of somebody of whom more would have had to be read than `MOST`."""
 _QUERIES = sql.load("watch.sql")
 _LOCKS = 0xFFF
 """People are locked by 12 bits of their id: at most 4096 of the server's locks, whatever a batch brings."""
@@ -111,10 +113,12 @@ class Watch:
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
         self._known = Known()
+        self._dense: dict[tuple[UUID, UUID], datetime] = {}
 
     def clear(self) -> None:
         """Forget what is known: the connection or a transaction failed."""
         self._known.clear()
+        self._dense.clear()
 
     def judge(
         self,
@@ -228,8 +232,9 @@ class Watch:
         if not wanted:
             return []
         lock(connection, wanted)
-        due = [(fresh[s], limit) for s, limits in wanted.items() for limit in limits if _too_much(fresh[s], limit)]
-        now = {s: [limit for limit in limits if not _too_much(fresh[s], limit)] for s, limits in wanted.items()}
+        every = [(fresh[s], limit) for s, limits in wanted.items() for limit in limits]
+        due = [(one, limit) for one, limit in every if self._too_much(one, limit)]
+        now = {s: [limit for limit in limits if not self._too_much(fresh[s], limit)] for s, limits in wanted.items()}
         asked = [(fresh[s], limits) for s, limits in now.items() if limits]
         found: list[Found] = []
         stretches = [_stretch(one, limits) for one, limits in asked]
@@ -239,8 +244,16 @@ class Watch:
                     found += judged(one.person, limit, past, one.low_us, one.high_us)
                 else:
                     due.append((one, limit))
+                    self._dense[one.person.subject, limit.id] = self._clock() + DENSE
         self._postpone(connection, due)
         return found
+
+    def _too_much(self, fresh: Fresh, limit: Limit) -> bool:
+        """Return whether a trend is the chore's at once: too much came, or lately more would have had to be read."""
+        if not isinstance(limit.rule, Rise):
+            return False
+        until = self._dense.get((fresh.person.subject, limit.id))
+        return fresh.count > MANY or (until is not None and self._clock() < until)
 
     def _postpone(self, connection: Connection, due: Sequence[tuple[Fresh, Limit]]) -> None:
         if due:
@@ -337,10 +350,6 @@ def _at_once(fresh: Fresh) -> Iterator[Found]:
             if limit.low_us <= taken.at_us < limit.high_us:
                 for breach in breaches(limit.rule, (reading,), reading.at, reading.at, limit.zone):
                     yield Found(limit, fresh.person.subject, breach, limit.kind, taken.origin())
-
-
-def _too_much(fresh: Fresh, limit: Limit) -> bool:
-    return fresh.count > MANY and isinstance(limit.rule, Rise)
 
 
 def _stretch(fresh: Fresh, limits: Sequence[Limit]) -> Stretch:
