@@ -218,7 +218,7 @@ def _number(rule: Range, reading: Reading, value: Measured, unit: str, side: Sid
 
 def _shown(value: Decimal) -> Decimal:
     """Return a converted number with at most three decimals: more would show an accuracy that no device has."""
-    return value if -value.as_tuple().exponent <= 3 else value.quantize(Decimal("0.001"))  # type: ignore[operator]
+    return value if -value.as_tuple().exponent <= 3 else value.quantize(Decimal("0.001"), context=EXACT)  # type: ignore[operator]
 
 
 # ------------------------------------------------------------------------------------------------------------- trends

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+import psycopg
+import structlog
 from feldsher_ehr_core.deviation import ecg_breach
 from feldsher_ehr_core.ecg import Interpretation
 from feldsher_ehr_core.ids import device_key
@@ -33,6 +35,7 @@ _HOUR_US = 3_600_000_000
 _WIDEST_US = 30 * 24 * _HOUR_US
 WAIT_S = 30.0
 _QUERIES = sql.load("rejudge.sql")
+_log = structlog.stdlib.get_logger("feldsher_ingest.rejudge")
 _interpretation = msgspec.msgpack.Decoder(Interpretation)
 
 
@@ -60,6 +63,17 @@ class Rejudge:
         due = _next(connection)
         if due is None or (due.cause != "arrival" and not _writers_are_done(connection)):
             return 0
+        try:
+            self._judge(connection, due)
+        except psycopg.Error:
+            raise
+        except Exception as error:  # one person's odd value must not keep everybody else waiting
+            _log.error("judging again failed, put to the back", error=type(error).__name__, exc_info=error)
+            connection.execute(_QUERIES["put_back"], {"ids": due.ids})
+            return 0
+        return 1
+
+    def _judge(self, connection: Connection, due: _Due) -> None:
         with connection.transaction():
             person = Known().people(connection, [due.subject])[due.subject]
             limits = [one for one in person.limits if due.limit in (None, one.id)]
@@ -70,7 +84,6 @@ class Rejudge:
                 connection.execute(_QUERIES["done"], {"ids": due.ids})
             else:
                 connection.execute(_QUERIES["go_on"], {"ids": due.ids, "low_us": high + 1})
-        return 1
 
     def _slice(self, connection: Connection, person: Person, due: _Due) -> tuple[int, int]:
         """Return from when to when to judge now: at most so many readings, if an hour has no more.

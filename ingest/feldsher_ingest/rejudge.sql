@@ -9,6 +9,10 @@ join (select subject, limit_id from watch_due order by id limit 1) first
   on first.subject = d.subject and first.limit_id is not distinct from d.limit_id
 order by d.id;
 
+-- name: put_back!
+-- Puts what is due behind everything else that is.
+update watch_due set id = default where id = any(%(ids)b::int8[]);
+
 -- name: writers
 -- Transactions that are writing messages.
 select virtualtransaction from pg_locks

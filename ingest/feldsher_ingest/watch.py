@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 import psycopg
@@ -141,17 +141,26 @@ class Watch:
         ecgs = [m for m in told if isinstance(m, wire.EcgRecording) and m.interpretation and _id(m) not in skipped]
         if not vitals and not ecgs:
             return Raised()
+        raised = self._safely(connection, lambda: self._ecgs(connection, ecgs, shift))
+        if raised is None:  # one of them made us stumble: the others' alerts must not go with it
+            alone = [self._safely(connection, partial(self._ecgs, connection, [m], shift)) for m in ecgs]
+            raised = sum((one for one in alone if one is not None), Raised())
+        found = self._safely(connection, lambda: self._vitals(connection, vitals, stored, shift))
+        if found is None:
+            self._postpone_all(connection, vitals, shift)
+        return raised if found is None else raised + found
+
+    def _safely(self, connection: Connection, work: Callable[[], Raised]) -> Raised | None:
+        """Judge in a savepoint; None where that stumbles: what is judged stays stored all the same."""
         try:
             with connection.transaction():
-                raised = self._ecgs(connection, ecgs, shift)
-                return raised + self._vitals(connection, vitals, stored, shift)
+                return work()
         except Exception as error:
             if isinstance(error, psycopg.Error) and not _own(error):
                 raise
-            _log.error("not judged now, but due", error=type(error).__name__, exc_info=error)
-        self._known.clear()
-        self._postpone_all(connection, vitals, shift)
-        return Raised()
+            _log.error("not judged on arrival", error=type(error).__name__, exc_info=error)
+            self._known.clear()
+            return None
 
     def _ecgs(self, connection: Connection, recordings: Sequence[wire.EcgRecording], shift: Shift) -> Raised:
         if not recordings:

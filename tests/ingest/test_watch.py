@@ -16,8 +16,9 @@ from feldsher_ehr_core.ecg import Interpretation, Measurements, Quality, Stateme
 from feldsher_ehr_core.monitoring import BUILT_IN_ECG, Both, Ecg, Range, Rise
 from feldsher_ehr_core.vitals import PULSE, SYSTOLIC, WEIGHT
 from feldsher_ingest import readings as store_readings
-from feldsher_ingest import watch
+from feldsher_ingest import rejudge, watch
 from feldsher_ingest.clocks import Clocks
+from feldsher_ingest.limits import Person
 from feldsher_ingest.simulate import SimulatedGateway
 from watching import HIGH, OTHER, SUBJECT, T0, Kit, Ward, us, value
 
@@ -374,3 +375,49 @@ def test_a_new_limit_on_statements_looks_at_stored_cardiograms(ward: Ward, rows:
     assert rows("select limit_id, reading_id, cause from watch_alert where cause <> 'arrival'") == [
         (own, taken.env.id, "limits")
     ]
+
+
+def test_a_fault_in_judging_readings_costs_no_alert_of_a_cardiogram(
+    ward: Ward, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.limit(HIGH)
+    ward.assign("gw-a/cuff")
+
+    def stumble(*_: object) -> None:
+        raise ArithmeticError
+
+    monkeypatch.setattr(watch.Watch, "_looking_back", stumble)
+    reading, ecg = Kit("gw-a", "cuff").pressure(0, "170"), critical(Kit("gw-b", "cart"))
+    ward.take(reading, ecg)
+    assert rows("select kind from watch_alert") == [("ecg",)]
+    assert rows("select count(*) from vital_reading") == [(1,)]
+    assert rows("select count(*) > 0 from watch_due") == [(True,)]
+
+
+def test_a_number_of_thirty_digits_is_an_alert_like_another(ward: Ward) -> None:
+    ward.limit(HIGH)
+    ward.assign("gw-a/cuff")
+    assert sum(ward.take(Kit("gw-a", "cuff").pressure(0, "123456789012345678901234567890.12345")).values()) == 1
+
+
+def test_what_cannot_be_judged_again_keeps_nobody_waiting(
+    ward: Ward, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ward.assign("gw-a/cuff")
+    ward.assign("gw-b/cuff", OTHER)
+    ward.take(Kit("gw-a", "cuff").pressure(0, "170"), Kit("gw-b", "cuff").pressure(5, "171"))
+    ward.look_back()
+    ward.limit(HIGH)
+    ward.limit(HIGH, OTHER)
+    looked = rejudge._found  # pyright: ignore[reportPrivateUsage] - where one person's value makes it stumble
+
+    def stumble(connection: Any, person: Person, *more: Any) -> Any:
+        if person.subject == SUBJECT:
+            raise ArithmeticError
+        return looked(connection, person, *more)
+
+    monkeypatch.setattr(rejudge, "_found", stumble)
+    for _ in range(8):
+        ward.rejudge(ward.record)
+    assert rows("select distinct subject from watch_alert where kind = 'range'") == [(OTHER,)]
+    assert rows("select distinct subject from watch_due") == [(SUBJECT,)]

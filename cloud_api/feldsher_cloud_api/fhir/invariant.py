@@ -72,7 +72,7 @@ def _walk(node: Node, at: str, here: list[tuple[Rule, Expression]], root: Node, 
     for rule, expression in [*here, *_rules(node.kind)]:
         try:
             holds = expression.true(node, root, now=now)
-        except PathError:
+        except (PathError, ArithmeticError, RecursionError):
             holds = False  # a rule that stumbles over what is there does not hold
         if not holds:
             words = f"{at}: {rule.human} ({rule.key})"

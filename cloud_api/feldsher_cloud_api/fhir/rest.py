@@ -250,6 +250,7 @@ def create(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipa
 def validated(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
     """Say what is wrong with a resource of any type of R4 (itself, or as `resource` of Parameters); nothing is kept."""
     accepts_json(request)
+    access.permit_role(who, "doctor", "service")
     if kind not in definitions().resources:
         raise FhirError(404, "not-supported", f"there is no resource type {kind[:64]} in R4")
     found = validate.faults(validate.offered(body, kind), of.settings.clock())

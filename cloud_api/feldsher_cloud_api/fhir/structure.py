@@ -17,6 +17,8 @@ from feldsher_cloud_api.fhir.primitive import CHECKS
 from feldsher_cloud_api.fhir.r4 import Element, definitions
 
 MOST_FAULTS = 100
+MOST_CONTAINED = 100
+"""Ours: each is looked for in the whole resource (dom-3)."""
 DEEPEST = 64
 """Elements within elements; the standard's own examples have 14."""
 _CODED = ("code", "Coding", "CodeableConcept", "Quantity")
@@ -108,6 +110,9 @@ def _element(item: Any, slot: Slot, at: str, sibling: Any, depth: int) -> Iterat
     items = cast("list[Any]", item) if isinstance(item, list) else []
     if not items:
         yield _fault(at, "a JSON array that is not empty is needed")
+    if slot.name == "contained" and len(items) > MOST_CONTAINED:
+        yield _fault(at, f"more than {MOST_CONTAINED} contained resources are not taken", "too-long")
+        return
     beside = cast("list[Any]", sibling) if isinstance(sibling, list) else []
     for i, each in enumerate(items):
         if each is None and slot.type in CHECKS and beside[i : i + 1] not in ([], [None]):

@@ -123,9 +123,19 @@ def _not(value: bool | None) -> bool | None:
 def union(a: Items, b: Items) -> Items:
     """Return both collections without repetition."""
     out: Items = []
+    seen = set[tuple[type, str | int]]()
+    others: Items = []
     for node in [*a, *b]:
-        if not any(same(node, other) is True for other in out):
-            out.append(node)
+        value = plain(node)
+        if isinstance(value, str | int):  # found at once; a moment or a decimal may still equal it
+            if (type(value), value) in seen or any(same(node, other) is True for other in others):
+                continue
+            seen.add((type(value), value))
+        elif any(same(node, other) is True for other in (out if isinstance(value, Temporal | Decimal) else others)):
+            continue
+        else:
+            others.append(node)
+        out.append(node)
     return out
 
 
