@@ -110,7 +110,11 @@ def test_the_zone_is_the_machines(tmp_path: Path) -> None:
 
 
 def test_a_running_gateway_is_told_to_read_anew_and_one_that_cannot_be_is_named() -> None:
-    program = "import signal, sys; signal.signal(signal.SIGHUP, lambda *_: sys.exit(7)); print(1, flush=True); input()"
+    # blocked and waited for: a handler could be called between two instructions and the wait begin after it
+    program = (
+        "import signal, sys; hup = {signal.SIGHUP}; signal.pthread_sigmask(signal.SIG_BLOCK, hup); "
+        "print(1, flush=True); sys.exit(7 if signal.sigwait(hup) else 1)"
+    )
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as gateway:
         assert gateway.stdout is not None
         gateway.stdout.readline()
