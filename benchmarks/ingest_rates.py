@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -41,12 +41,6 @@ GATEWAYS = 50
 COPIES = ("inserted", "staged", "copied")
 Connection = psycopg.Connection[Any]
 _QUERIES = sql.load("store.sql")
-
-
-def batched(messages: Sequence[wire.UpMessage], size: int = BATCH) -> Iterator[Sequence[wire.UpMessage]]:
-    """Yield the messages in batches of the worker's size."""
-    for i in range(0, len(messages), size):
-        yield messages[i : i + size]
 
 
 def payloads(messages: Sequence[wire.UpMessage]) -> list[tuple[str, bytes]]:

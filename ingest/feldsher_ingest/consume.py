@@ -59,7 +59,7 @@ def collect_rarely() -> None:
 def switch_often() -> None:
     """Have threads wait one millisecond for each other instead of five: the one that talks to the database waits often.
 
-    For the process of a worker; a tenth of its rate (docs/performance.md).
+    For the process of a worker, before it begins.
     """
     sys.setswitchinterval(0.001)
 

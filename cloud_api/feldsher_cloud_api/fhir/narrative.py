@@ -51,7 +51,7 @@ def fault(div: str) -> str | None:
     if _ENTITY.search(plain):
         return "an entity that is not XHTML's is in the narrative"
     try:
-        root = ET.fromstring(plain)  # noqa: S314 - see the import
+        root = ET.fromstring(plain)  # noqa: S314 - declarations and entities were refused above
     except ET.ParseError as error:
         return f"the narrative is not well-formed: {error}"
     if root.tag != _SPACE + "div":
