@@ -326,17 +326,21 @@ def report(found: dict[str, Any]) -> None:
 
 
 def curve(
-    steps: Sequence[int], recordings: int, kits: int | None = None, say: Callable[[dict[str, Any]], None] = report
+    steps: Sequence[int],
+    recordings: int,
+    kits: int | None = None,
+    say: Callable[[dict[str, Any]], None] = report,
+    memory: str = "128MB",
 ) -> list[dict[str, Any]]:
     """Fill a store of its own step by step and return what was measured at each.
 
-    `kits`: how many measure; None: as many as make the last size in two years.
+    `kits`: how many measure; None: as many as make the last size in two years. `memory`: the server's shared_buffers.
     """
     kits = kits or max(KITS, max(steps) // WEEKS // VALUES_PER_WEEK)
     place, name = find_place(), f"rows-{os.getpid()}"
     data, out = place.base / name, list[dict[str, Any]]()
     try:
-        with Postgres(place, data, name=f"{name}-postgres") as server:
+        with Postgres(place, data, name=f"{name}-postgres", settings={"shared_buffers": memory}) as server:
             url = server.create_database("rows")
             with psycopg.connect(url, autocommit=True) as connection:
                 connection.execute("\n".join(sql.schemas()).encode())
@@ -357,10 +361,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--values", type=int, nargs="+", default=[300_000, 3_000_000], help="sizes, ascending")
     parser.add_argument("--ecgs", type=int, default=1000, help="cardiograms of 34 kB")
     parser.add_argument("--kits", type=int, help="kits that measure; as many as make the last size in two years")
+    parser.add_argument("--memory", default="4GB", help="the server's shared_buffers; advised: a quarter of all")
     parser.add_argument("--json", type=Path, help="where to write everything measured")
     options = parser.parse_args(argv)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    found = curve(options.values, options.ecgs, options.kits)
+    found = curve(options.values, options.ecgs, options.kits, memory=options.memory)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     return 0
