@@ -44,6 +44,7 @@ from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
 from feldsher_cloud_api.secret import write_secret
+from feldsher_cloud_api.synthetic import cli as synthetic_cli
 from feldsher_cloud_api.terminal import owner as _owner
 from feldsher_cloud_api.terminal import settings as _settings
 from feldsher_cloud_api.terminal import show as _print
@@ -67,6 +68,7 @@ for _name, _sub, _help in (
 manage.add_to(gateway_app)
 fleet.add_to(gateway_app)
 app.add_typer(backup_cli.app, name="backup", help="Backups of the database, and restoring.", no_args_is_help=True)
+app.add_typer(synthetic_cli.app, name="synthetic", help="Records of people who do not exist.", no_args_is_help=True)
 app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
 
 

@@ -1,0 +1,1 @@
+"""People who do not exist, with lives and records: for demonstrations, for trying, and for measuring."""
