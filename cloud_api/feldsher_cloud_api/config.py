@@ -23,6 +23,8 @@ ORDER_MINUTES = "FELDSHER_ORDER_MINUTES"
 """Environment variable: how long an order waits for its recording, minutes; a gateway's own kits wait ten at most."""
 CANARY_MINUTES = "FELDSHER_CANARY_MINUTES"
 """Environment variable: how often a test alarm crosses the whole line, minutes; five where it is not set."""
+TOKEN_MINUTES = "FELDSHER_TOKEN_MINUTES"  # noqa: S105 a name
+"""Environment variable: how long an access token is good, minutes; five where it is not set, sixty at most."""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -115,6 +117,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         state=Path(environment.get(STATE, ".state")),
         order_life=_minutes(ORDER_MINUTES, environment.get(ORDER_MINUTES, "10"), _WEEK),
         canary_every=_minutes(CANARY_MINUTES, environment.get(CANARY_MINUTES, "5"), 60),
+        token_life=_minutes(TOKEN_MINUTES, environment.get(TOKEN_MINUTES, "5"), 60),
         demo=environment.get(DEMO) == "1",
     )
     parts = urlsplit(settings.api_url)

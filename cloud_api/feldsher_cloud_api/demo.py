@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID, uuid5
 
 from feldsher_cloud_api import accounts, assignment, db
@@ -13,6 +13,23 @@ from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fleet import life
 from feldsher_cloud_api.secret import keep_secret
 
+
+class Names(TypedDict):
+    """Names of the demo's gateways and devices: keywords of `seed`."""
+
+    clinic_gateway: str
+    cardiograph: str
+    home_gateway: str
+    cuff: str
+
+
+NAMES: Names = {
+    "clinic_gateway": "demo-clinic",
+    "cardiograph": "cardiograph",
+    "home_gateway": "demo-home",
+    "cuff": "F0:E1:D2:C3:B4:A5",
+}
+"""What the demo's gateways and devices are called where nothing else is said."""
 _SPACE = UUID("0e0f2a44-7c39-4a0d-8f0a-9d2a6c4bde11")
 _TAG = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActReason", "code": "HTEST", "display": "test health data"}
 _PEOPLE = (

@@ -150,7 +150,7 @@ class Server(AuthorizationServer):
         super().__init__()
         self.of = of
         self.register_grant(_CodeGrant, [_Pkce(required=True)])
-        self.register_grant(ClientCredentialsGrant)
+        self.register_grant(_ProgramGrant)
         self.register_grant(_RefreshGrant)
         self.register_token_generator("default", cast("Any", self.make_token))
 
@@ -267,6 +267,10 @@ class _CodeGrant(AuthorizationCodeGrant):
 
     def authenticate_user(self, authorization_code: Code) -> Grantor:
         return authorization_code.grantor
+
+
+class _ProgramGrant(ClientCredentialsGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = _METHODS[1:]
 
 
 class _RefreshGrant(RefreshTokenGrant):

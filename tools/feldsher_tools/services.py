@@ -10,14 +10,17 @@ import os
 import shlex
 import signal
 import sys
+import urllib.parse
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg
 import typer
-from feldsher_cloud_api import ca, db
+from feldsher_cloud_api import ca, db, demo, suite
+from feldsher_cloud_api.config import from_environment
 from feldsher_ehr_core.ids import CLOUD_WORKER, INGEST_TOOL, INGEST_USERS
 
 from feldsher_tools.mosquitto import ACL, Mosquitto, TlsFiles, configuration, write_private
@@ -106,7 +109,9 @@ def start_servers(place: Place) -> dict[str, str]:
 
 def _start_postgres(place: Place, running: Mapping[str, Note]) -> str:
     if "postgres" in running:
-        return DatabaseServer(running["postgres"].address).url(DATABASE)
+        url = DatabaseServer(running["postgres"].address).url(DATABASE)
+        db.migrate(url)  # this clone may be newer than what it was started from
+        return url
     server = Postgres(place, place.base / "postgres", port=same_port(place, "postgres"), outlives=True)
     server.start()
     with psycopg.connect(server.url()) as connection:
@@ -141,6 +146,7 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
     running = {note.name: note for note in recorded(place.run)}
     port = API_PORT if port_is_free(API_PORT) else free_port()
     url = running["api"].address if "api" in running else f"http://127.0.0.1:{port}"
+    environment = api_environment(environment, url)
     parts = {
         "ingest": ["feldsher-ingest", "run"],
         "worker": ["feldsher-cloud", "worker"],
@@ -154,13 +160,51 @@ def start_parts(place: Place, environment: Mapping[str, str]) -> str:
             [str(Path(sys.executable).with_name(program)), *arguments],
             place.state / "log" / f"{name}.log",
             place.run / f"{name}.pid",
-            environment={**environment, "FELDSHER_API_URL": url, "FELDSHER_DEMO": os.environ.get("FELDSHER_DEMO", "1")},
+            environment=environment,
             address=url if name == "api" else "",
             outlives_parent=True,
         )
         part.start()
         part.wait_ready(lambda name=name: name != "api" or not port_is_free(port))
     return url
+
+
+def api_environment(environment: Mapping[str, str], url: str) -> dict[str, str]:
+    """Return the environment of the parts behind an API at `url` on loopback.
+
+    It is a demo unless FELDSHER_DEMO says otherwise; over a database that is given (FELDSHER_DATABASE_URL) only where
+    FELDSHER_DEMO=1 says so, for it may hold real patients.
+    """
+    demo = os.environ.get("FELDSHER_DEMO", "0" if external_database() else "1")
+    tokens = os.environ.get("FELDSHER_TOKEN_MINUTES", "60" if demo == "1" else "5")  # suites ask for one token only
+    return {**environment, "FELDSHER_API_URL": url, "FELDSHER_DEMO": demo, "FELDSHER_TOKEN_MINUTES": tokens}
+
+
+def register_suite(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Fill the record with the demo clinic, register clients for test suites, and return what a suite must know.
+
+    Where the installation is no demo nothing is made, and only the addresses are returned.
+    """
+    settings = from_environment(environment)
+    if not settings.demo:
+        return {"address": settings.api_url, "fhir_base": settings.fhir_base, "demo": False}
+    with db.connect(settings.database_url) as connection:
+        clinic = demo.seed(connection, settings, **demo.NAMES, redirect_uris=list(suite.REDIRECTS))
+        told = suite.register(connection, settings)
+    told["administrator"] |= access_token(told["token_endpoint"], told["administrator"])
+    return told | {"accounts": clinic["accounts"], "patients": clinic["patients"]}
+
+
+def access_token(endpoint: str, client: Mapping[str, str]) -> dict[str, Any]:
+    """Return `access_token` and `expires_in` of a program's client; ServiceError where the API gives none."""
+    form = {"grant_type": "client_credentials", "scope": client["scope"]}
+    form |= {name: client[name] for name in ("client_id", "client_secret")}
+    try:
+        with urllib.request.urlopen(endpoint, urllib.parse.urlencode(form).encode(), timeout=30) as answer:  # noqa: S310
+            token: dict[str, Any] = json.load(answer)
+    except OSError as error:
+        raise ServiceError(f"{endpoint} gives no token: {error}") from error
+    return {name: token[name] for name in ("access_token", "expires_in")}
 
 
 def database_address(run: Path) -> str:
@@ -179,16 +223,21 @@ def up(
     api: Annotated[bool, typer.Option("--api", help="Also start ingest, worker and API.")] = False,
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Ask Debian's archive for newer servers first.")] = False,
 ) -> None:
-    """Start database server and broker in the background; what runs already stays."""
+    """Start database server and broker in the background; what runs already stays.
+
+    With --api the answer is one JSON object: addresses, and clients for test suites (plain HTTP on this machine only).
+    """
     if upgrade:
         stop_recorded(state_directory() / "run")
     place = find_place(upgrade=upgrade)
     environment = start_servers(place)
+    if api:
+        environment = api_environment(environment, start_parts(place, environment))
+        print(json.dumps(register_suite(environment) | {"environment": environment}))
+        return
     for name, value in environment.items():
         print(f"{name}={value}")
     print(f"(for a shell: source {place.run / 'environment'})")
-    if api:
-        print(f"API and workstation: {start_parts(place, environment)}")
 
 
 @commands.command()

@@ -1,0 +1,89 @@
+"""Clients for foreign test suites: an administrator's and a tester's, over plain HTTP on this machine only.
+
+They reach everything and their secrets are printed, so they exist only where nothing real can be: in a demo
+installation (FELDSHER_DEMO=1) that nobody but this machine reaches. Secrets are random per installation, kept in
+`.state/secrets/suite.json`; registering again changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from feldsher_cloud_api import accounts, db
+from feldsher_cloud_api.config import API_URL, DEMO, ConfigError, Settings
+from feldsher_cloud_api.demo import demo_id
+from feldsher_cloud_api.secret import keep_secret
+
+ADMINISTRATOR, TESTER, APP = "suite-admin", "suite-client", "suite-app"
+REDIRECTS = ("http://127.0.0.1:8765/callback", "http://localhost:8765/callback")
+_SYSTEM = ("system/*.cruds",)
+_USER = ("openid", "fhirUser", "profile", "offline_access", "launch/patient", "user/*.cruds", "patient/*.rs")
+
+
+def register(connection: db.Connection, settings: Settings) -> dict[str, Any]:
+    """Register the suites' clients and return what a suite must know; ConfigError outside a demo on this machine."""
+    if not settings.demo:
+        raise ConfigError(f"{DEMO}: clients for test suites are made in a demo installation only, set it to 1")
+    if not settings.loopback:
+        raise ConfigError(f"{API_URL}: clients for test suites are made on this machine only, not at another address")
+    secret = _secrets(settings)
+    with connection.transaction():
+        _programs(connection, secret)
+        _app(connection, secret)
+    return _told(settings, secret)
+
+
+def _secrets(settings: Settings) -> dict[str, str]:
+    def make() -> bytes:
+        return json.dumps({name: accounts.new_password() for name in (ADMINISTRATOR, TESTER, APP)}).encode()
+
+    return json.loads(keep_secret(settings.secrets / "suite.json", make))
+
+
+def _programs(connection: db.Connection, secret: dict[str, str]) -> None:
+    for client in (ADMINISTRATOR, TESTER):
+        person = demo_id(f"person/{client}")
+        name = f"DEMO {client}"
+        accounts.add_person(connection, identity=person, username=client, display=name, role="service", password=None)
+        accounts.add_client(
+            connection,
+            identity=client,
+            name=name,
+            grant_types=["client_credentials"],
+            scopes=list(_SYSTEM),
+            redirect_uris=[],
+            secret=secret[client],
+            person=person,
+        )
+
+
+def _app(connection: db.Connection, secret: dict[str, str]) -> None:
+    for client, kept in ((APP, secret[APP]), (f"{APP}-public", None)):
+        accounts.add_client(
+            connection,
+            identity=client,
+            name=f"DEMO {client}",
+            grant_types=["authorization_code", "refresh_token"],
+            scopes=list(_USER),
+            redirect_uris=list(REDIRECTS),
+            secret=kept,
+        )
+
+
+def _told(settings: Settings, secret: dict[str, str]) -> dict[str, Any]:
+    api = settings.api_url
+    people = {"scope": " ".join(_USER), "redirect_uris": list(REDIRECTS), "grant_type": "authorization_code"}
+    program = {"grant_type": "client_credentials", "scope": " ".join(_SYSTEM)}
+    return {
+        "address": api,
+        "fhir_base": settings.fhir_base,
+        "transport": "plain HTTP, on loopback only; made for test suites by ./run up --api",
+        "token_endpoint": f"{api}/oauth/token",
+        "authorization_endpoint": f"{api}/oauth/authorize",
+        "smart_configuration": f"{settings.fhir_base}/.well-known/smart-configuration",
+        "administrator": {"client_id": ADMINISTRATOR, "client_secret": secret[ADMINISTRATOR], **program},
+        "client": {"client_id": TESTER, "client_secret": secret[TESTER], **program},
+        "app": {"client_id": APP, "client_secret": secret[APP], **people},
+        "public_app": {"client_id": f"{APP}-public", **people},
+    }
