@@ -1,79 +1,35 @@
 """Who may do what: the one place in code, in front of the database's row-level security.
 
-The table RIGHTS says which interactions a role has with a type at all; scopes of a token narrow it; *which* patients is
-decided by row-level security from the settings that `reading` makes (the patient compartment, the care relationship).
+`rights.toml` says which interactions a role has with a type at all; scopes of a token narrow it; *which* patients is
+`reach`: care, grants, consents and the patient chosen at launch. The database decides the same by itself
+(migrations/sql/0023_access.sql). What is out of reach does not exist: 404 and empty pages, never 403 for one row.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import UUID
 
 from psycopg import sql
 
-from feldsher_cloud_api import db
+from feldsher_cloud_api import db, scope
+from feldsher_cloud_api.rights import rights
 
-Interaction = Literal["read", "search", "create", "update"]
-_LETTER: dict[Interaction, str] = {"read": "r", "search": "s", "create": "c", "update": "u"}
+Interaction = Literal["read", "search", "create", "update", "delete"]
+_LETTER: dict[Interaction, str] = {"read": "r", "search": "s", "create": "c", "update": "u", "delete": "d"}
 
-CLINICAL = (
-    "Patient", "ServiceRequest", "Observation", "DiagnosticReport", "Task", "Flag", "Provenance", "AuditEvent",
-    "Binary",
-)  # fmt: skip
-
-# r read (with vread and history), s search, c create, u update. What is not here is refused.
-RIGHTS: dict[str, dict[str, str]] = {
-    "doctor": {
-        "Patient": "rs",
-        "Practitioner": "rs",
-        "Organization": "rs",
-        "Device": "rs",
-        "ServiceRequest": "rsc",
-        "Observation": "rs",
-        "DiagnosticReport": "rsu",
-        "Task": "rsu",
-        "Flag": "rs",
-        "Provenance": "rs",
-        "AuditEvent": "rs",
-        "Binary": "r",
-    },
-    "patient": {
-        "Patient": "rs",
-        "Practitioner": "rs",
-        "Organization": "rs",
-        "Device": "rs",
-        "ServiceRequest": "rs",
-        "Observation": "rs",
-        "DiagnosticReport": "rs",
-        "Provenance": "rs",
-        "AuditEvent": "rs",
-        "Binary": "r",
-    },
-    "technician": {"Practitioner": "rs", "Organization": "rs", "Device": "rs"},
-    "manager": {},  # counts and states of the fleet (permit_fleet), nothing of the record
-    "service": {
-        "Patient": "rs",
-        "Practitioner": "rs",
-        "Organization": "rs",
-        "Device": "rs",
-        "ServiceRequest": "rsc",
-        "Observation": "rs",
-        "DiagnosticReport": "rs",
-        "Task": "rs",
-        "Flag": "rs",
-        "Provenance": "rs",
-        "AuditEvent": "rs",
-        "Binary": "r",
-    },
-}
-
-_SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Z][A-Za-z]+)\.(read|write|\*|c?r?u?d?s?)")
-_WORDS = {"read": "rs", "write": "cud", "*": "cruds"}
-OTHER_SCOPES = ("openid", "fhirUser", "profile", "offline_access", "launch/patient")
+RIGHTS = rights().letters
+CLINICAL = rights().of_class("compartment")
+OTHER_SCOPES = scope.OTHER
+PURPOSES = frozenset(
+    {"TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "FAMRQT", "HSYSADMIN", "PUBHLTH", "BTG"}
+)
+"""Why somebody may say that they ask (HL7 v3 PurposeOfUse and, for emergencies, BTG)."""
+_FEW = 200
+"""As many patients are named to the database in a query; of more it looks each row's patient up."""
 
 
 class Unauthenticated(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -88,7 +44,8 @@ class Forbidden(Exception):  # noqa: N818
 class Principal:
     """Who is asking: the person, their role, for whom they speak, and through which client with which scopes.
 
-    `scopes` is None for a person in a browser session: the role alone decides.
+    `scopes` is None for a person in a browser session: the role alone decides. `chosen`: the one patient of a launch,
+    beyond whom its token reaches nobody. `purpose`: why they ask, where they have said so.
     """
 
     person: UUID
@@ -98,6 +55,8 @@ class Principal:
     patients: tuple[UUID, ...]
     client: str
     scopes: tuple[str, ...] | None = None
+    chosen: UUID | None = None
+    purpose: str = ""
 
     @property
     def reference(self) -> str | None:
@@ -106,34 +65,58 @@ class Principal:
             return f"Practitioner/{self.practitioner}"
         return f"Patient/{self.patients[0]}" if self.patients else None
 
+    @property
+    def contexts(self) -> frozenset[str]:
+        """Which scopes count: of staff those for a patient only where one was chosen at launch."""
+        return contexts(self.role, self.chosen)
+
+    def asks_for(self, purpose: str) -> Principal:
+        """Return the same principal with a purpose; Forbidden where nobody may have that one."""
+        if purpose not in PURPOSES:
+            raise Forbidden("this purpose of use is not known here")
+        return replace(self, purpose=purpose)
+
+
+def contexts(role: str, chosen: UUID | None = None) -> frozenset[str]:
+    """Return the contexts of scopes (patient, user, system) that count for a role."""
+    of = rights().roles.get(role)
+    if of is None:
+        return frozenset()
+    return frozenset(c for c in of.contexts if c != "patient" or chosen is not None or of.reach == "own")
+
 
 def is_scope(text: str) -> bool:
     """Return whether a scope is one that this server understands."""
-    match = _SCOPE.fullmatch(text)
-    return text in OTHER_SCOPES or (match is not None and bool(match[3]))
+    return text in OTHER_SCOPES or scope.parse(text) is not None
 
 
-def scope_allows(scopes: tuple[str, ...], role: str, resource: str, interaction: Interaction) -> bool:
+def scope_allows(
+    scopes: tuple[str, ...], role: str, resource: str, interaction: Interaction, chosen: UUID | None = None
+) -> bool:
     """Return whether SMART scopes (v1 words or v2 letters) cover an interaction for a role.
 
-    `patient/` counts for a patient's own token only, `system/` for programs only, `user/` for every person.
+    `patient/` counts for patients' own tokens and for staff who chose one at launch, `system/` for programs only,
+    `user/` for every person.
     """
-    contexts = {"service": ("system",), "patient": ("patient", "user")}.get(role, ("user",))
-    for scope in scopes:
-        match = _SCOPE.fullmatch(scope)
-        if match is None or match[1] not in contexts or match[2] not in ("*", resource):
-            continue
-        if _LETTER[interaction] in _WORDS.get(match[3], match[3]):
-            return True
-    return False
+    return bool(scope.covering(scopes, contexts(role, chosen), resource, _LETTER[interaction]))
 
 
 def permit(principal: Principal, resource: str, interaction: Interaction) -> None:
     """Raise Forbidden where role or scopes do not cover an interaction with a resource type."""
-    if _LETTER[interaction] not in RIGHTS.get(principal.role, {}).get(resource, ""):
+    if not rights().may(principal.role, resource, _LETTER[interaction]):
         raise Forbidden(f"the role {principal.role} may not {interaction} {resource}")
-    if principal.scopes is not None and not scope_allows(principal.scopes, principal.role, resource, interaction):
+    scopes = principal.scopes
+    if scopes is not None and not scope_allows(scopes, principal.role, resource, interaction, principal.chosen):
         raise Forbidden(f"the token's scopes do not cover {interaction} of {resource}")
+
+
+def may(principal: Principal, resource: str, interaction: Interaction) -> bool:
+    """Return whether role and scopes cover an interaction with a resource type."""
+    try:
+        permit(principal, resource, interaction)
+    except Forbidden:
+        return False
+    return True
 
 
 def permit_role(principal: Principal, *roles: str) -> None:
@@ -150,26 +133,90 @@ def permit_fleet(principal: Principal) -> None:
         raise Forbidden("the token's scopes do not cover search of Device")
 
 
+Narrowing = tuple[tuple[tuple[str, str], ...], ...]
+"""Search parameters of which a row must meet one tuple: what granular scopes leave of a type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Which patients' rows a principal reaches: `patients` None = all of them.
+    """Which rows a principal reaches. Row-level security repeats it, so that a place which forgets it leaks nothing.
 
-    `staff` tells whether devices are reached whoever wears them. Row-level security repeats this in the database, so
-    that a place which forgets it leaks nothing.
+    `patients`: whose rows, None = everybody's. `looked_up`: too many to name, the database looks each row's patient up.
+    `staff`: devices whoever wears them. `bound`: consents may withhold something. `chosen`: the one patient of a
+    launch. `who`: whose scopes narrow types further.
     """
 
     patients: tuple[UUID, ...] | None
     staff: bool = True
+    looked_up: bool = False
+    bound: bool = False
+    chosen: UUID | None = None
+    who: Principal | None = field(default=None, compare=False)
 
-    def predicate(self, resource: str) -> tuple[sql.Composable, list[object]]:
-        """Return the condition, with its values, that a row of a resource type has to meet."""
-        if resource == "Device" and not self.staff:
-            return sql.SQL("id IN (SELECT device FROM cloud.device_assignment WHERE patient = ANY (%s))"), [
-                list(self.patients or ())
-            ]
-        if resource not in CLINICAL or self.patients is None:
-            return sql.SQL("true"), []
-        return sql.SQL("patient_id = ANY (%s)"), [list(self.patients)]
+    @property
+    def whole(self) -> bool:
+        """Whether rows that belong to no patient, or to several, are reached."""
+        return self.patients is None and not self.looked_up and self.chosen is None
+
+    def predicate(self, resource: str, row: sql.Composable | None = None) -> tuple[sql.Composable, list[object]]:
+        """Return the condition, with its values, that a row of a resource type has to meet.
+
+        `row`: the table's alias where a statement has several.
+        """
+        conditions, values = self._whose(resource, row)
+        for narrowed in narrowings(self.who, resource) if self.who else ():
+            condition, more = _narrow(resource, narrowed, row)
+            conditions.append(condition)
+            values.extend(more)
+        return sql.SQL(" AND ").join(conditions or [sql.SQL("true")]), values
+
+    def _whose(self, resource: str, row: sql.Composable | None) -> tuple[list[sql.Composable], list[object]]:
+        of = rights().classes.get(resource)
+        if of == "device" and not self.staff:
+            worn = sql.SQL("{} IN (SELECT device FROM cloud.device_assignment WHERE patient = ANY (%s))")
+            return [worn.format(_column("id", row))], [list(self.patients or ())]
+        if of == "staff":
+            return [sql.SQL("true" if self.whole else "false")], []
+        if of != "compartment":
+            return [], []
+        patient, conditions, values = _column("patient_id", row), list[sql.Composable](), list[object]()
+        if self.looked_up:
+            known = sql.SQL("EXISTS (SELECT FROM app.reached r WHERE r.patient = {})")
+            conditions.append(known.format(patient))
+        elif self.patients is not None:
+            conditions.append(sql.SQL("{} = ANY (%s)").format(patient))
+            values.append(list(self.patients))
+        if self.chosen is not None:
+            conditions.append(sql.SQL("{} = %s").format(patient))
+            values.append(self.chosen)
+        if self.bound:
+            withheld = sql.SQL("NOT EXISTS (SELECT FROM app.withheld w WHERE w.patient = {} AND w.type = %s)")
+            conditions.append(withheld.format(patient))
+            values.append(resource)
+        return conditions, values
+
+
+def _column(name: str, row: sql.Composable | None) -> sql.Composable:
+    return sql.Identifier(name) if row is None else sql.SQL("{}.{}").format(row, sql.Identifier(name))
+
+
+def narrowings(principal: Principal, resource: str, letters: str = "rs") -> list[Narrowing]:
+    """Return what a token's granular scopes demand of a type's rows: of each element one alternative has to be met.
+
+    Reading and finding are narrowed by both's scopes, whichever is asked for.
+    """
+    found: list[Narrowing] = []
+    for letter in letters if principal.scopes is not None else "":
+        covering = scope.covering(principal.scopes or (), principal.contexts, resource, letter)
+        if covering and all(of.narrowed for of in covering):
+            found.append(tuple(of.narrowed for of in covering))
+    return list(dict.fromkeys(found))
+
+
+def _narrow(resource: str, alternatives: Narrowing, row: sql.Composable | None) -> tuple[sql.Composable, list[object]]:
+    from feldsher_cloud_api.fhir import narrowing  # noqa: PLC0415 - the search compiler knows reach
+
+    return narrowing.condition(resource, alternatives, row)
 
 
 EVERYTHING = Reach(None)
@@ -177,20 +224,39 @@ EVERYTHING = Reach(None)
 
 def reach(connection: db.Connection, principal: Principal) -> Reach:
     """Return whose rows a principal reaches at this moment."""
-    if principal.role == "patient":
-        return Reach(principal.patients, staff=False)
-    if principal.role == "service":
-        return EVERYTHING
-    if principal.role == "doctor":
-        row = connection.execute("SELECT app.cares_for_all(), app.cared_for()").fetchone()
-        return Reach(()) if row is None else EVERYTHING if row[0] else Reach(tuple(row[1]))
-    return Reach(())
+    of = rights().roles.get(principal.role)
+    who = principal if principal.scopes is not None and any("?" in s for s in principal.scopes) else None
+    if of is None or of.reach == "none":
+        return Reach((), who=who)
+    if of.reach == "own":
+        return Reach(principal.patients, staff=False, chosen=principal.chosen, who=who)
+    row = connection.execute("SELECT app.cares_for_all() OR %s, app.cared_for()", (of.reach == "all",)).fetchone()
+    everybody, few = row or (False, [])
+    patients, many, bound = None if everybody else tuple(few), False, False
+    return Reach(patients, looked_up=many, bound=bound, chosen=principal.chosen, who=who)
+
+
+def written(connection: db.Connection, principal: Principal, resource: str, identity: UUID, as_: Interaction) -> None:
+    """Raise Forbidden where what was just written lies outside of what the token's granular scopes cover."""
+    for narrowed in narrowings(principal, resource, _LETTER[as_]):
+        condition, values = _narrow(resource, narrowed, None)
+        table = sql.Identifier("fhir", resource.lower())
+        statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE id = %s AND {})").format(table, condition)
+        if connection.execute(statement, [identity, *values]).fetchone() != (True,):
+            raise Forbidden(f"the token's scopes cover {as_} of {resource} only with other content")
 
 
 @contextmanager
 def asking(pool: db.Pool, principal: Principal) -> Generator[db.Connection]:
     """Open the one transaction of a request: row-level security knows the principal; it commits at a good end."""
-    with db.asking(pool, user=principal.person, role=principal.role, patients=principal.patients) as connection:
+    with db.asking(
+        pool,
+        user=principal.person,
+        role=principal.role,
+        patients=principal.patients,
+        chosen=principal.chosen,
+        purpose=principal.purpose,
+    ) as connection:
         yield connection
 
 

@@ -34,7 +34,7 @@ from feldsher_cloud_api import (
     provision,
     worker,
 )
-from feldsher_cloud_api.access import Forbidden
+from feldsher_cloud_api.access import RIGHTS, Forbidden
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.care import review, signature, unassigned
 from feldsher_cloud_api.fhir import store
@@ -207,7 +207,7 @@ def gateway_revoke(name: str) -> None:
 def user_add(
     username: str,
     display: str,
-    role: Annotated[str, typer.Option(help="doctor, patient, technician, manager or service")],
+    role: Annotated[str, typer.Option(help=f"one of: {', '.join(RIGHTS)}")],
     practitioner: Annotated[UUID | None, typer.Option(help="Their FHIR Practitioner.")] = None,
     patient: Annotated[UUID | None, typer.Option(help="The Patient they speak for.")] = None,
     clinic_wide: Annotated[bool, typer.Option(help="In care relationship with every patient.")] = False,

@@ -152,15 +152,27 @@ def pool(url: str, role: str, *, size: int = 8) -> Pool:
 
 
 @contextmanager
-def asking(connections: Pool, *, user: UUID | None, role: str, patients: Iterable[UUID] = ()) -> Generator[Connection]:
-    """Open a transaction in which row-level security knows who asks; it commits where the block ends well."""
+def asking(
+    connections: Pool,
+    *,
+    user: UUID | None,
+    role: str,
+    patients: Iterable[UUID] = (),
+    chosen: UUID | None = None,
+    purpose: str = "",
+) -> Generator[Connection]:
+    """Open a transaction in which row-level security knows who asks; it commits where the block ends well.
+
+    `chosen`: the only patient whose rows are reached. `purpose`: why somebody asks, where they have said so.
+    """
     with connections.connection() as connection:
         try:
             with connection.transaction():
                 connection.execute(
                     "SELECT set_config('app.user', %s, true), set_config('app.role', %s, true),"
-                    " set_config('app.patients', %s, true)",
-                    (str(user) if user else "", role, ",".join(str(p) for p in patients)),
+                    " set_config('app.patients', %s, true), set_config('app.patient', %s, true),"
+                    " set_config('app.purpose', %s, true)",
+                    (str(user or ""), role, ",".join(map(str, patients)), str(chosen or ""), purpose),
                 )
                 yield connection
         except psycopg.Error as error:

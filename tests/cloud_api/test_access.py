@@ -15,7 +15,7 @@ from feldsher_tools.clinic import Clinic
 from psycopg.conninfo import make_conninfo
 
 BP = {150021: "132", 150022: "84"}
-CLINICAL_TABLES = [f"fhir.{t.lower()}{suffix}" for t in access.CLINICAL for suffix in ("", "_history")]
+CLINICAL_TABLES = [f"fhir.{t.lower()}{suffix}" for t in access.CLINICAL & set(TYPES) for suffix in ("", "_history")]
 
 
 def _fill(clinic: Clinic) -> str:
@@ -196,7 +196,7 @@ def _status(clinic: Clinic, path: str) -> int:
 def test_technician_gets_no_clinical_data(clinic: Clinic) -> None:
     report = _fill(clinic)
     clinic.sign_in("technician")
-    refused = {t: _status(clinic, f"/fhir/{t}") for t in access.CLINICAL if t != "Binary"}
+    refused = {t: _status(clinic, f"/fhir/{t}") for t in access.CLINICAL & set(TYPES) if t != "Binary"}
     assert set(refused.values()) == {403}
     assert _status(clinic, f"/fhir/Patient/{clinic.patients[0]}") == 403
     assert _status(clinic, f"/fhir/DiagnosticReport/{report}") == 403
@@ -252,6 +252,11 @@ def test_every_type_and_role_is_in_the_table_or_refused(clinic: Clinic) -> None:
         ("user/*.*", "doctor", "ServiceRequest", "create", True),
         ("patient/*.rs", "doctor", "Patient", "read", False),
         ("patient/*.r", "patient", "Patient", "search", False),
+        ("patient/*.rs", "proxy", "Patient", "search", True),
+        ("system/*.cruds", "service", "Observation", "delete", True),
+        ("system/*.crus", "service", "Observation", "delete", False),
+        ("user/*.rs", "service", "Patient", "read", False),
+        ("patient/*.rs", "examiner", "Patient", "read", False),
         ("system/*.rs", "doctor", "Patient", "read", False),
         ("system/*.cruds", "service", "ServiceRequest", "create", True),
         ("user/*.", "doctor", "Patient", "read", False),
@@ -260,6 +265,36 @@ def test_every_type_and_role_is_in_the_table_or_refused(clinic: Clinic) -> None:
 )
 def test_scopes(scope: str, role: str, kind: str, interaction: Any, expected: bool) -> None:
     assert access.scope_allows((scope,), role, kind, interaction) is expected
+
+
+def _staff(*scopes: str, chosen: UUID | None = None) -> access.Principal:
+    return access.Principal(uuid4(), "doctor", "D", None, (), "app", scopes, chosen)
+
+
+def test_a_patients_scope_of_staff_counts_only_with_a_patient_chosen_at_launch() -> None:
+    assert not access.may(_staff("patient/*.rs"), "Patient", "read")
+    assert access.may(_staff("patient/*.rs", chosen=uuid4()), "Patient", "read")
+    assert not access.may(_staff("patient/*.rs", chosen=uuid4()), "Patient", "update")
+
+
+def test_granular_scopes_narrow_only_where_none_is_wider() -> None:
+    vital, lab = ("category", "vital-signs"), ("category", "laboratory")
+    narrow = "user/Observation.rs?category=vital-signs"
+    assert access.narrowings(_staff(narrow), "Observation") == [((vital,),)]
+    assert access.narrowings(_staff(narrow), "Patient") == []
+    assert access.narrowings(_staff(narrow, "user/*.rs"), "Observation") == []
+    both = access.narrowings(_staff(narrow, "user/Observation.rs?category=laboratory"), "Observation")
+    assert both == [((vital,), (lab,))]
+    # reading is narrowed although finding is not: the narrower one counts for both
+    assert access.narrowings(
+        _staff("user/Observation.r?category=vital-signs", "user/Observation.s"), "Observation"
+    ) == [((vital,),)]
+
+
+def test_what_nobody_has_as_a_purpose_is_refused() -> None:
+    assert _staff("user/*.rs").asks_for("HRESCH").purpose == "HRESCH"
+    with pytest.raises(access.Forbidden):
+        _staff("user/*.rs").asks_for("CURIOSITY")
 
 
 def test_disabled_person_is_out_at_once(clinic: Clinic) -> None:
