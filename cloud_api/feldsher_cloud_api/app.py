@@ -21,6 +21,7 @@ from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fhir.transport import PREFIX, Transport
 from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
 from feldsher_cloud_api.live import Hub
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
     app.state.metrics = Metrics(settings, pool)
     app.state.live = hub
+    app.add_middleware(Transport)
     app.middleware("http")(_guard)
     for router in (
         signin.router,
@@ -107,7 +109,8 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
     """Refuse large bodies, add security headers, count and log by route template (no address, no query, no name)."""
     started = time.perf_counter()
     length = request.headers.get("content-length", "")
-    if request.method in ("POST", "PUT", "PATCH") and (not length.isdigit() or int(length) > MAX_BODY):
+    bounded = request.url.path.startswith(f"{PREFIX}/")  # by its own layer
+    if not bounded and request.method in ("POST", "PUT", "PATCH") and (not length.isdigit() or int(length) > MAX_BODY):
         response: Response = JSONResponse({"error": f"a body of known length up to {MAX_BODY} bytes is needed"}, 413)
     else:
         response = await call_next(request)

@@ -23,12 +23,12 @@ def test_security_headers_are_on_every_answer(clinic: Clinic) -> None:
 
 def test_large_and_endless_bodies_are_refused(clinic: Clinic) -> None:
     headers = clinic.sign_in("doctor")
-    assert clinic.browser.post("/fhir/ServiceRequest", content=b"x" * 2_000_001, headers=headers).status_code == 413
+    assert clinic.browser.post("/oauth/token", content=b"x" * 2_000_001, headers=headers).status_code == 413
 
     def endless() -> list[bytes]:
         return [b"x"] * 3
 
-    assert clinic.browser.post("/fhir/ServiceRequest", content=iter(endless()), headers=headers).status_code == 413
+    assert clinic.browser.post("/oauth/token", content=iter(endless()), headers=headers).status_code == 413
 
 
 def test_neither_log_nor_metrics_know_anybody(clinic: Clinic, capfd: pytest.CaptureFixture[str]) -> None:
