@@ -107,7 +107,9 @@ def _contradictions(every: Mapping[int, Measured]) -> set[Doubt]:
     at = {
         code: units.base(value.value, value.unit, code)
         for code in _PRESSURES
-        if (value := every.get(code)) is not None and value.value is not None
+        if (value := every.get(code)) is not None
+        and value.value is not None
+        and units.comparable(value.unit, VITALS[code].unit, code)
     }
     found: set[Doubt] = set()
     if SYSTOLIC.mdc in at and DIASTOLIC.mdc in at:

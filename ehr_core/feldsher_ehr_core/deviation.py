@@ -3,13 +3,14 @@
 Readings are taken in order of their best known time. Every breach belongs to one reading (its anchor) and looks only at
 what was measured up to it, so the same readings break the same rules in whatever order they arrive; `reach` says how
 far a reading has its effect. Values are compared exactly, whatever unit of a kind they came in. A value whose unit
-cannot be compared is a doubted breach, never silence. Readings with artefacts count; where a rule is broken only with
-them, the breach says why it is doubted.
+cannot be compared is a doubted breach of its own, never silence, and takes nobody's place. Every rule is asked twice:
+of the readings that nothing speaks against, then of all; where it is broken only with artefacts, the breach says why it
+is doubted. So no artefact, whether it breaks the limit or keeps it, hides what the others show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -46,6 +47,7 @@ class Breach(msgspec.Struct, frozen=True):
     """What is to be an alert: once per limit and `about`, which is the reading's id or the name of a period.
 
     `at`, `reading`: the anchor. `numbers`: what broke the rule; where one has no bound, nothing could be compared.
+    `shared`: what else comes may turn a doubted breach of this name into a firm one, which is an alert of its own.
     """
 
     about: str
@@ -53,6 +55,11 @@ class Breach(msgspec.Struct, frozen=True):
     reading: UUID | None
     numbers: tuple[Number, ...]
     doubt: tuple[Doubt, ...]
+    shared: bool = False
+
+    def named(self, *, doubted: bool) -> str:
+        """Return what the alert is about: a doubted one never takes the name of a firm one."""
+        return f"doubt:{self.about}" if doubted and self.shared else self.about
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -66,12 +73,18 @@ class Period(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What one reading says to a range: the numbers that break it (none where it is kept), what speaks against them."""
+    """What one reading says to a range: what breaks it, what speaks against that; `told`: it has comparable values."""
 
     reading: Reading
     broken: tuple[Number, ...]
     doubt: tuple[Doubt, ...]
     incomparable: tuple[Number, ...]
+    told: bool
+
+    @property
+    def firm(self) -> bool:
+        """Whether nothing speaks against it."""
+        return self.told and not self.doubt
 
 
 def reach(rule: Rule) -> timedelta:
@@ -88,11 +101,17 @@ def reach(rule: Rule) -> timedelta:
 
 
 def breaches(
-    rule: Rule, readings: Sequence[Reading], low: datetime, high: datetime, zone: ZoneInfo = _UTC
+    rule: Rule,
+    readings: Sequence[Reading],
+    low: datetime,
+    high: datetime,
+    zone: ZoneInfo = _UTC,
+    brought_by: Callable[[UUID], object] = lambda _: None,
 ) -> list[Breach]:
-    """Return what breaks a rule, of the anchors from `low` to `high`, one per `about`: that of the first anchor.
+    """Return what breaks a rule, of the anchors from `low` to `high`, one per `named`: that of the first anchor.
 
-    `readings`: sorted by `order`, complete from `low` less `reach` to `high`; `zone`: of the limit.
+    `readings`: sorted by `order`, complete from `low` less `reach` to `high`; `zone`: of the limit. `brought_by`: which
+    message brought a reading, where something may speak against all that one brought: one per message then.
     """
     match rule:
         case Range():
@@ -103,10 +122,17 @@ def breaches(
             found = _rise(rule, readings, low, high, zone)
         case _:
             return []
-    once: dict[str, Breach] = {}
+    once: dict[tuple[str, object], Breach] = {}
     for breach in found:
-        once.setdefault(breach.about, breach)
+        by = brought_by(breach.reading) if breach.shared and breach.reading is not None else None
+        once.setdefault((breach.named(doubted=bool(breach.doubt)), by), breach)
     return list(once.values())
+
+
+def firm(rule: Range, reading: Reading) -> bool:
+    """Return whether a reading says something to a range that nothing speaks against."""
+    said = _said(rule, reading)
+    return said is not None and said.firm
 
 
 def ecg_breach(rule: Ecg, recording: UUID, at: datetime, found: Interpretation) -> Breach | None:
@@ -124,41 +150,61 @@ def ecg_breach(rule: Ecg, recording: UUID, at: datetime, found: Interpretation) 
 
 # ------------------------------------------------------------------------------------------------------------- ranges
 def _range(rule: Range, readings: Sequence[Reading], low: datetime, high: datetime) -> Iterator[Breach]:
-    said = [s for r in readings if r.at <= high and (s := _said(rule, r)) is not None]
-    for i, one in enumerate(said):
-        at = one.reading.at
-        if at < low:
+    every: list[_Said] = []
+    firm: list[_Said] = []
+    for reading in readings:
+        one = _said(rule, reading) if reading.at <= high else None
+        if one is None:
             continue
+        every += [one] * one.told
+        firm += [one] * one.firm
+        if reading.at < low:
+            continue
+        about, shared = _about(rule.every_min, reading), rule.every_min > 0 or rule.of > 1
         if one.incomparable:
-            yield Breach(_about(rule.every_min, one.reading), at, one.reading.id, one.incomparable, ("unit",))
-        if not one.broken:
-            continue
-        since = at - timedelta(hours=rule.within_h)
-        window = [s for s in said[max(0, i + 1 - rule.of) : i + 1] if s.broken and s.reading.at >= since]
-        if len(window) >= rule.times:
-            firm = not one.doubt and sum(not s.doubt for s in window) >= rule.times
-            numbers = tuple(number for s in window for number in s.broken)
-            yield Breach(_about(rule.every_min, one.reading), at, one.reading.id, numbers, () if firm else _all(window))
+            yield Breach(f"unit:{about}", reading.at, reading.id, one.incomparable, ("unit",))
+        if one.broken:
+            window = (one.firm and _window(rule, firm)) or _window(rule, every)
+            if window:
+                numbers = tuple(number for s in window for number in s.broken)
+                yield Breach(about, reading.at, reading.id, numbers, _all(window), shared)
+
+
+def _window(rule: Range, said: Sequence[_Said]) -> list[_Said]:
+    """Return those of the last so many readings that break a range, nothing where they are too few."""
+    since = said[-1].reading.at - timedelta(hours=rule.within_h)
+    window = [s for s in said[-rule.of :] if s.broken and s.reading.at >= since]
+    return window if len(window) >= rule.times else []
 
 
 def _both(rule: Both, readings: Sequence[Reading], low: datetime, high: datetime) -> Iterator[Breach]:
-    newest: list[_Said | None] = [None] * len(rule.ranges)
-    window = timedelta(minutes=rule.within_min)
+    none: list[_Said | None] = [None] * len(rule.ranges)
+    firm, every = none, none
     for reading in readings:
         if reading.at > high:
             return
-        here = [_said(one, reading) for one in rule.ranges]
-        newest = [now or before for now, before in zip(here, newest, strict=True)]
-        told = [s for s in here if s is not None]
-        if not told or reading.at < low:
+        said = [_said(one, reading) for one in rule.ranges]
+        here = [s if s is not None and s.told else None for s in said]
+        sure = [s if s is not None and s.firm else None for s in here]
+        every = [now or before for now, before in zip(here, every if rule.within_min else none, strict=True)]
+        firm = [now or before for now, before in zip(sure, firm if rule.within_min else none, strict=True)]
+        if reading.at < low:
             continue
-        about = _about(rule.every_min, reading)
-        incomparable = tuple(number for s in told for number in s.incomparable)
+        about, shared = _about(rule.every_min, reading), rule.every_min > 0 or rule.within_min > 0
+        incomparable = tuple(number for s in said if s is not None for number in s.incomparable)
         if incomparable:
-            yield Breach(about, reading.at, reading.id, incomparable, ("unit",))
-        together = [s for s in (newest if rule.within_min else here) if s is not None and s.broken]
-        if len(together) == len(rule.ranges) and all(s.reading.at >= reading.at - window for s in together):
-            yield Breach(about, reading.at, reading.id, tuple(n for s in together for n in s.broken), _all(together))
+            yield Breach(f"unit:{about}", reading.at, reading.id, incomparable, ("unit",))
+        found = (any(sure) and _together(rule, firm, reading)) or (any(here) and _together(rule, every, reading))
+        if found:
+            numbers = tuple(number for s in found for number in s.broken)
+            yield Breach(about, reading.at, reading.id, numbers, _all(found), shared)
+
+
+def _together(rule: Both, newest: Sequence[_Said | None], reading: Reading) -> list[_Said]:
+    """Return what the ranges' newest readings say where all of them are broken within the time, else nothing."""
+    since = reading.at - timedelta(minutes=rule.within_min)
+    broken = [s for s in newest if s is not None and s.broken and s.reading.at >= since]
+    return broken if len(broken) == len(newest) else []
 
 
 def _all(said: Iterable[_Said]) -> tuple[Doubt, ...]:
@@ -174,21 +220,24 @@ def _about(every_min: int, reading: Reading) -> str:
 
 
 def _said(rule: Range, reading: Reading) -> _Said | None:
-    """Return what a reading says to a range, None where it has no value of its codes."""
-    of_rule = (v for v in reading.values if v.code in rule.codes)
-    values = [v for v in of_rule if v.value is not None or v.absent in ("+inf", "-inf")]
+    """Return what a reading says to a range, None where it has no value of its codes.
+
+    Where it has several, those that break the range speak for it, and of these the ones that nothing speaks against.
+    """
+    known = (v for v in reading.values if v.value is not None or v.absent in ("+inf", "-inf"))
+    values = [v for v in known if v.code in rule.codes]
     if not values:
         return None
-    broken: list[Number] = []
-    incomparable: list[Number] = []
-    for value in values:
-        unit = rule.unit or VITALS[value.code].unit
-        if value.value is not None and not units.comparable(value.unit, unit, value.code):
-            incomparable.append(_unknown(value, unit, reading))
-        elif (side := _side(rule, value, unit)) is not None:
-            broken.append(_number(rule, reading, value, unit, side))
-    why = doubts(reading.values, [number.code for number in broken]) if broken else ()
-    return _Said(reading, tuple(broken), why, tuple(incomparable))
+    unit_of = {code: rule.unit or VITALS[code].unit for code in rule.codes}
+    strange = [v for v in values if v.value is not None and not units.comparable(v.unit, unit_of[v.code], v.code)]
+    sides: dict[int, Side | None] = {v.code: _side(rule, v, unit_of[v.code]) for v in values if v not in strange}
+    told = [(v, sides[v.code]) for v in values if v not in strange]
+    telling = [one for one in told if one[1] is not None] or told
+    firm = [(v, side) for v, side in telling if not doubts(reading.values, (v.code,))]
+    broken = tuple(_number(rule, reading, v, unit_of[v.code], side) for v, side in firm or telling if side is not None)
+    why = () if firm else doubts(reading.values, [v.code for v, _ in telling])
+    unknown = tuple(_unknown(v, unit_of[v.code], reading) for v in strange)
+    return _Said(reading, broken, why, unknown, bool(told))
 
 
 def _unknown(value: Measured, unit: str, reading: Reading) -> Number:
@@ -247,27 +296,22 @@ def _rise(rule: Rise, readings: Sequence[Reading], low: datetime, high: datetime
     days = _Days()
     unit = rule.unit or VITALS[rule.codes[0]].unit
     for reading in readings:
-        if reading.at > high:
-            return
         values = [v for v in reading.values if v.code in rule.codes and v.value is not None]
-        if not values:
+        if reading.at > high or not values:
             continue
         day = reading.at.astimezone(zone).date()
         strange = [v for v in values if not units.comparable(v.unit, unit, v.code)]
         _count(days, day, reading, [v for v in values if v not in strange])
         if reading.at < low:
             continue
-        about = f"rise:{day.isoformat()}"
         if strange:
             numbers = tuple(_unknown(v, unit, reading) for v in strange)
             yield Breach(f"unit:{reading.id}", reading.at, reading.id, numbers, ("unit",))
-        for sums in (days.firm, days.every):
-            number = _risen(rule, sums, day, unit)
-            if number is not None:
-                yield Breach(
-                    about, reading.at, reading.id, (number,), () if sums is days.firm else _why(rule, days, day)
-                )
-                break
+        firm = _risen(rule, days.firm, day, unit)
+        number = firm or _risen(rule, days.every, day, unit)
+        if number is not None:
+            why = () if firm is not None else _why(rule, days, day)
+            yield Breach(f"rise:{day.isoformat()}", reading.at, reading.id, (number,), why, shared=True)
 
 
 def _count(days: _Days, day: date, reading: Reading, values: Sequence[Measured]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -52,25 +52,33 @@ def raise_alerts(connection: Connection, found: Sequence[Found], cause: str, now
     """
     if not found:
         return Raised()
-    once: dict[tuple[UUID, str], Found] = {}
-    for one in found:
-        once.setdefault((one.limit.id, one.breach.about), one)
-    new = _without_known(connection, once)
-    origins = _origins(connection, [one for one in new if one.origin is not None])
-    rows = [_row(one, cause, now, origins) for one in new]
+    known = _known(connection, found)
+    new = [one for one in found if any((one.limit.id, name) not in known for name in _names(one))]
+    origins = _origins(connection, [one for one in new if one.origin is not None], now)
+    once: dict[tuple[UUID, str], dict[str, object]] = {}
+    for one in new:
+        row = _row(one, cause, now, origins)
+        key = one.limit.id, str(row["about"])
+        if key not in known:
+            once.setdefault(key, row)
     raised = Raised()
-    if rows:
-        text = msgspec.json.encode(rows).decode()
+    if once:
+        text = msgspec.json.encode(list(once.values())).decode()
         for severity, late, doubted in connection.execute(_QUERIES["raise"], {"alerts": text}):
             raised[severity, late, doubted] += 1
     return raised
 
 
-def _without_known(connection: Connection, found: Mapping[tuple[UUID, str], Found]) -> list[Found]:
-    """Return what has no alert yet: whoever judges again finds mostly what is known."""
-    asked = {"limits": [limit for limit, _ in found], "about": [about for _, about in found]}
-    known = {(limit, about) for limit, about in connection.execute(_QUERIES["known"], asked)}
-    return [one for key, one in found.items() if key not in known]
+def _names(one: Found) -> set[str]:
+    """Return what the alert may be about: which of it, what speaks against it decides."""
+    return {one.breach.named(doubted=doubted) for doubted in (False, True)}
+
+
+def _known(connection: Connection, found: Iterable[Found]) -> set[tuple[UUID, str]]:
+    """Return what has an alert already: whoever judges again finds mostly that."""
+    asked = sorted({(one.limit.id, name) for one in found for name in _names(one)})
+    params = {"limits": [limit for limit, _ in asked], "about": [about for _, about in asked]}
+    return {(limit, about) for limit, about in connection.execute(_QUERIES["known"], params)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class _Told:
     newer: bool
 
 
-def _origins(connection: Connection, found: Sequence[Found]) -> dict[tuple[UUID, UUID], _Told]:
+def _origins(connection: Connection, found: Sequence[Found], now: datetime) -> dict[tuple[UUID, UUID], _Told]:
     asked = [(one.origin, one.breach) for one in found if one.origin is not None]
     rows = [
         {
@@ -99,7 +107,7 @@ def _origins(connection: Connection, found: Sequence[Found]) -> dict[tuple[UUID,
     ]
     if not rows:
         return {}
-    told = connection.execute(_QUERIES["origins"], {"asked": msgspec.json.encode(rows).decode()})
+    told = connection.execute(_QUERIES["origins"], {"asked": msgspec.json.encode(rows).decode(), "until": now + AHEAD})
     return {(message, reading): _Told(at, clock, newer) for message, reading, at, clock, newer in told}
 
 
@@ -112,13 +120,14 @@ def _row(one: Found, cause: str, now: datetime, origins: Mapping[tuple[UUID, UUI
         if unsure or breach.at > told.arrived_at + AHEAD:
             doubt.add("clock")
     late = one.historical or now - (one.known_at or breach.at) > LATE or (told is not None and told.newer)
+    about = breach.named(doubted=bool(doubt))
     return {
-        "id": alert_id(one.limit.id, breach.about),
+        "id": alert_id(one.limit.id, about),
         "limit_id": one.limit.id,
         "version": one.limit.version,
         "kind": one.kind,
         "subject": one.subject,
-        "about": breach.about,
+        "about": about,
         "severity": one.limit.severity,
         "reading_id": breach.reading,
         "device": origin.device if origin else None,

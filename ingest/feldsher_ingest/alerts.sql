@@ -7,14 +7,16 @@ from unnest(%(limits)s::uuid[], %(about)s::text[]) as x(limit_id, about)
 join watch_alert a on (a.limit_id, a.about) = (x.limit_id, x.about);
 
 -- name: origins
--- When measurements came, by what clock of their gateway, and whether a newer one of their kind is known.
+-- When measurements came, by what clock of their gateway, and whether a newer one of their kind is known. What is said
+-- to have been measured in the future makes nothing late.
 select x.message_id, x.reading_id, m.stored_at, m.clock, exists (
            select from vital_source s
            join latest_reading l on l.source = s.no
            join vital_shape h on h.no = l.shape and h.codes && x.codes
            where s.device = x.device and watch_key(s.gateway, s.device) = watch_key(x.gateway, x.device)
              and s.user_no is not distinct from x.user_no
-             and coalesce(l.corrected_time, l.time) > x.measured_at)
+             and coalesce(l.corrected_time, l.time) > x.measured_at
+             and coalesce(l.corrected_time, l.time) <= %(until)s)
 from jsonb_to_recordset(%(asked)s::jsonb) as x(gateway text, message_id uuid, made_ms int8, reading_id uuid, device text,
                                                user_no int4, codes int4[], measured_at timestamptz)
 join message m on m.gateway = x.gateway and m.id = x.message_id

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from feldsher_ehr_core.artefact import Measured
-from feldsher_ehr_core.deviation import Reading
+from feldsher_ehr_core.deviation import Reading, firm
 from feldsher_ehr_core.monitoring import Range
 from feldsher_ehr_core.vitals import Absent
 
@@ -47,24 +46,29 @@ class Origin:
 
 @dataclass(slots=True)
 class Past:
-    """Readings of one person, sorted, and where each came from. `cut`: there were more, older than these."""
+    """Readings of one person, sorted, and where each came from.
+
+    `cut_us`: up to this time some source has more than these, whoever's they are; None: nothing is missing.
+    """
 
     readings: list[Reading] = field(default_factory=list[Reading])
     origins: dict[UUID, Origin] = field(default_factory=dict[UUID, Origin])
-    cut: bool = False
+    cut_us: int | None = None
+
+    def brought_by(self, reading: UUID) -> UUID | None:
+        """Return the message that brought a reading, None where the reading is none of these."""
+        origin = self.origins.get(reading)
+        return None if origin is None else origin.message_id
 
     def covers(self, limit: Limit, low_us: int) -> bool:
         """Return whether it reaches far enough back to judge measurements from a time on by a limit."""
-        if not self.cut:
-            return True
-        low = moment(low_us)
-        if self.readings and self.readings[0].at <= low - timedelta(microseconds=limit.reach_us):
+        if self.cut_us is None or self.cut_us < low_us - limit.reach_us:
             return True
         rule = limit.rule
         if not isinstance(rule, Range):
             return False
-        before = (r for r in self.readings if r.at < low and any(v.code in rule.codes for v in r.values))
-        return sum(1 for _ in before) >= rule.of
+        since, low = moment(self.cut_us), moment(low_us)
+        return sum(1 for r in self.readings if since < r.at < low and firm(rule, r)) >= rule.of
 
 
 def read(connection: Connection, stretches: Sequence[Stretch], most: int) -> list[Past]:
@@ -99,17 +103,39 @@ def _ask(connection: Connection, query: str, stretches: Sequence[Stretch], most:
         "codes": arrays.int4(sorted({code for s in stretches for code in s.codes})),
         "most": most,
     }
-    counts: dict[tuple[int, int], int] = {}
+    ends: dict[tuple[int, int], _End] = {}
     with connection.cursor(binary=True) as cursor:
         for row in cursor.execute(_QUERIES[query], params):
-            n, source = int(row[0]), int(row[1])
-            counts[n, source] = counts.get((n, source), 0) + 1
-            _add(found[n], stretches[n].person, row[2:])
+            n, source, sent_us, at_us = int(row[0]), int(row[1]), int(row[2]), int(row[_AT])
+            _add(found[n], stretches[n].person, row[3:])
+            ends.setdefault((n, source), _End(stretches[n].person.margin_us)).note(sent_us, at_us=at_us)
     for past in found:
         past.readings.sort(key=lambda r: r.order)
-    for (n, _), count in counts.items():
-        found[n].cut |= count >= most
+    for (n, _), end in ends.items():
+        if end.count >= most:
+            found[n].cut_us = max(found[n].cut_us or 0, end.oldest_us + end.ahead_us)
     return found
+
+
+_AT = 9  # the best known time in a row
+
+
+@dataclass(slots=True)
+class _End:
+    """Where the readings of one source end: they come by time as sent, and are judged by the best known one.
+
+    `ahead_us`: so far may the best known time of what is missing be ahead of the time as sent, as far as is known.
+    """
+
+    ahead_us: int
+    count: int = 0
+    oldest_us: int = 0
+
+    def note(self, sent_us: int, *, at_us: int) -> None:
+        """Note one more reading."""
+        self.oldest_us = sent_us if self.count == 0 else min(self.oldest_us, sent_us)
+        self.ahead_us = max(self.ahead_us, at_us - sent_us)
+        self.count += 1
 
 
 _LATEST_US = 4_294_967_295_000_000

@@ -2,7 +2,8 @@
 
 -- name: history
 -- The newest readings of devices in stretches of best known time that have some of some codes.
-select w.n, s.no, w.key, s.device, s.user_no, s.gateway, r.reading_id, r.message_id,
+select w.n, s.no, (extract(epoch from r.time) * 1000000)::int8, w.key, s.device, s.user_no, s.gateway,
+       r.reading_id, r.message_id,
        (extract(epoch from coalesce(r.corrected_time, r.time)) * 1000000)::int8, r.corrected_time is not null,
        h.codes, h.units, r.value, r.absent, r.status, r.statuses
 from unnest(%(n)b::int4[], %(key)b::text[], %(device)b::text[], %(gateway)b::text[], %(low_us)b::int8[],
@@ -23,7 +24,8 @@ join vital_shape h on h.no = r.shape;
 
 -- name: sample
 -- Of each day at most so many of those readings, chosen by their ids.
-select w.n, s.no, w.key, s.device, s.user_no, s.gateway, r.reading_id, r.message_id,
+select w.n, s.no, (extract(epoch from r.time) * 1000000)::int8, w.key, s.device, s.user_no, s.gateway,
+       r.reading_id, r.message_id,
        (extract(epoch from coalesce(r.corrected_time, r.time)) * 1000000)::int8, r.corrected_time is not null,
        h.codes, h.units, r.value, r.absent, r.status, r.statuses
 from unnest(%(n)b::int4[], %(key)b::text[], %(device)b::text[], %(gateway)b::text[], %(low_us)b::int8[],

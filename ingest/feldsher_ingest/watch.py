@@ -299,7 +299,7 @@ def judged(person: Person, limit: Limit, past: Past, low_us: int, high_us: int) 
     low, high = max(low_us, limit.low_us), min(high_us + limit.reach_us, limit.high_us - 1)
     if low > high:
         return
-    for breach in breaches(limit.rule, past.readings, moment(low), moment(high), limit.zone):
+    for breach in breaches(limit.rule, past.readings, moment(low), moment(high), limit.zone, past.brought_by):
         origin = None if breach.reading is None else past.origins.get(breach.reading)
         yield Found(limit, person.subject, breach, limit.kind, origin)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from fractions import Fraction
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from feldsher_ehr_core.artefact import Measured, doubts
@@ -19,8 +20,10 @@ _PER = {
     "mg/dL": ("g", Fraction(1), 0), "mmol/L": ("g", Fraction("18.0156"), 0),
 }  # fmt: skip
 _GLUCOSE = {one.mdc for one in GLUCOSE}
-Told = dict[str, bool]
-"""What is broken: about, and whether it is doubted."""
+Told = set[tuple[str, bool]]
+"""What is broken: what the alert is about, and whether it is doubted."""
+Found = tuple[str, bool, bool]
+"""A name, whether doubted by the values, and whether a firm breach may come to the same name."""
 
 
 def number(value: Fraction, unit: str, code: int) -> tuple[str, Fraction]:
@@ -30,18 +33,27 @@ def number(value: Fraction, unit: str, code: int) -> tuple[str, Fraction]:
     return kind, (value - zero) * factor
 
 
-def judge(rule: Rule, readings: Sequence[Reading], low: datetime, high: datetime, zone: str = "UTC") -> Told:
-    """Return everything that readings from `low` to before `high` break; of several with one name, the first."""
-    told: Told = {}
+def judge(
+    rule: Rule,
+    readings: Sequence[Reading],
+    low: datetime,
+    high: datetime,
+    zone: str = "UTC",
+    unsure: Collection[UUID] = (),
+) -> Told:
+    """Return everything that readings from `low` to before `high` break; `unsure`: readings that are doubted anyway."""
+    told: Told = set()
     ordered = sorted(readings, key=lambda r: (r.at, r.id.int))
     for i, reading in enumerate(ordered):
         if low <= reading.at < high:
-            for about, doubted in _one(rule, ordered[: i + 1], zone):
-                told.setdefault(about, doubted)
+            told |= {
+                _apart(about, doubted or reading.id in unsure, shared=shared)
+                for about, doubted, shared in _one(rule, ordered[: i + 1], zone)
+            }
     return told
 
 
-def _one(rule: Rule, upto: Sequence[Reading], zone: str) -> list[tuple[str, bool]]:
+def _one(rule: Rule, upto: Sequence[Reading], zone: str) -> list[Found]:
     if isinstance(rule, Range):
         return _range(rule, upto)
     if isinstance(rule, Both):
@@ -56,16 +68,26 @@ def _name(every_min: int, reading: Reading) -> str:
     return f"span:{every_min}:{minute // every_min * every_min * 60}"
 
 
-def _says(rule: Range, reading: Reading) -> tuple[bool, bool, bool] | None:
-    """Whether a reading tells: broken, doubted, strange; None where it has no value."""
+def _apart(name: str, doubted: bool, *, shared: bool) -> tuple[str, bool]:
+    return (f"doubt:{name}" if shared and doubted else name), doubted
+
+
+def _says(rule: Range, reading: Reading) -> tuple[bool, bool, bool, bool] | None:
+    """Whether a reading tells: broken, doubted, strange, comparable; None where it has no value."""
     values = [
         v for v in reading.values if v.code in rule.codes and (v.value is not None or v.absent in ("+inf", "-inf"))
     ]
     if not values:
         return None
-    broken = [v for v in values if _beyond(rule, v)]
-    strange = any(_strange(rule, v) for v in values)
-    return bool(broken), bool(broken and doubts(reading.values, [v.code for v in broken])), strange
+    plain = [v for v in values if not _strange(rule, v)]
+    broken = [v for v in plain if _beyond(rule, v)]
+    doubted = all(doubts(reading.values, [v.code]) for v in broken or plain)
+    return bool(broken), doubted, len(plain) < len(values), bool(plain)
+
+
+def _tells(rule: Range, reading: Reading, firm: bool) -> bool:
+    said = _says(rule, reading)
+    return said is not None and said[3] and not (firm and said[1])
 
 
 def _strange(rule: Range, v: Measured) -> bool:
@@ -86,40 +108,37 @@ def _beyond(rule: Range, v: Measured) -> bool:
     return above or (rule.below is not None and at < number(Fraction(rule.below), own, v.code)[1])
 
 
-def _range(rule: Range, upto: Sequence[Reading]) -> list[tuple[str, bool]]:
+def _range(rule: Range, upto: Sequence[Reading]) -> list[Found]:
     now = upto[-1]
-    here = _says(rule, now)
+    here, name = _says(rule, now), _name(rule.every_min, now)
     if here is None:
         return []
-    out = [(_name(rule.every_min, now), True)] if here[2] else []
-    last = [r for r in upto if _says(rule, r) is not None][-rule.of :]
-    recent = [_says(rule, r) for r in last if r.at >= now.at - timedelta(hours=rule.within_h)]
-    broken = [s for s in recent if s is not None and s[0]]
-    if here[0] and len(broken) >= rule.times:
-        firm = not here[1] and len([s for s in broken if not s[1]]) >= rule.times
-        out.append((_name(rule.every_min, now), not firm))
+    out: list[Found] = [(f"unit:{name}", True, False)] if here[2] else []
+    for firm in (True, False):
+        last = [r for r in upto if _tells(rule, r, firm)][-rule.of :]
+        recent = [s for r in last if r.at >= now.at - timedelta(hours=rule.within_h) and (s := _says(rule, r))]
+        if here[0] and now in last and len([s for s in recent if s[0]]) >= rule.times:
+            return [*out, (name, not firm, rule.of > 1 or rule.every_min > 0)]
     return out
 
 
-def _both(rule: Both, upto: Sequence[Reading]) -> list[tuple[str, bool]]:
+def _both(rule: Both, upto: Sequence[Reading]) -> list[Found]:
     now = upto[-1]
-    told = [one for one in rule.ranges if _says(one, now) is not None]
-    if not told:
-        return []
-    out = [(_name(rule.every_min, now), True)] if any(s[2] for one in told if (s := _says(one, now))) else []
-    doubted = False
-    for one in rule.ranges:
-        newest = next((r for r in reversed(upto) if _says(one, r) is not None), None)
-        said = None if newest is None else _says(one, newest)
-        if newest is None or said is None or not said[0] or newest.at < now.at - timedelta(minutes=rule.within_min):
-            return out
-        if rule.within_min == 0 and newest is not now:
-            return out
-        doubted |= said[1]
-    return [*out, (_name(rule.every_min, now), doubted)]
+    name, here = _name(rule.every_min, now), [s for one in rule.ranges if (s := _says(one, now)) is not None]
+    out: list[Found] = [(f"unit:{name}", True, False)] if any(s[2] for s in here) else []
+    for firm in (True, False):
+        newest = [next((r for r in reversed(upto) if _tells(one, r, firm)), None) for one in rule.ranges]
+        said = [
+            s[0] and r.at >= now.at - timedelta(minutes=rule.within_min) and (rule.within_min > 0 or r is now)
+            for one, r in zip(rule.ranges, newest, strict=True)
+            if r is not None and (s := _says(one, r)) is not None
+        ]
+        if now in newest and len(said) == len(rule.ranges) and all(said):
+            return [*out, (name, not firm, rule.within_min > 0 or rule.every_min > 0)]
+    return out
 
 
-def _rise(rule: Rise, upto: Sequence[Reading], zone: str) -> list[tuple[str, bool]]:
+def _rise(rule: Rise, upto: Sequence[Reading], zone: str) -> list[Found]:
     now = upto[-1]
     mine = [v for v in now.values if v.code in rule.codes and v.value is not None]
     if not mine:
@@ -127,9 +146,9 @@ def _rise(rule: Rise, upto: Sequence[Reading], zone: str) -> list[tuple[str, boo
     unit = rule.unit or VITALS[rule.codes[0]].unit
     kind = number(Fraction(0), unit, rule.codes[0])[0]
     day = now.at.astimezone(ZoneInfo(zone)).date()
-    out: list[tuple[str, bool]] = []
+    out: list[Found] = []
     if any(number(Fraction(0), v.unit, v.code)[0] != kind for v in mine):
-        out.append((f"unit:{now.id}", True))
+        out.append((f"unit:{now.id}", True, False))
     for firm in (True, False):
         spans: tuple[list[Fraction], list[Fraction]] = ([], [])
         for r in upto:
@@ -144,5 +163,5 @@ def _rise(rule: Rise, upto: Sequence[Reading], zone: str) -> list[tuple[str, boo
             by = sum(spans[0]) / len(spans[0]) - sum(spans[1]) / len(spans[1])
             bound = number(Fraction(rule.by), unit, rule.codes[0])[1] - number(Fraction(0), unit, rule.codes[0])[1]
             if by >= bound if rule.by > 0 else by <= bound:
-                return [*out, (f"rise:{day.isoformat()}", not firm)]
+                return [*out, (f"rise:{day.isoformat()}", not firm, True)]
     return out

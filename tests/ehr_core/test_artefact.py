@@ -87,3 +87,8 @@ def test_only_what_is_asked_for_is_doubted() -> None:
     values = [one(SATURATION, "92"), one(OXIMETER_PULSE, "400")]
     assert doubts(values, [SATURATION.mdc]) == ()
     assert doubts(values, [OXIMETER_PULSE.mdc]) == ("impossible",)
+
+
+def test_what_cannot_be_compared_contradicts_nothing() -> None:
+    odd, high = Measured(SYSTOLIC.mdc, Decimal(12), "furlong"), Measured(DIASTOLIC.mdc, Decimal(120), "mm[Hg]")
+    assert doubts((odd, high), (DIASTOLIC.mdc,)) == ()

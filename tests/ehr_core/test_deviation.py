@@ -109,6 +109,45 @@ def test_at_most_one_alert_in_so_many_minutes() -> None:
     assert [b.at for b in broken(rule, *readings)] == [T0 + timedelta(minutes=m) for m in (0, 10, 20)]
 
 
+def names(found: list[Breach]) -> list[str]:
+    return [b.named(doubted=bool(b.doubt)) for b in found]
+
+
+def test_a_doubted_reading_takes_nothing_from_the_firm_ones_of_its_span() -> None:
+    rule = Range(codes=(SYSTOLIC.mdc,), above=Decimal(160), every_min=60)
+    found = broken(rule, systolic(0, "190", status=0x01), systolic(5, "191", status=0x01), systolic(10, "185"))
+    assert [(b.doubt, b.numbers[0].measured) for b in found] == [(("movement",), "190 mm[Hg]"), ((), "185 mm[Hg]")]
+    span = int(T0.timestamp())
+    assert names(found) == [f"doubt:span:60:{span}", f"span:60:{span}"]
+
+
+def test_a_unit_that_cannot_be_compared_takes_nothing_from_what_can() -> None:
+    rule = Range(codes=(SYSTOLIC.mdc, DIASTOLIC.mdc), above=Decimal(160))
+    odd = at(0, value(SYSTOLIC.mdc, "12", "furlong"), value(DIASTOLIC.mdc, "170", "mm[Hg]"))
+    found = broken(rule, odd)
+    assert [(n, b.doubt) for n, b in zip(names(found), found, strict=True)] == [
+        (f"unit:{odd.id}", ("unit",)), (str(odd.id), ()),
+    ]  # fmt: skip
+    spans = broken(Range(codes=(SYSTOLIC.mdc,), above=Decimal(160), every_min=60), odd, systolic(5, "170"))
+    assert [b.doubt for b in spans] == [("unit",), ()]
+
+
+@pytest.mark.parametrize("between", [systolic(5, "120", status=0x01), systolic(5, "12", "furlong")])
+def test_what_is_doubted_or_incomparable_stands_between_no_two_firm_ones(between: Reading) -> None:
+    rule = Range(codes=(SYSTOLIC.mdc,), above=Decimal(160), times=2, of=2)
+    found = broken(rule, systolic(0, "170"), between, systolic(10, "171"))
+    assert [b.at for b in found if not b.doubt] == [T0 + timedelta(minutes=10)]
+    both = Both((HIGH, Range(codes=(PULSE.mdc,), above=Decimal(100))), within_min=30)
+    pulse = at(10, value(PULSE.mdc, "110", "/min"))
+    assert [b.at for b in broken(both, systolic(0, "170"), between, pulse) if not b.doubt] == [pulse.at]
+
+
+def test_a_doubted_value_of_a_reading_takes_nothing_from_a_firm_one() -> None:
+    rule = Range(codes=(PULSE.mdc, 149530), above=Decimal(100))  # a cuff's and an oximeter's pulse
+    found = broken(rule, at(0, value(PULSE.mdc, "150", "/min", 0x01), value(149530, "140", "/min")))
+    assert [(b.doubt, [n.measured for n in b.numbers]) for b in found] == [((), ["140 /min"])]
+
+
 def test_both_in_one_reading_or_within_minutes() -> None:
     ranges = (HIGH, Range(codes=(PULSE.mdc,), above=Decimal(100)))
     both = at(0, value(SYSTOLIC.mdc, "170", "mm[Hg]"), value(PULSE.mdc, "110", "/min"))
@@ -234,7 +273,9 @@ def test_against_the_oracle(made: list[tuple[int, list[Measured]]], rule: Rule, 
     low, high = T0 + timedelta(days=1), T0 + timedelta(days=8)
     reached = [r for r in readings if r.at >= low - reach(rule)]
     found = breaches(rule, reached, low, high - timedelta(microseconds=1), ZoneInfo(zone))
-    assert {b.about: bool(b.doubt) for b in found} == judge(rule, readings, low, high, zone)
+    told = [(b.named(doubted=bool(b.doubt)), bool(b.doubt)) for b in found]
+    assert len(told) == len(set(told))
+    assert set(told) == judge(rule, readings, low, high, zone)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -143,6 +143,35 @@ def test_what_comes_late_or_after_something_newer_is_raised_and_marked(ward: War
     assert rows("select count(*) from event where kind = 'alert' and (body ->> 'late')::boolean") == [(4,)]
 
 
+def test_a_reading_from_the_future_makes_nothing_late(ward: Ward, rows: Rows) -> None:
+    ward.limit(HIGH)
+    ward.assign("gw-a/cuff")
+    kit = Kit("gw-a", "cuff")
+    ward.take(kit.pressure(10**6, "120"))
+    ward.now = T0 + timedelta(minutes=30)
+    assert ward.take(kit.pressure(25, "170")) == {("warning", False, False): 1}
+
+
+@pytest.mark.parametrize("unsure", ["clock", "owner", "movement"])
+def test_a_doubted_alert_takes_the_name_of_no_firm_one(ward: Ward, rows: Rows, unsure: str) -> None:
+    ward.limit(Range(codes=(SYSTOLIC.mdc,), above=Decimal(160), every_min=60))
+    kit, lost = Kit("gw-a", "cuff"), Kit("gw-b", "cuff", clock="unsynced")
+    for device in ("gw-a/cuff", "gw-b/cuff"):
+        ward.assign(device)
+    first = (lost if unsure == "clock" else kit).pressure(0, "170", status=int(unsure == "movement"))
+    ward.take(msgspec.structs.replace(first, unowned=unsure == "owner"))
+    ward.take(kit.pressure(5, "170"))
+    ward.take(kit.pressure(10, "170"))
+    span = f"span:60:{int(T0.timestamp())}"
+    assert rows("select about, doubt from watch_alert order by measured_at") == [
+        (f"doubt:{span}", [unsure]),
+        (span, []),
+    ]
+    ward.limit(HIGH)
+    ward.look_back()
+    assert rows("select count(*) from watch_alert where about like '%span%'") == [(2,)]
+
+
 def test_artefacts_unknown_units_unsure_clocks_and_owners_are_doubts(ward: Ward, rows: Rows) -> None:
     ward.limit(HIGH)
     for gateway in ("gw-a", "gw-b"):

@@ -185,9 +185,9 @@ class Ward:
             pass
 
     def alerts(self) -> Told:
-        """Return all alerts on measured values; whether doubted, by what the values alone tell."""
+        """Return all alerts on measured values."""
         query = (
-            "select limit_id, version, about, cardinality(array_remove(doubt, 'clock')) > 0 "
+            "select limit_id, version, about, cardinality(doubt) > 0 "
             "from watch_alert where kind in ('range', 'both', 'rise')"
         )
         return {(limit, version, about, doubted) for limit, version, about, doubted in self.ask(query)}
@@ -199,12 +199,20 @@ class Ward:
             "select id, version, subject, rule::text, zone, lower(during), upper(during) from watch_limit "
             "where subject is not null and not isempty(during)"
         )
-        readings = self._readings()
+        readings, unsure = self._readings(), self._unsure()
         for id_, version, subject, text, zone, low, high in limits:
             mine = [reading for whose, reading in readings if whose == subject]
-            found = naive_deviation.judge(decode(text), mine, low, high or T0 + timedelta(days=4000), zone)
-            told |= {(id_, version, about, doubted) for about, doubted in found.items()}
+            found = naive_deviation.judge(decode(text), mine, low, high or T0 + timedelta(days=4000), zone, unsure)
+            told |= {(id_, version, about, doubted) for about, doubted in found}
         return told
+
+    def _unsure(self) -> set[UUID]:
+        """Return the readings of whose time of measurement nobody knows how wrong it is."""
+        query = (
+            "select v.reading_id from vital_sign v join message m on m.gateway = v.gateway and m.id = v.message_id "
+            "where m.clock = 'unsynced' and v.corrected_time is null"
+        )
+        return {reading for (reading,) in self.ask(query)}
 
     def _readings(self) -> list[tuple[UUID | None, Reading]]:
         holds = self.ask("select device, user_no, subject, during from watch_subject where not isempty(during)")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -21,15 +23,26 @@ from feldsher_cloud_api.project.alarm import Alert, alert_of, flag_id, show
 
 router = APIRouter(prefix="/api/alarm")
 NOTE_LENGTH = 1000
-ANSWERED, ANOTHERS = "completed", "cancelled"
-"""Status of a Task that somebody has answered, and of one whose measurement was another patient's."""
+ANSWERED, VOID = "completed", "cancelled"
+"""Status of a Task that somebody has answered, and of one that is none of its own: its measurement was another
+patient's, or its alerts went to the alarm that was open already."""
+_ANOTHERS, _JOINED = "the limit was another patient's", "its alerts are gathered on the alarm that was open already"
 _queries = db.queries("alarm")
 
 
 class Answer(msgspec.Struct, forbid_unknown_fields=True):
-    """What a doctor says when closing an alarm."""
+    """What a doctor says when closing an alarm. `version`: of the Task as they saw it."""
 
+    version: int
     note: str = ""
+
+
+class ChangedError(FhirError):
+    """An alarm has gathered something that whoever answered it has not seen: they are to look again."""
+
+    def __init__(self, seen: int, version: int, alerts: int, latest: str) -> None:
+        words = f"the alarm has changed since version {seen}: it is version {version} and has {alerts} alerts, the"
+        super().__init__(409, "conflict", f"{words} newest of {latest}; look at it and answer that version")
 
 
 _answer = msgspec.json.Decoder(Answer)
@@ -40,11 +53,22 @@ def alerts(connection: db.Connection, task: UUID) -> list[Alert]:
     return [alert_of(row) for row in _queries.alerts(connection, task=task)]
 
 
-def answer(connection: db.Connection, who: Principal, task: UUID, note: str, now: datetime) -> None:
-    """Close an alarm as answered; FhirError 404 where it is not within reach, 409 where it is closed already."""
-    stored = store.read(connection, "Task", task, access.reach(connection, who))
+def answer(
+    connection: db.Connection, who: Principal, task: UUID, note: str, now: datetime, *, seen: int | None = None
+) -> None:
+    """Close an alarm as answered; FhirError 404 where it is not within reach, 409 where it is closed already.
+
+    `seen`: the Task's version that is answered (None: whatever it is); ChangedError where there is a newer one.
+    """
+    reach = access.reach(connection, who)
+    store.read(connection, "Task", task, reach)
     if _queries.close(connection, task=task, person=who.person, now=now) is None:
         raise FhirError(409, "conflict", "the alarm has been answered already")
+    # Only now, with the alarm's row locked, can nothing be gathered on the Task any more.
+    stored = store.read(connection, "Task", task, reach)
+    if seen is not None and seen != stored.version:
+        newest = alerts(connection, task)
+        raise ChangedError(seen, stored.version, len(newest), dates.render(newest[0].measured_at))
     _end(connection, stored, ANSWERED, who, note, now)
     touched = [f"Task/{task}"]
     audit.record(connection, who, interaction="update", action="U", now=now, resources=touched, patient=stored.patient)
@@ -59,25 +83,47 @@ def signed(connection: db.Connection, who: Principal, report: UUID, now: datetim
 def found(connection: db.Connection, who: Principal, measurement: UUID, patient: UUID, now: datetime) -> list[str]:
     """Give the open alarms of a measurement of nobody to its patient, and return what moved.
 
-    What broke a limit of somebody else's says nothing of this patient: such an alarm is closed.
+    What broke a limit of somebody else's says nothing of this patient: such an alarm is closed. Where the patient has
+    an open alarm of that limit, the alerts are gathered there.
     """
     moved: list[str] = []
     for task, subject in list(_queries.of_measurement(connection, measurement=measurement)):
-        stored = store.read(connection, "Task", task)
         if subject not in (None, patient):
-            _queries.close(connection, task=task, person=None, now=now)
-            _end(connection, stored, ANOTHERS, who, "", now)
+            _void(connection, who, task, _ANOTHERS, now)
             continue
-        opened_at = _queries.give(connection, task=task, patient=patient)
-        show(connection, task, patient, opened_at, now)
-        moved.append(f"Task/{task}")
+        taken = _give(connection, task, patient)
+        if taken != task:
+            _queries.move(connection, task=task, to=taken)
+            _void(connection, who, task, _JOINED, now, to=taken)
+        show(connection, taken, patient, _queries.opened_at(connection, task=taken), now)
+        moved.append(f"Task/{taken}")
     return moved
 
 
-def _end(
-    connection: db.Connection, stored: store.Stored, status: str, who: Principal, note: str, now: datetime
+def _give(connection: db.Connection, task: UUID, patient: UUID) -> UUID:
+    """Make an alarm a patient's, or return which alarm of theirs is open already, locked."""
+    while True:
+        joined = _queries.open_beside(connection, task=task, patient=patient)
+        if joined is not None:
+            return joined
+        with suppress(psycopg.errors.UniqueViolation), connection.transaction():  # opened in this very moment
+            _queries.give(connection, task=task, patient=patient)
+            return task
+
+
+def _void(
+    connection: db.Connection, who: Principal, task: UUID, why: str, now: datetime, *, to: UUID | None = None
 ) -> None:
-    content: dict[str, Any] = stored.content() | {"status": status, "lastModified": dates.render(now)}
+    _queries.close(connection, task=task, person=None, now=now)
+    parent = {} if to is None else {"partOf": [{"reference": f"Task/{to}"}]}
+    _end(connection, store.read(connection, "Task", task), VOID, who, "", now, {"statusReason": {"text": why}} | parent)
+
+
+def _end(
+    connection: db.Connection, stored: store.Stored, status: str, who: Principal, note: str, now: datetime,
+    more: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
+    content: dict[str, Any] = stored.content() | {"status": status, "lastModified": dates.render(now)} | (more or {})
     person = {"reference": who.reference, "display": who.display} if who.reference else {"display": who.display}
     content["owner"] = person
     if note:
@@ -109,19 +155,19 @@ def get_alarm(task: UUID, of: CurrentContext, who: CurrentPrincipal) -> Response
 
 @router.post("/{task}/answer")
 def answer_alarm(task: UUID, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
-    """Close an alarm, with a note (see Answer)."""
+    """Close an alarm as it was seen, with a note (see Answer); 409 where it has gathered more since then."""
     try:
         said = _answer.decode(body or b"{}")
     except msgspec.MsgspecError as error:
         raise FhirError(422, "invalid", str(error)) from error
-    close(of, who, task, said.note)
+    close(of, who, task, said.note, said.version)
     return Response(status_code=204)
 
 
-def close(of: Context, who: Principal, task: UUID, note: str) -> None:
-    """Close an alarm for a doctor, in a transaction of its own; FhirError 422 where the note is too long."""
+def close(of: Context, who: Principal, task: UUID, note: str, seen: int) -> None:
+    """Close an alarm for a doctor, in a transaction of its own; FhirError as `answer`, 422: the note is too long."""
     access.permit(who, "Task", "update")
     if len(note) > NOTE_LENGTH:
         raise FhirError(422, "invalid", f"note: {len(note)} characters, more than {NOTE_LENGTH}", "$.note")
     with access.asking(of.pool, who) as connection:
-        answer(connection, who, task, note, of.settings.clock())
+        answer(connection, who, task, note, of.settings.clock(), seen=seen)

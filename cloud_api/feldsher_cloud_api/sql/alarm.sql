@@ -52,6 +52,20 @@ SELECT m.task, a.subject FROM cloud.alarm m JOIN cloud.alarm_alert g ON g.task =
 JOIN public.watch_alert a ON a.id = g.alert
 WHERE a.reading_id = :measurement AND m.closed_at IS NULL AND m.patient IS NULL ORDER BY m.task;
 
--- name: give$
--- An alarm of nobody has found its patient; returns since when it is open.
-UPDATE cloud.alarm SET patient = :patient WHERE task = :task RETURNING opened_at;
+-- name: open_beside$
+-- The open alarm of a patient with which an alarm of nobody's is to be gathered, locked; null where there is none.
+SELECT m.task FROM cloud.alarm n JOIN cloud.alarm m ON m.patient = :patient AND m.limit_id = n.limit_id
+    AND m.kind = n.kind AND m.report IS NOT DISTINCT FROM n.report AND m.closed_at IS NULL AND m.task <> n.task
+WHERE n.task = :task FOR UPDATE OF m;
+
+-- name: give!
+-- An alarm of nobody has found its patient.
+UPDATE cloud.alarm SET patient = :patient WHERE task = :task;
+
+-- name: move!
+-- The alerts of one alarm come to another.
+UPDATE cloud.alarm_alert SET task = :to WHERE task = :task;
+
+-- name: opened_at$
+-- Since when an alarm is open.
+SELECT opened_at FROM cloud.alarm WHERE task = :task;

@@ -40,6 +40,7 @@ def _alarm(stored: Stored, patient: Person | None, words: Catalogue) -> Alarm:
     evidence = str(content.get("reasonReference", {}).get("reference", ""))
     return Alarm(
         id=stored.id,
+        version=stored.version,
         patient=patient,
         priority=str(content["priority"]),
         kind=words.code("alarm.kind", kind),

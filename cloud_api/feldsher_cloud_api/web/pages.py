@@ -37,6 +37,7 @@ HOMES = {"doctor": "/worklist", "patient": "/me", "technician": "/fleet", "manag
 SHOWN_VERSION = "x-shown-version"
 INDICATION_LENGTH = 300
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
+_VERSION = re.compile(r"[1-9]\d{0,8}", re.ASCII)
 _REASONS = {"failed": "signin.refused", "locked": "signin.locked", "busy": "error.429"}
 
 
@@ -116,16 +117,22 @@ def worklist(request: Request, page: CurrentPage, of: CurrentContext, who: Curre
     notice = page.words.say("order.done") if "ordered" in request.query_params else ""
     notice = page.words.say("sign.done") if "signed" in request.query_params else notice
     notice = page.words.say("alarm.done") if "answered" in request.query_params else notice
+    again = page.words.say("alarm.again") if "again" in request.query_params else ""
     with desk(of, who) as at:
-        return page.show("worklist.html", here="worklist", notice=notice, **_work(at, page, request))
+        return page.show("worklist.html", here="worklist", notice=notice, again=again, **_work(at, page, request))
 
 
 @router.post("/alarm/{task}/answer")
 def answer_alarm(task: UUID, of: CurrentContext, who: CurrentPrincipal, form: Form) -> Response:
-    """Close an alarm that a doctor has dealt with, and go back to the worklist."""
+    """Close an alarm that a doctor has dealt with, as they saw it, and go back to the worklist."""
     access.permit_role(who, "doctor")
+    seen = form.get("version", "")
+    if not _VERSION.fullmatch(seen):
+        raise FhirError(422, "required", "version: the version of the alarm that was seen is needed", "$.version")
     try:
-        alarm.close(of, who, task, form.get("note", "").strip())
+        alarm.close(of, who, task, form.get("note", "").strip(), int(seen))
+    except alarm.ChangedError:
+        return RedirectResponse("/worklist?again", 303)
     except FhirError as error:
         if error.status != 409:  # somebody else was faster: the worklist shows it
             raise

@@ -121,10 +121,12 @@ class Alarm:
     """One open alarm; `kind`, `what` and `doubts` are already in the reader's language.
 
     `alerts`: how many were gathered on it, measured from `first` to `latest`; `what`, `doubts`: of the newest. `late`:
-    none of them was news when it came. `report`: the cardiogram to sign, which answers it.
+    none of them was news when it came. `report`: the cardiogram to sign, which answers it. `version`: of its Task,
+    which is what a reader answers.
     """
 
     id: UUID
+    version: int
     patient: Person | None
     priority: str
     kind: str

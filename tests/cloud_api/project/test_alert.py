@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -12,9 +14,11 @@ from feldsher_cloud_api import assignment
 from feldsher_cloud_api.care import unassigned
 from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.fleet import life
+from feldsher_cloud_api.project import alert as alert_projection
 from feldsher_cloud_api.project.alarm import ALARM, FLAG_DETAIL, INPUT, NUMBER
+from feldsher_cloud_api.project.common import Event
 from feldsher_ehr_core import wire
-from feldsher_ehr_core.monitoring import BUILT_IN_ECG, BUILT_IN_NO_LIMITS
+from feldsher_ehr_core.monitoring import BUILT_IN_ECG, BUILT_IN_NO_LIMITS, alert_id
 from feldsher_tools import alarms
 from feldsher_tools.clinic import HOME, Clinic
 
@@ -127,9 +131,11 @@ def test_an_answered_alarm_ends_its_flag_and_the_next_alert_opens_another(clinic
     (task,) = contents(clinic, "task")
     headers = clinic.sign_in("doctor")
     address = f"/api/alarm/{task['id']}/answer"
-    assert clinic.browser.post(address, json={"note": "called them"}, headers=headers).status_code == 204
-    assert clinic.browser.post(address, json={}, headers=headers).status_code == 409
-    assert clinic.browser.post(address, json={"nota": ""}, headers=headers).status_code == 422
+    said = {"version": 1, "note": "called them"}
+    assert clinic.browser.post(address, json=said, headers=headers).status_code == 204
+    assert clinic.browser.post(address, json=said, headers=headers).status_code == 409
+    for wrong in ({"version": 1, "nota": ""}, {"note": "which version?"}):
+        assert clinic.browser.post(address, json=wrong, headers=headers).status_code == 422
     (done,), (flag,) = contents(clinic, "task"), contents(clinic, "flag")
     assert (done["status"], done["note"][0]["text"], flag["status"]) == ("completed", "called them", "inactive")
     assert "end" in flag["period"]
@@ -146,8 +152,9 @@ def test_who_may_not_see_a_patient_sees_and_answers_no_alarm(clinic: Clinic, rai
     for person in ("anna", "technician"):
         headers = clinic.sign_in(person)
         assert clinic.browser.get(f"/fhir/Task/{task['id']}").status_code == 403
-        assert clinic.browser.get(f"/api/alarm/{task['id']}").status_code == 403
-        assert clinic.browser.post(f"/api/alarm/{task['id']}/answer", json={}, headers=headers).status_code == 403
+        address = f"/api/alarm/{task['id']}"
+        assert clinic.browser.get(address).status_code == 403
+        assert clinic.browser.post(f"{address}/answer", json={"version": 1}, headers=headers).status_code == 403
     with clinic.raw("doctor", uuid4()) as connection:  # in no care relationship
         for table in ("fhir.task", "fhir.flag", "cloud.alarm", "cloud.alarm_alert", "public.watch_alert"):
             assert connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() == (0,), table  # noqa: S608
@@ -187,6 +194,85 @@ def test_what_is_nobodys_finds_its_patient_or_was_no_alarm_of_theirs(clinic: Cli
     assert f"Task/{by_status['requested']['id']}" in moved
     assert "for" not in by_status["cancelled"]
     assert [f["subject"]["reference"] for f in contents(clinic, "flag")] == [f"Patient/{clinic.patients[0]}"]
+
+
+def test_what_is_gathered_while_an_alarm_is_answered_stays_open(clinic: Clinic, raised: Raise, limit: UUID) -> None:
+    raised(reading(clinic, 3))
+    clinic.work()
+    (task,) = contents(clinic, "task")
+    headers, address = clinic.sign_in("doctor"), f"/api/alarm/{task['id']}/answer"
+    raised(reading(clinic, 1), severity="urgent")
+    clinic.work()
+    refused = clinic.browser.post(address, json={"version": 1}, headers=headers)
+    assert refused.status_code == 409
+    assert "it is version 2 and has 2 alerts" in refused.json()["issue"][0]["diagnostics"]
+    (task,) = contents(clinic, "task")
+    assert (task["status"], task["priority"], contents(clinic, "flag")[0]["status"]) == ("requested", "stat", "active")
+    with clinic.owner() as connection:
+        open_alarms = connection.execute("SELECT count(*) FROM cloud.alarm WHERE closed_at IS NULL").fetchone()
+    assert open_alarms == (1,)
+    assert clinic.browser.post(address, json={"version": 2}, headers=headers).status_code == 204
+
+
+def test_an_answer_in_the_moment_of_another_alert_is_refused_and_nothing_is_lost(clinic: Clinic, raised: Raise) -> None:
+    raised(reading(clinic, 3))
+    clinic.work()
+    (task,) = contents(clinic, "task")
+    alert = raised(reading(clinic, 1), severity="urgent")
+    headers, status = clinic.sign_in("doctor"), list[int]()
+    address = f"/api/alarm/{task['id']}/answer"
+
+    def answer() -> None:
+        status.append(clinic.browser.post(address, json={"version": 1}, headers=headers).status_code)
+
+    thread = threading.Thread(target=answer)
+    with clinic.owner() as worker, worker.transaction():
+        worker.execute("SELECT FROM cloud.alarm WHERE task = %s FOR UPDATE", (task["id"],))
+        thread.start()
+        while thread.is_alive() and not waits_for_a_lock(clinic):
+            time.sleep(0.01)
+        event = Event(1, clinic.time.now, "alert", HOME, alert, {"alert": str(alert)})
+        alert_projection.project(worker, event, clinic.time.now)
+    thread.join(60)
+    (still,) = contents(clinic, "task")
+    assert status == [409]
+    assert (still["status"], still["priority"], told(still)["alerts"]) == ("requested", "stat", 2)
+
+
+def waits_for_a_lock(clinic: Clinic) -> bool:
+    with clinic.owner() as connection:
+        row = connection.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        ).fetchone()
+    return row is not None and row[0] > 0
+
+
+def test_what_is_nobodys_joins_the_alarm_that_its_patient_has_open(clinic: Clinic, raised: Raise) -> None:
+    days = 60 * 24 * 4000  # the cuff was nobody's then
+    first, second, third = (reading(clinic, days + n) for n in range(3))
+    for n, message in enumerate((first, second, third)):
+        raised(message, doubt=["owner"], measured_at=clinic.time.now - timedelta(minutes=n))
+    clinic.work()
+    assert len(contents(clinic, "task")) == 3
+    with clinic.owner() as connection:
+        who = unassigned.staff(connection, "doctor")
+        for message in (first, second, third):
+            moved = unassigned.assign(connection, who, message.reading[0], UUID(clinic.patients[0]), clinic.time.now)
+    tasks = contents(clinic, "task")
+    (mine,) = [t for t in tasks if t["status"] == "requested"]
+    assert f"Task/{mine['id']}" in moved
+    assert told(mine)["alerts"] == 3
+    assert mine["id"] == str(uuid5(alert_id(limit_of(mine), str(first.reading[0])), "task"))
+    joined = [t for t in tasks if t["status"] == "cancelled"]
+    assert [t["partOf"] for t in joined] == [[{"reference": f"Task/{mine['id']}"}]] * 2
+    assert all("gathered" in t["statusReason"]["text"] for t in joined)
+    assert len(contents(clinic, "flag")) == 1
+    clinic.sign_in("doctor")
+    assert len(clinic.browser.get(f"/api/alarm/{mine['id']}").json()["alerts"]) == 3
+
+
+def limit_of(task: dict[str, Any]) -> UUID:
+    return UUID(task["identifier"][0]["value"])
 
 
 def test_a_critical_cardiogram_has_its_own_task_until_it_is_signed(clinic: Clinic, raised: Raise) -> None:

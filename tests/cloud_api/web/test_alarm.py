@@ -22,8 +22,11 @@ AT = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def raised(clinic: Any) -> Iterator[None]:
-    """Four alarms of Anna's, the newest last: plain, doubtful, one that gathers three late alerts, and no limits."""
+def raised(clinic: Any) -> Iterator[Any]:
+    """Four alarms of Anna's, the newest last: plain, doubtful, one that gathers three late alerts, and no limits.
+
+    The value is the message whose reading they are of.
+    """
     clinic.execute(
         "TRUNCATE cloud.alarm, cloud.alarm_alert, fhir.task, fhir.flag, watch_alert, fhir.task_history,"
         " fhir.flag_history CASCADE"
@@ -43,7 +46,7 @@ def raised(clinic: Any) -> Iterator[None]:
         cause="assignment", severity="note",
     )  # fmt: skip
     clinic.work()
-    yield
+    yield reading
     clinic.execute(  # other tests look at the newest readings
         f"DELETE FROM fhir.observation WHERE identifier && ARRAY['urn:feldsher:reading|{reading.reading[0]}']"  # noqa: S608
     )
@@ -81,14 +84,35 @@ def test_in_russian(raised: None, doctor: Any) -> None:
     assert "с опозданием" in said[2]
 
 
+def first_alarm(page: str) -> tuple[str, str]:
+    """The first alarm of a worklist that can be answered there, and the version of it that is shown."""
+    form = re.search(r'action="/alarm/([0-9a-f-]+)/answer".*?name="version" value="(\d+)"', page, re.DOTALL)
+    assert form is not None
+    return form[1], form[2]
+
+
 def test_what_is_dealt_with_is_gone_and_once_is_enough(raised: None, doctor: Any) -> None:
-    page = doctor.get("/worklist")
-    task = re.findall(r'action="/alarm/([0-9a-f-]+)/answer"', page)[0]
-    page = doctor.post(f"/alarm/{task}/answer")
+    task, version = first_alarm(doctor.get("/worklist"))
+    page = doctor.post(f"/alarm/{task}/answer", version=version)
     assert "The alarm is closed." in page
     assert len(rows(page)) == 3
-    assert len(rows(doctor.post(f"/alarm/{task}/answer"))) == 3
-    doctor.post(f"/alarm/{uuid4()}/answer", status=404)
+    assert len(rows(doctor.post(f"/alarm/{task}/answer", version=version))) == 3
+    doctor.post(f"/alarm/{uuid4()}/answer", version="1", status=404)
+
+
+def test_what_came_after_the_page_was_shown_is_not_answered_with_it(clinic: Any, raised: Any, doctor: Any) -> None:
+    task, version = first_alarm(doctor.get("/worklist"))
+    limit = clinic.query("SELECT limit_id FROM cloud.alarm WHERE task = %s", task)[0][0]
+    alarms.raise_alert(clinic.url, limit, raised, AT, subject=clinic.patient, about="since then", severity="urgent")
+    clinic.work()
+    page = doctor.post(f"/alarm/{task}/answer", version=version)
+    assert "Please look at it again" in page
+    assert "The alarm is closed" not in page
+    assert len(rows(page)) == 4
+    assert first_alarm(page)[0] == task
+    for wrong in ("", "0", "two"):
+        doctor.post(f"/alarm/{task}/answer", version=wrong, status=422)
+    assert len(rows(doctor.post(f"/alarm/{task}/answer", version=first_alarm(page)[1]))) == 3
 
 
 def test_a_cardiograms_alarm_leads_to_it(clinic: Any, raised: None, doctor: Any) -> None:
