@@ -40,6 +40,22 @@ API, WORKER, INGEST = "feldsher_api", "feldsher_worker", "feldsher_ingest"
 LOCK_S, PATIENCE_S, AGAIN_S = 2.0, 600.0, 1.0
 _MIGRATION_LOCK = 0x66656C64  # "feld": any fixed number; it only has to be the same everywhere
 
+_LEAKPROOF: tuple[LiteralString, ...] = (
+    "arrayoverlap(anyarray, anyarray)",
+    "arraycontains(anyarray, anyarray)",
+    "arraycontained(anyarray, anyarray)",
+    "range_overlaps(anyrange, anyrange)",
+    "range_contains(anyrange, anyrange)",
+    "range_contained_by(anyrange, anyrange)",
+    "range_contains_elem(anyrange, anyelement)",
+    "elem_contained_by_range(anyelement, anyrange)",
+    "range_before(anyrange, anyrange)",
+    "range_after(anyrange, anyrange)",
+    "lower(anyrange)",
+    "upper(anyrange)",
+    "textlike(text, text)",
+)
+"""What searches ask of columns of numbers, ranges of time and text (docs/decisions/0016: why this reveals nothing)."""
 _log = structlog.get_logger()
 # FHIR decimals keep their digits (1.10 is not 1.1), so no JSON of ours ever passes through a float.
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -88,7 +104,21 @@ def migrate(
                 _log.warning("migration_waits", why="somebody holds a lock", again_s=AGAIN_S)
                 time.sleep(AGAIN_S)
             else:
+                leakproof(address)
                 return
+
+
+def leakproof(address: str) -> None:
+    """Let PostgreSQL use its indexes for searches under row-level security (docs/decisions/0016); superusers alone may.
+
+    A dump does not carry this, so every migration says it again.
+    """
+    with psycopg.connect(address, autocommit=True) as connection:
+        try:
+            for function in _LEAKPROOF:
+                connection.execute(sql.SQL("ALTER FUNCTION pg_catalog.{} LEAKPROOF").format(sql.SQL(function)))
+        except psycopg.errors.InsufficientPrivilege:
+            _log.warning("searches_will_be_slow", why="only a superuser may mark functions as leakproof", see="0016")
 
 
 def _upgrade(engine: Engine, config: Config, to: str, lock_s: float) -> None:

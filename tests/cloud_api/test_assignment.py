@@ -51,7 +51,7 @@ def owners(clinic: Clinic, *messages: wire.VitalsBatch) -> list[str]:
         for message in messages:
             row = connection.execute(
                 "SELECT DISTINCT coalesce(o.patient_id::text, u.reason) FROM fhir.observation o"
-                " LEFT JOIN cloud.unassigned u ON u.id = %s WHERE o.identifier && ARRAY[%s]",
+                " LEFT JOIN cloud.unassigned u ON u.id = %s WHERE o.terms && ARRAY[fhir.term('identifier=' || %s)]",
                 (message.reading[0], f"urn:feldsher:reading|{message.reading[0]}"),
             ).fetchall()
             found += [str(clinic.patients.index(r[0])) if r[0] in clinic.patients else r[0] for r in row]

@@ -344,28 +344,6 @@ def test_samples_for_the_viewer(clinic: Clinic) -> None:
     assert [e["resource"]["agent"][0]["name"] for e in looked["entry"]] == ["DEMO Doctor"]
 
 
-def test_columns_of_definitions_are_those_of_the_tables(clinic: Clinic) -> None:
-    own = {
-        "id",
-        "version",
-        "updated",
-        "txid",
-        "patient_id",
-        "content",
-        "bytes",
-        "recording",
-        "seal",
-        "reinterpreted_by",
-    }
-    with clinic.owner() as connection:
-        for of in definitions.TYPES.values():
-            rows = connection.execute(
-                "SELECT column_name FROM information_schema.columns WHERE table_schema = 'fhir' AND table_name = %s",
-                (of.table,),
-            ).fetchall()
-            assert {r[0] for r in rows} - own == {p.column for p in of.parameters.values()}, of.name
-
-
 def test_search_values_never_become_sql(clinic: Clinic) -> None:
     nasty = "'; DROP TABLE fhir.patient; --"
     with clinic.owner() as connection:

@@ -15,7 +15,9 @@ BP = {150021: "132", 150022: "84.50", 150023: "100", 149546: "71"}
 
 def _components(clinic: Clinic) -> list[dict[str, Any]]:
     with clinic.owner() as connection:
-        rows = connection.execute("SELECT content FROM fhir.observation WHERE code && '{85354-9}'").fetchall()
+        rows = connection.execute(
+            "SELECT content FROM fhir.observation WHERE terms && ARRAY[fhir.term('code=85354-9')]"
+        ).fetchall()
     assert len(rows) == 1
     return rows[0][0]["component"]
 

@@ -8,6 +8,8 @@ from typing import Any, cast
 
 from psycopg.types.range import TimestamptzRange
 
+MICROSECOND = timedelta(microseconds=1)
+_LAST = datetime.max.replace(tzinfo=UTC)
 _DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
 
 
@@ -22,21 +24,27 @@ def parse(text: str) -> tuple[datetime, datetime]:
     year, month, day, hour, minute, second, fraction, offset = match.groups()
     zone = _zone(offset)
     start = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), tzinfo=zone)
-    if fraction is not None:
-        micro = int(fraction[:6].ljust(6, "0"))
-        start = start.replace(second=int(second), microsecond=micro)
-        return start, start + timedelta(microseconds=10 ** (6 - min(len(fraction), 6)))
     if second is not None:
-        start = start.replace(second=int(second))
-        return start, start + timedelta(seconds=1)
+        start = start.replace(second=int(second), microsecond=int((fraction or "0")[:6].ljust(6, "0")))
+    try:
+        return start, _end(start, match)
+    except (ValueError, OverflowError):  # the last year, day or second that there is
+        return start, _LAST
+
+
+def _end(start: datetime, match: re.Match[str]) -> datetime:
+    _, month, day, hour, _, second, fraction, _ = match.groups()
+    if fraction is not None:
+        return start + timedelta(microseconds=10 ** (6 - min(len(fraction), 6)))
+    if second is not None:
+        return start + timedelta(seconds=1)
     if hour is not None:
-        return start, start + timedelta(minutes=1)
+        return start + timedelta(minutes=1)
     if day is not None:
-        return start, start + timedelta(days=1)
+        return start + timedelta(days=1)
     if month is not None:
-        following = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-        return start, following
-    return start, start.replace(year=start.year + 1)
+        return start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return start.replace(year=start.year + 1)
 
 
 def _zone(offset: str | None) -> timezone:

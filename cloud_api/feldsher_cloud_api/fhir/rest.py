@@ -17,7 +17,7 @@ from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
 from feldsher_cloud_api.care import order, signature, stream
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import capability, search, store, validate
+from feldsher_cloud_api.fhir import capability, identity, search, store, validate
 from feldsher_cloud_api.fhir.definitions import TYPES, ResourceType
 from feldsher_cloud_api.fhir.outcome import FhirError, not_found, outcome
 from feldsher_cloud_api.fhir.r4 import definitions
@@ -61,10 +61,9 @@ def _type(kind: str, interaction: str) -> ResourceType:
 
 
 def _id(kind: str, text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise not_found(kind) from error
+    if not identity.is_id(text):
+        raise not_found(kind)
+    return identity.key(text)
 
 
 def _one(stored: store.Stored, status: int = 200) -> Response:
@@ -199,14 +198,17 @@ def history(kind: str, identity: str, request: Request, of: CurrentContext, who:
         _audit(connection, of, who, "history-instance", found[0], kind)
     address = f"{of.settings.fhir_base}/{kind}/{found[0].id}"
     entries = [
-        {
+        ({} if s.deleted else {"resource": msgspec.Raw(s.json.encode())})
+        | {
             "fullUrl": address,
-            "resource": msgspec.Raw(s.json.encode()),
             "request": {
-                "method": "POST" if s.version == 1 else "PUT",
+                "method": "DELETE" if s.deleted else "POST" if s.version == 1 else "PUT",
                 "url": kind if s.version == 1 else f"{kind}/{s.id}",
             },
-            "response": {"status": "201" if s.version == 1 else "200", "etag": f'W/"{s.version}"'},
+            "response": {
+                "status": "204" if s.deleted else "201" if s.version == 1 else "200",
+                "etag": f'W/"{s.version}"',
+            },
         }
         for s in found
     ]
@@ -223,12 +225,11 @@ def vread(
     _type(kind, "vread")
     access.permit(who, kind, "read")
     with access.asking(of.pool, who) as connection:
-        found = store.versions(connection, kind, _id(kind, identity), access.reach(connection, who))
-        wanted = [s for s in found if str(s.version) == version]
-        if not wanted:
+        if not version.isdigit() or len(version) > 9:
             raise not_found(f"version of {kind}")
-        _audit(connection, of, who, "vread", wanted[0], kind)
-    return _one(wanted[0])
+        stored = store.vread(connection, kind, _id(kind, identity), int(version), access.reach(connection, who))
+        _audit(connection, of, who, "vread", stored, kind)
+    return _one(stored)
 
 
 @router.post("/{kind}")

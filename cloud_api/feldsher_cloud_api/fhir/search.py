@@ -16,8 +16,9 @@ from psycopg.types.range import TimestamptzRange
 
 from feldsher_cloud_api import db
 from feldsher_cloud_api.access import Reach
-from feldsher_cloud_api.fhir import dates, definitions
+from feldsher_cloud_api.fhir import dates, definitions, forms, identity, index
 from feldsher_cloud_api.fhir.definitions import Parameter, ResourceType
+from feldsher_cloud_api.fhir.forms import term
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.store import Stored
 
@@ -118,56 +119,54 @@ def _sort(of: ResourceType, key: str) -> tuple[sql.Composable, bool, str]:
 
 
 def _condition(query: Query, parameter: Parameter, modifier: str, value: str, base: str) -> None:
-    column = sql.Identifier(parameter.column)
+    name = parameter.name
     parts = [p for p in value.split(",") if p]
-    if modifier == "missing" and parameter.name[0] != "_" and value in ("true", "false"):
-        empty = sql.SQL("{} IS NULL" if parameter.kind == "date" else "{} = '{{}}'").format(column)
-        query.where.append(empty if value == "true" else sql.SQL("NOT ({})").format(empty))
-    elif modifier == "not" and parameter.kind == "token" and parameter.name != "_id":
-        query.where.append(sql.SQL("NOT ({} && %s)").format(column))
-        query.values.append(parts)
+    if modifier == "missing" and name[0] != "_" and value in ("true", "false"):
+        query.where.append(sql.SQL("NOT (terms && %s)" if value == "true" else "terms && %s"))
+        query.values.append([term(f"{name}:present")])
+    elif modifier == "not" and parameter.kind == "token" and name != "_id":
+        query.where.append(sql.SQL("NOT (terms && %s)"))
+        query.values.append([term(f"{name}={p}") for p in parts])
     elif parameter.kind == "string" and modifier in ("", "contains", "exact"):
-        _string(query, column, modifier, parts)
+        _string(query, name, modifier, parts)
     elif modifier and not (parameter.kind == "reference" and modifier in ("Patient", "Device", "Practitioner")):
-        raise _refuse(f"{parameter.name}: the modifier {modifier!r} is not served", parameter.name)
-    elif parameter.name == "_id":
+        raise _refuse(f"{name}: the modifier {modifier!r} is not served", name)
+    elif name == "_id":
         query.where.append(sql.SQL("id = ANY (%s)"))
-        query.values.append([identity for p in parts if (identity := _uuid(p))])
+        query.values.append([identity.key(p) for p in parts])
     elif parameter.kind == "token":
-        query.where.append(sql.SQL("{} && %s").format(column))
-        query.values.append(parts)
+        query.where.append(sql.SQL("terms && %s"))
+        query.values.append([term(f"{name}={p}") for p in parts])
     elif parameter.kind == "reference":
-        query.where.append(sql.SQL("{} && %s").format(column))
-        query.values.append([_reference(parameter, p, modifier, base) for p in parts])
+        query.where.append(sql.SQL("terms && %s"))
+        query.values.append([term(f"{name}={_reference(parameter, p, modifier, base)}") for p in parts])
     else:
         _date(query, parameter, parts)
 
 
-def _string(query: Query, column: sql.Identifier, modifier: str, parts: list[str]) -> None:
-    texts = [definitions.fold(p) for p in parts]
-    if modifier != "exact":
-        escaped = [t.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%" for t in texts]
-        texts = ["%" + t for t in escaped] if modifier == "contains" else escaped
-    compare = sql.SQL("=" if modifier == "exact" else "LIKE")
-    query.where.append(sql.SQL("EXISTS (SELECT FROM unnest({}) t WHERE t {} ANY (%s))").format(column, compare))
+def _string(query: Query, name: str, modifier: str, parts: list[str]) -> None:
+    folded = [forms.fold(p).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for p in parts]
+    if modifier == "exact":
+        texts = [f"%{index.START}{name}={f}{index.RAW}{p}{index.END}%" for f, p in zip(folded, parts, strict=True)]
+    else:
+        texts = [f"%{index.START}{name}={f}%" for f in folded]
+    if modifier == "contains":
+        query.where.append(sql.SQL("EXISTS (SELECT FROM unnest(string_to_array(strings, %s)) s WHERE s LIKE ANY (%s))"))
+        query.values += [index.START, [f"{name}=%{f}%{index.RAW}%" for f in folded]]
+        return
+    query.where.append(sql.SQL("strings LIKE ANY (%s)"))
     query.values.append(texts)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _reference(parameter: Parameter, value: str, modifier: str, base: str) -> str:
     value = value.removeprefix(base + "/").split("/_history/")[0]
     kind = modifier or parameter.target
     if kind and "/" not in value:
-        return f"{kind}/{value}"
+        value = f"{kind}/{value}"
     if parameter.target and not value.startswith(parameter.target + "/"):
         raise _refuse(f"{parameter.name}: a reference to {parameter.target} is needed", parameter.name)
-    return value
+    found = forms.target(value)[0]
+    return found[0] if "/" in value else str(identity.key(value))
 
 
 def _date(query: Query, parameter: Parameter, parts: list[str]) -> None:
@@ -227,12 +226,12 @@ def run(
     )
     order = sql.SQL(", ").join(sql.SQL("{} DESC" if down else "{}").format(k) for k, down, _ in query.order)
     statement = sql.SQL(
-        "SELECT id, version, updated, patient_id, content::text, {} FROM {} WHERE {} ORDER BY {} LIMIT %s"
+        "SELECT id, version, updated, patient_id, content::text, logical, {} FROM {} WHERE {} ORDER BY {} LIMIT %s"
     ).format(keys, table, sql.SQL(" AND ").join(where), order)
     rows = connection.execute(statement, [*values, query.count + 1]).fetchall()
     page = rows[: query.count]
-    place = [str(v) for v in page[-1][5:]] if len(rows) > query.count else None
-    return [Stored(*row[:5]) for row in page], place, total
+    place = [str(v) for v in page[-1][6:]] if len(rows) > query.count else None
+    return [Stored(*row[:6]) for row in page], place, total
 
 
 def _after(query: Query, after: list[str]) -> tuple[sql.Composable, list[str]]:

@@ -1,7 +1,8 @@
-"""Reading and writing resources: versions, history, extracted columns; row-level security does the rest.
+"""Reading and writing resources: versions, history, search columns, the log; row-level security does the rest.
 
 Content leaves as the text that PostgreSQL keeps, so a decimal's digits survive; every write of a changed resource moves
-the superseded version into the type's history in the same transaction.
+the superseded version into the type's history in the same statement. What can race (a version expected, an id taken) is
+decided by the database: the row is locked before it is judged.
 """
 
 from __future__ import annotations
@@ -9,28 +10,56 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from feldsher_ehr_core.ids import uuid7
 from psycopg import sql
-from psycopg.types.json import Jsonb
 
 from feldsher_cloud_api import db
 from feldsher_cloud_api.access import EVERYTHING, Reach
-from feldsher_cloud_api.fhir import dates, definitions
-from feldsher_cloud_api.fhir.outcome import not_found
+from feldsher_cloud_api.fhir import compartment, identity, index, row, statement
+from feldsher_cloud_api.fhir.forms import term
+from feldsher_cloud_api.fhir.index import Values
+from feldsher_cloud_api.fhir.kinds import Kind, kind
+from feldsher_cloud_api.fhir.outcome import FhirError, not_found
+from feldsher_cloud_api.fhir.statement import table, typed
+
+Method = Literal["POST", "PUT", "PATCH"]
+_MOST_TRIES = 5
+
+
+class Derived:
+    """Stands for "the patient that the resource itself leads to" where a patient may be given."""
+
+
+DERIVED = Derived()
+Whose = UUID | Derived | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One version of a resource as stored; `json` is its text exactly as it leaves."""
+    """One version of a resource as stored; `json` is its text exactly as it leaves, empty where it is the deletion.
+
+    `name`: its id as the client chose it, where that is no UUID.
+    """
 
     id: UUID
     version: int
     updated: datetime
     patient: UUID | None
     json: str
+    name: str | None = None
+
+    @property
+    def logical(self) -> str:
+        """The id under which the world knows it."""
+        return self.name or str(self.id)
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this version is the deletion."""
+        return not self.json
 
     def content(self) -> dict[str, Any]:
         """Return the resource as Python values, fractions as Decimal."""
@@ -42,151 +71,217 @@ def new_id(now: datetime) -> UUID:
     return uuid7(int(now.timestamp() * 1000), os.urandom(10))
 
 
-def _table(kind: str, suffix: str = "") -> sql.Identifier:
-    return sql.Identifier("fhir", definitions.TYPES[kind].table + suffix)
-
-
-def _stamped(resource: dict[str, Any], version: int, now: datetime) -> dict[str, Any]:
-    meta = {**resource.get("meta", {}), "versionId": str(version), "lastUpdated": dates.render(now)}
-    return {"resourceType": resource["resourceType"], "id": resource["id"], "meta": meta} | {
-        k: v for k, v in resource.items() if k not in ("resourceType", "id", "meta")
-    }
-
-
-def _unstamped(resource: dict[str, Any]) -> dict[str, Any]:
-    meta = {k: v for k, v in resource.get("meta", {}).items() if k not in ("versionId", "lastUpdated")}
-    return {k: v for k, v in resource.items() if k != "meta"} | ({"meta": meta} if meta else {})
-
-
 def insert(
     connection: db.Connection,
     resource: dict[str, Any],
     *,
-    patient: UUID | None,
     now: datetime,
+    patient: Whose = DERIVED,
     extra: dict[str, Any] | None = None,
+    method: Method = "POST",
 ) -> bool:
-    """Store the first version of a resource; False where its id exists already (nothing is changed then).
+    """Store the first version of a resource; False where its id exists or existed already (nothing is changed then).
 
-    `patient`: the compartment it belongs to. `extra`: columns beside the extracted ones.
+    `patient`: the compartment it belongs to, by itself the one it leads to. `extra`: columns beside the common ones.
     """
-    kind: str = resource["resourceType"]
-    stamped = _stamped(resource, 1, now)
-    values: dict[str, Any] = {
-        "id": UUID(resource["id"]),
-        "version": 1,
-        "updated": now,
-        "patient_id": patient,
-        "content": Jsonb(stamped),
-        **definitions.columns(kind, resource),
-        **(extra or {}),
-    }
-    statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
-        _table(kind),
-        sql.SQL(", ").join(map(sql.Identifier, values)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(values)),
-    )
-    return connection.execute(statement, list(values.values())).rowcount == 1
+    return _insert(connection, resource, 1, now, patient, extra or {}, method)
+
+
+def _insert(
+    connection: db.Connection,
+    resource: dict[str, Any],
+    version: int,
+    now: datetime,
+    patient: Whose,
+    extra: dict[str, Any],
+    method: Method,
+) -> bool:
+    of, found = kind(resource["resourceType"]), index.values(resource)
+    whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
+    given = [*row.values(of, resource, found, version=version, now=now, patient=whose), *extra.values()]
+    key = identity.key(resource["id"])
+    query = statement.insert(of, tuple(extra), sized=bool(found.amounts))
+    if not statement.logged(of):
+        return connection.execute(query, given).rowcount == 1
+    given += [key, version, *_change(of, key, version, method, now, whose), *_amounts(of, key, whose, found)]
+    made = connection.execute(query, given).fetchone()
+    return made is not None and made[0] == 1
+
+
+def _change(of: Kind, key: UUID, version: int, method: str, now: datetime, patient: UUID | None) -> list[Any]:
+    return [of.name, key, version, method, now, patient, of.letter]
+
+
+def _amounts(of: Kind, key: UUID, patient: UUID | None, found: Values) -> list[Any]:
+    return [term(f"kind={of.name}"), key, patient, of.letter, *row.amounts(found)] if found.amounts else []
 
 
 def update(
     connection: db.Connection,
     resource: dict[str, Any],
     *,
-    patient: UUID | None,
     now: datetime,
+    patient: Whose = DERIVED,
     extra: dict[str, Any] | None = None,
+    expected: int | None = None,
+    method: Method = "PUT",
 ) -> int:
     """Store the next version of a resource and return its number; the same content again changes nothing.
 
-    The superseded version goes into the history. FhirError 404 where the resource does not exist or is not visible.
+    The superseded version goes into the history. FhirError 404 where the resource does not exist or is not visible, 412
+    where its version is not the `expected` one.
     """
-    kind: str = resource["resourceType"]
-    identity = UUID(resource["id"])
-    row = connection.execute(
-        sql.SQL("SELECT version, content::text, patient_id FROM {} WHERE id = %s FOR UPDATE").format(_table(kind)),
-        (identity,),
-    ).fetchone()
-    if row is None:
-        raise not_found(kind)
-    if not extra and row[2] == patient and _unstamped(db.loads(row[1])) == _unstamped(resource):
-        return int(row[0])
-    _archive(connection, kind, identity)
-    version = int(row[0]) + 1
-    values: dict[str, Any] = {
-        "version": version,
-        "updated": now,
-        "patient_id": patient,
-        "content": Jsonb(_stamped(resource, version, now)),
-        **definitions.columns(kind, resource),
-        **(extra or {}),
-    }
-    changes = sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(c)) for c in values)
-    statement = sql.SQL("UPDATE {} SET {}, txid = pg_current_xact_id() WHERE id = %s").format(_table(kind), changes)
-    connection.execute(statement, [*values.values(), identity])
+    of, key = kind(resource["resourceType"]), identity.key(resource["id"])
+    before = _lock(connection, of, key)
+    if before is None:
+        raise not_found(of.name)
+    expect(before.version, expected)
+    found = index.values(resource)
+    whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
+    if not extra and before.patient == whose and row.unstamped(before.content()) == row.unstamped(resource):
+        return before.version
+    version = before.version + 1
+    fields = row.values(of, resource, found, version=version, now=now, patient=whose)
+    given = [key, *_unkeyed(of, fields), *(extra or {}).values(), key]
+    given += [*_change(of, key, version, method, now, whose), term(f"kind={of.name}"), key]
+    query = statement.update(of, tuple(extra or {}), sized=bool(found.amounts))
+    connection.execute(query, [*given, *_amounts(of, key, whose, found)])
     return version
 
 
-def _archive(connection: db.Connection, kind: str, identity: UUID) -> None:
-    names = ["id", "version", "updated", "txid", "patient_id", "content"] + (["bytes"] if kind == "Binary" else [])
-    listed = sql.SQL(", ").join(map(sql.Identifier, names))
-    connection.execute(
-        sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE id = %s").format(
-            _table(kind, "_history"), listed, listed, _table(kind)
-        ),
-        (identity,),
-    )
+def _unkeyed(of: Kind, fields: list[Any]) -> list[Any]:
+    return fields[3:] if of.shared else fields[1:]
+
+
+def expect(version: int | None, expected: int | None) -> None:
+    """Raise FhirError 412 where a resource's version is not the one that its writer has seen. None: whichever."""
+    if expected is not None and version != expected:
+        now = f"version {version}" if version is not None else "nothing"
+        raise FhirError(412, "conflict", f"version {expected} was expected, there is {now}: read it and try again")
+
+
+def _lock(connection: db.Connection, of: Kind, key: UUID) -> Stored | None:
+    query = sql.SQL("SELECT {} FROM {} WHERE {} id = %s FOR UPDATE").format(_COLUMNS, table(of), typed(of))
+    found = connection.execute(query, (key,)).fetchone()
+    return Stored(*found) if found else None
 
 
 def put(
     connection: db.Connection,
     resource: dict[str, Any],
     *,
-    patient: UUID | None,
     now: datetime,
+    patient: Whose = DERIVED,
     extra: dict[str, Any] | None = None,
+    expected: int | None = None,
 ) -> int:
-    """Store a resource whether it is new or not and return its version; the same content again changes nothing."""
-    if insert(connection, resource, patient=patient, now=now, extra=extra):
-        return 1
-    return update(connection, resource, patient=patient, now=now, extra=extra)
+    """Store a resource whether it is new, there, or deleted, and return its version; the same again changes nothing.
+
+    FhirError 412 where its version is not the `expected` one.
+    """
+    of, key = kind(resource["resourceType"]), identity.key(resource["id"])
+    for _ in range(_MOST_TRIES):
+        if _lock(connection, of, key) is not None:
+            return update(connection, resource, now=now, patient=patient, extra=extra, expected=expected)
+        expect(None, expected)
+        version = (_last(connection, of, key) or 0) + 1
+        if _insert(connection, resource, version, now, patient, extra or {}, "PUT"):
+            return version
+    raise FhirError(409, "conflict", f"this {of.name} is there, but not for you to change")
 
 
-_COLUMNS = sql.SQL("id, version, updated, patient_id, content::text")
+def _last(connection: db.Connection, of: Kind, key: UUID) -> int | None:
+    query = sql.SQL("SELECT max(version) FROM {} WHERE {} id = %s").format(table(of, "_history"), typed(of))
+    found = connection.execute(query, (key,)).fetchone()
+    return found[0] if found else None
 
 
-def find(connection: db.Connection, kind: str, identity: UUID, reach: Reach = EVERYTHING) -> Stored | None:
+def delete(
+    connection: db.Connection, name: str, key: UUID, *, now: datetime, expected: int | None = None
+) -> int | None:
+    """Delete a resource and return the deletion's version; None where there is nothing (any more) to delete.
+
+    Its last version and the deletion stay in the history. FhirError 412 where its version is not the `expected` one.
+    """
+    of = kind(name)
+    before = _lock(connection, of, key)
+    expect(before.version if before else None, expected)
+    if before is None:
+        return None
+    version = before.version + 1
+    connection.execute(statement.archive(of), (key,))
+    given = [version, now, key, *_change(of, key, version, "DELETE", now, before.patient)]
+    connection.execute(statement.tombstone(of), given)
+    connection.execute("SELECT fhir.bury(%s, %s)", (name, key))
+    return version
+
+
+_COLUMNS = sql.SQL("id, version, updated, patient_id, content::text, logical")
+_VERSION = sql.SQL("id, version, updated, patient_id, coalesce(content::text, '') AS content, logical")
+
+
+def find(connection: db.Connection, name: str, key: UUID, reach: Reach = EVERYTHING) -> Stored | None:
     """Return the current version of a resource within reach, else None."""
-    where, values = reach.predicate(kind)
-    statement = sql.SQL("SELECT {} FROM {} WHERE id = %s AND {}").format(_COLUMNS, _table(kind), where)
-    row = connection.execute(statement, [identity, *values]).fetchone()
-    return Stored(*row) if row else None
+    of = kind(name)
+    where, values = reach.predicate(name)
+    query = sql.SQL("SELECT {} FROM {} WHERE {} id = %s AND {}").format(_COLUMNS, table(of), typed(of), where)
+    found = connection.execute(query, [key, *values]).fetchone()
+    return Stored(*found) if found else None
 
 
-def read(connection: db.Connection, kind: str, identity: UUID, reach: Reach = EVERYTHING) -> Stored:
-    """Return the current version of a resource within reach; FhirError 404 otherwise."""
-    stored = find(connection, kind, identity, reach)
+def read(connection: db.Connection, name: str, key: UUID, reach: Reach = EVERYTHING) -> Stored:
+    """Return the current version of a resource within reach; FhirError 410 where it was deleted, else 404."""
+    stored = find(connection, name, key, reach)
     if stored is None:
-        raise not_found(kind)
+        raise _gone(connection, name, key, reach)
     return stored
 
 
-def versions(connection: db.Connection, kind: str, identity: UUID, reach: Reach = EVERYTHING) -> list[Stored]:
+def _gone(connection: db.Connection, name: str, key: UUID, reach: Reach) -> FhirError:
+    of = kind(name)
+    where, values = reach.predicate(name)
+    query = sql.SQL("SELECT version FROM {} WHERE {} id = %s AND content IS NULL AND {} ORDER BY version DESC LIMIT 1")
+    if connection.execute(query.format(table(of, "_history"), typed(of), where), [key, *values]).fetchone():
+        return FhirError(410, "deleted", f"this {name} was deleted; its versions are in its history")
+    return not_found(name)
+
+
+def vread(connection: db.Connection, name: str, key: UUID, version: int, reach: Reach = EVERYTHING) -> Stored:
+    """Return one version of a resource within reach; FhirError 404 where there is none, 410 where it was deleted."""
+    of = kind(name)
+    where, values = reach.predicate(name)
+    one = sql.SQL("SELECT {} FROM {} WHERE {} id = %s AND version = %s AND {}")
+    query = sql.SQL("{} UNION ALL {}").format(
+        one.format(_COLUMNS, table(of), typed(of), where),
+        one.format(_VERSION, table(of, "_history"), typed(of), where),
+    )
+    found = connection.execute(query, [key, version, *values] * 2).fetchone()
+    if found is None:
+        raise not_found(f"version of this {name}")
+    if not found[4]:
+        raise FhirError(410, "deleted", f"version {version} of this {name} is its deletion")
+    return Stored(*found)
+
+
+def versions(connection: db.Connection, name: str, key: UUID, reach: Reach = EVERYTHING) -> list[Stored]:
     """Return all versions of a resource within reach, newest first; FhirError 404 where there is none."""
-    where, values = reach.predicate(kind)
-    statement = sql.SQL(
-        "SELECT {c} FROM {t} WHERE id = %s AND {w} UNION ALL SELECT {c} FROM {h} WHERE id = %s AND {w} ORDER BY 2 DESC"
-    ).format(c=_COLUMNS, t=_table(kind), h=_table(kind, "_history"), w=where)
-    rows = connection.execute(statement, [identity, *values, identity, *values]).fetchall()
+    of = kind(name)
+    where, values = reach.predicate(name)
+    one = sql.SQL("SELECT {} FROM {} WHERE {} id = %s AND {}")
+    query = sql.SQL("{} UNION ALL {} ORDER BY 2 DESC").format(
+        one.format(_COLUMNS, table(of), typed(of), where),
+        one.format(_VERSION, table(of, "_history"), typed(of), where),
+    )
+    rows = connection.execute(query, [key, *values] * 2).fetchall()
     if not rows:
-        raise not_found(kind)
-    return [Stored(*row) for row in rows]
+        raise not_found(name)
+    return [Stored(*r) for r in rows]
 
 
-def picture(connection: db.Connection, identity: UUID, reach: Reach = EVERYTHING) -> tuple[bytes, Stored]:
+def picture(connection: db.Connection, key: UUID, reach: Reach = EVERYTHING) -> tuple[bytes, Stored]:
     """Return the bytes of a Binary and its resource; FhirError 404 where there is none within reach."""
-    stored = read(connection, "Binary", identity, reach)
-    row = connection.execute("SELECT bytes FROM fhir.binary WHERE id = %s", (identity,)).fetchone()
-    if row is None:
+    stored = read(connection, "Binary", key, reach)
+    found = connection.execute("SELECT bytes FROM fhir.binary WHERE id = %s", (key,)).fetchone()
+    if found is None:
         raise not_found("Binary")
-    return bytes(row[0]), stored
+    return bytes(found[0]), stored

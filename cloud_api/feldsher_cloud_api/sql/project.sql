@@ -71,7 +71,7 @@ SELECT r.id FROM public.ecg_recording r
 JOIN public.message m ON m.gateway = r.gateway AND m.id = r.id
 JOIN fhir.diagnosticreport d ON d.id = r.id
 WHERE r.gateway = :gateway AND m.boot = :boot AND m.clock <> 'synced' AND r.corrected_started_at IS NOT NULL
-  AND d.status && '{preliminary}'
+  AND d.terms && ARRAY[fhir.term('status=preliminary')]
 ORDER BY r.id;
 
 -- name: for_staff$
@@ -80,4 +80,5 @@ SELECT EXISTS (SELECT FROM cloud.unassigned WHERE id = :id AND (resolved_by IS N
 
 -- name: provenances
 -- The Provenance of resources.
-SELECT id FROM fhir.provenance WHERE target && :references::text[] ORDER BY id;
+SELECT id FROM fhir.provenance
+WHERE terms && ARRAY(SELECT fhir.term('target=' || r) FROM unnest(:references::text[]) r) ORDER BY id;

@@ -15,7 +15,8 @@ SELECT FROM fhir.task WHERE id = :task FOR UPDATE;
 SELECT count(*) FILTER (WHERE i.differs) AS reports,
        count(DISTINCT d.patient_id) FILTER (WHERE i.differs) AS patients,
        count(*) FILTER (WHERE i.differs AND d.patient_id IS NULL) AS of_nobody,
-       count(*) FILTER (WHERE i.differs AND d.status && '{final,amended,corrected,appended}') AS signed,
+       count(*) FILTER (WHERE i.differs AND d.terms && ARRAY[fhir.term('status=final'), fhir.term('status=amended'), fhir.term('status=corrected'),
+                fhir.term('status=appended')]) AS signed,
        count(*) FILTER (WHERE i.new_critical <> '{}') AS critical_reports,
        count(DISTINCT d.patient_id) FILTER (WHERE i.new_critical <> '{}') AS critical_patients,
        count(*) FILTER (WHERE d.reinterpreted_by = i.engine) AS applied
@@ -24,10 +25,10 @@ WHERE i.run = :run AND i.failed IS NULL;
 
 -- name: reviews^
 -- The reviews that a run of re-interpretation asked for, and how many of them are open.
-SELECT count(*), count(*) FILTER (WHERE t.status && '{requested}')
+SELECT count(*), count(*) FILTER (WHERE t.terms && ARRAY[fhir.term('status=requested')])
 FROM public.ecg_interpretation i
 CROSS JOIN LATERAL unnest(i.new_critical) AS said(statement)
-JOIN fhir.task t ON t.identifier && ARRAY['urn:feldsher:review|' || i.recording || '/' || said.statement]
+JOIN fhir.task t ON t.terms && ARRAY[fhir.term('identifier=urn:feldsher:review|' || i.recording || '/' || said.statement)]
 WHERE i.run = :run;
 
 -- name: run^

@@ -32,4 +32,6 @@ WHERE s.report = :report ORDER BY s.version;
 -- name: signed_reports
 -- The reports that have a signature, or a status that only signing gives.
 SELECT report FROM cloud.signature
-UNION SELECT id FROM fhir.diagnosticreport WHERE status && '{final,amended,corrected,appended}' ORDER BY 1;
+UNION SELECT id FROM fhir.diagnosticreport
+    WHERE terms && ARRAY[fhir.term('status=final'), fhir.term('status=amended'), fhir.term('status=corrected'),
+        fhir.term('status=appended')] ORDER BY 1;

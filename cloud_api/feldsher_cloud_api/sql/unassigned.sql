@@ -12,11 +12,12 @@ SELECT kind, resource, resolved_at IS NOT NULL FROM cloud.unassigned WHERE id = 
 
 -- name: observations
 -- The Observations of one reading.
-SELECT id FROM fhir.observation WHERE identifier && ARRAY['urn:feldsher:reading|' || :reading::text] ORDER BY id;
+SELECT id FROM fhir.observation WHERE terms && ARRAY[fhir.term('identifier=urn:feldsher:reading|' || :reading::text)] ORDER BY id;
 
 -- name: provenances
 -- The Provenance of resources.
-SELECT id FROM fhir.provenance WHERE target && :references::text[] ORDER BY id;
+SELECT id FROM fhir.provenance
+WHERE terms && ARRAY(SELECT fhir.term('target=' || r) FROM unnest(:references::text[]) r) ORDER BY id;
 
 -- name: resolve!
 -- An entry of the queue has found its patient.

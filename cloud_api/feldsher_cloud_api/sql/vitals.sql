@@ -22,12 +22,13 @@ CROSS JOIN LATERAL (
 ) s
 LEFT JOIN LATERAL (
     SELECT content FROM fhir.observation p
-    WHERE p.patient_id = o.patient_id AND p.date = o.date AND p.code && '{8867-4}' AND p.identifier && o.identifier
-        AND p.identifier <> '{}'
+    WHERE p.patient_id = o.patient_id AND p.date = o.date AND p.terms && ARRAY[fhir.term('code=8867-4')]
+        AND p.terms && ARRAY(SELECT fhir.term(concat('identifier=', i ->> 'system', '|', i ->> 'value'))
+                             FROM jsonb_array_elements(o.content -> 'identifier') i)
     LIMIT 1
 ) p ON true
 CROSS JOIN LATERAL (SELECT coalesce(c.at::timestamptz, lower(o.date)) AS best) t
-WHERE o.patient_id = :patient AND o.code && '{85354-9}'
+WHERE o.patient_id = :patient AND o.terms && ARRAY[fhir.term('code=85354-9')]
   AND (:start::timestamptz IS NULL OR t.best >= :start) AND (:end::timestamptz IS NULL OR t.best < :end)
 ORDER BY t.best DESC, o.id
 LIMIT :limit;

@@ -51,7 +51,10 @@ def test_a_doctor_ends_it_from_the_ecgs_page(clinic: Clinic, asked: tuple[UUID, 
     assert "feldsher 9" not in clinic.browser.get(f"/ecg/{report}").text
     assert "ECGs to look at again" not in clinic.browser.get("/worklist").text
     with clinic.owner() as connection:
-        query = "SELECT count(*) FROM fhir.auditevent WHERE %s = ANY (entity) AND 'U' = ANY (action)"
+        query = (
+            "SELECT count(*) FROM fhir.auditevent"
+            " WHERE terms @> ARRAY[fhir.term('entity=' || %s), fhir.term('action=U')]"
+        )
         assert connection.execute(query, (f"Task/{identity}",)).fetchone() == (1,)
 
 

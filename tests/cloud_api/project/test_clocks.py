@@ -189,7 +189,7 @@ def test_an_unsigned_ecg_is_corrected_with_its_results(clinic: Clinic) -> None:
 def test_a_signed_ecg_stays_as_it_was_signed(clinic: Clinic) -> None:
     identity = recorded(clinic)
     with clinic.owner() as connection:
-        connection.execute("UPDATE fhir.diagnosticreport SET status = '{final}'")
+        connection.execute("UPDATE fhir.diagnosticreport SET terms = ARRAY[fhir.term('status=final')]")
     before = report(clinic, identity)
     set_right(clinic, gateway=CLINIC)
     assert report(clinic, identity) == before

@@ -184,7 +184,9 @@ def test_who_may_not_see_the_report_sees_no_sample(clinic: Clinic) -> None:
     address = f"/fhir/Observation/{stream.waveform_id(STREAM)}/$window"
     clinic.sign_in("anna")
     assert clinic.browser.get(address).status_code == 200
-    seen = one(clinic, "SELECT count(*) FROM fhir.auditevent WHERE entity && ARRAY[%s]", address[6:-8])
+    seen = one(
+        clinic, "SELECT count(*) FROM fhir.auditevent WHERE terms && ARRAY[fhir.term('entity=' || %s)]", address[6:-8]
+    )
     assert seen == 1
     for name, status in (("boris", 404), ("technician", 403)):
         clinic.sign_in(name)

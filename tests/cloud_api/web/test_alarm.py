@@ -48,7 +48,8 @@ def raised(clinic: Any) -> Iterator[Any]:
     clinic.work()
     yield reading
     clinic.execute(  # other tests look at the newest readings
-        f"DELETE FROM fhir.observation WHERE identifier && ARRAY['urn:feldsher:reading|{reading.reading[0]}']"  # noqa: S608
+        "DELETE FROM fhir.observation WHERE terms && ARRAY[fhir.term('identifier=urn:feldsher:reading|' || %s)]",
+        reading.reading[0],
     )
 
 

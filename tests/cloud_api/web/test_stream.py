@@ -111,7 +111,7 @@ def test_the_patient_sees_it_others_do_not_and_every_look_is_on_record(
     clinic: Any, visitor: Any, now: datetime
 ) -> None:
     identity = recorded(clinic, now, 120)
-    query = "SELECT count(*) FROM fhir.auditevent WHERE entity && ARRAY[%s]"
+    query = "SELECT count(*) FROM fhir.auditevent WHERE terms && ARRAY[fhir.term('entity=' || %s)]"
     before = clinic.query(query, f"DiagnosticReport/{identity}")[0][0]
     visitor.sign_in("anna").get(f"/stream/{identity}")
     visitor.get(f"/stream/{identity}/paper.svg")

@@ -1,0 +1,113 @@
+"""The statements by which resources are written: one each, so that a write is one round trip and whole."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from psycopg import sql
+
+from feldsher_cloud_api.fhir import row
+from feldsher_cloud_api.fhir.kinds import Kind
+
+CHANGE = sql.SQL("INSERT INTO fhir.change (type, id, version, method, updated, patient_id, scope)")
+_AMOUNTS = sql.SQL("INSERT INTO fhir.amount (kind, id, patient_id, scope, {})").format(row.identifiers(row.AMOUNT))
+
+
+def table(of: Kind, suffix: str = "") -> sql.Identifier:
+    """Return the table of a type, or with `_history` that of its superseded versions."""
+    return sql.Identifier("fhir", of.table + suffix)
+
+
+def typed(of: Kind) -> sql.Composable:
+    """Return the condition that tells a type from others in the same table; of a table of its own, nothing."""
+    return sql.SQL("type = {} AND ").format(of.name) if of.shared else sql.SQL("")
+
+
+def logged(of: Kind) -> bool:
+    """Whether a type's versions are in the log of changes: audit events are not, they are only ever added."""
+    return of.name != "AuditEvent"
+
+
+@cache
+def add_amounts() -> sql.Composed:
+    """Return the statement that adds one resource's amounts: kind, id, patient, scope, then row.amounts."""
+    arrays = sql.SQL(", ").join(sql.SQL("%s::" + kind + "[]") for _, kind in row.AMOUNT)  # pyright: ignore[reportArgumentType]
+    return _AMOUNTS + sql.SQL(' SELECT %s::bigint, %s::uuid, %s::uuid, %s::"char", a.* FROM unnest({}) a').format(
+        arrays
+    )
+
+
+@cache
+def insert(of: Kind, extra: tuple[str, ...], *, sized: bool) -> sql.Composed:
+    """Return the statement of a first version; it returns a row where the id was free.
+
+    Values: row.columns, extra; then (unless it is an audit event) id and version for the look into the history, and the
+    log's method; then where `sized` those of `add_amounts`.
+    """
+    names = sql.SQL(", ").join([row.identifiers(row.columns(of)), *map(sql.Identifier, extra)])
+    given = sql.SQL(", ").join([row.placeholders(row.columns(of)), *([sql.Placeholder()] * len(extra))])
+    into = sql.SQL("INSERT INTO {} ({}) SELECT {}").format(table(of), names, given)
+    if not logged(of):
+        return into + sql.SQL(" ON CONFLICT DO NOTHING")
+    free = sql.SQL(
+        " WHERE NOT EXISTS (SELECT FROM {} WHERE {} id = %s AND version >= %s) ON CONFLICT DO NOTHING RETURNING 1"
+    ).format(table(of, "_history"), typed(of))
+    log = CHANGE + sql.SQL(' SELECT %s, %s::uuid, %s::int, %s, %s::timestamptz, %s::uuid, %s::"char" FROM made')
+    parts = [sql.SQL("made AS ({})").format(into + free), sql.SQL("logged AS ({})").format(log)]
+    if sized:
+        parts.append(sql.SQL("sized AS ({})").format(add_amounts() + sql.SQL(", made")))
+    return sql.SQL("WITH {} SELECT count(*) FROM made").format(sql.SQL(", ").join(parts))
+
+
+@cache
+def update(of: Kind, extra: tuple[str, ...], *, sized: bool) -> sql.Composed:
+    """Return the statement of a next version: the one before goes into the history, the change into the log.
+
+    Values: id; row.columns without the first ones that name the row, extra, id; the log's; kind and id of the amounts
+    that go; then where `sized` those of `add_amounts`.
+    """
+    changed = tuple(c for c in row.columns(of) if c[0] not in ("type", "scope", "id"))
+    sets = [
+        sql.SQL("{} = %s::" + kind).format(sql.Identifier(name))  # pyright: ignore[reportArgumentType]
+        for name, kind in changed
+    ]
+    sets += [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in extra]
+    write = sql.SQL("UPDATE {} SET {}, txid = pg_current_xact_id() WHERE {} id = %s").format(
+        table(of), sql.SQL(", ").join(sets), typed(of)
+    )
+    log = CHANGE + sql.SQL(' VALUES (%s, %s::uuid, %s::int, %s, %s::timestamptz, %s::uuid, %s::"char")')
+    parts = [
+        sql.SQL("kept AS ({})").format(archive(of)),
+        sql.SQL("written AS ({})").format(write),
+        sql.SQL("logged AS ({})").format(log),
+        sql.SQL("cleared AS (DELETE FROM fhir.amount WHERE kind = %s AND id = %s)"),
+    ]
+    if sized:
+        parts.append(sql.SQL("sized AS ({})").format(add_amounts()))
+    return sql.SQL("WITH {} SELECT 1").format(sql.SQL(", ").join(parts))
+
+
+@cache
+def archive(of: Kind) -> sql.Composed:
+    """Return the statement that copies the current version of a resource into the history."""
+    names = sql.SQL(", ").join(map(sql.Identifier, _kept(of)))
+    return sql.SQL("INSERT INTO {} ({n}) SELECT {n} FROM {} WHERE {} id = %s").format(
+        table(of, "_history"), table(of), typed(of), n=names
+    )
+
+
+@cache
+def tombstone(of: Kind) -> sql.Composed:
+    """Return the statement that puts a deletion into the history and the log: version, now, id; the log's."""
+    own = ("type", "scope") if of.shared else ()
+    names = sql.SQL(", ").join(map(sql.Identifier, (*own, "id", "patient_id", "logical")))
+    stone = sql.SQL(
+        "INSERT INTO {} ({n}, txid, version, updated) SELECT {n}, pg_current_xact_id(), %s, %s FROM {} WHERE {} id = %s"
+    ).format(table(of, "_history"), table(of), typed(of), n=names)
+    log = CHANGE + sql.SQL(' VALUES (%s, %s::uuid, %s::int, %s, %s::timestamptz, %s::uuid, %s::"char")')
+    return sql.SQL("WITH stone AS ({}), logged AS ({}) SELECT 1").format(stone, log)
+
+
+def _kept(of: Kind) -> tuple[str, ...]:
+    own = ("type", "scope") if of.shared else ("bytes",) if of.name == "Binary" else ()
+    return (*own, "id", "logical", "version", "updated", "txid", "patient_id", "content")
