@@ -53,7 +53,7 @@ def test_filling_anew_changes_nothing(connection: db.Connection) -> None:
 
     def state() -> list[Any]:
         tables = sorted({kind(e["resourceType"]).table for e in EXAMPLES})
-        query = sql.SQL("SELECT * FROM {} ORDER BY id, terms")
+        query = sql.SQL("SELECT * FROM {} ORDER BY id, content ->> 'resourceType'")
         rows = [connection.execute(query.format(sql.Identifier("fhir", t))).fetchall() for t in tables]
         amounts = connection.execute("SELECT a::text FROM fhir.amount a ORDER BY 1").fetchall()
         return [*rows, amounts]
@@ -62,9 +62,7 @@ def test_filling_anew_changes_nothing(connection: db.Connection) -> None:
     assert sum(refill.refill(connection, name) for name in sorted({e["resourceType"] for e in EXAMPLES})) == len(
         EXAMPLES
     )
-    after = state()
-    for old, new in zip(before, after, strict=True):
-        assert new == old, [(a,b) for x,y in zip(old,new) for a,b in zip(x,y) if a!=b][:2]
+    assert state() == before
 
 
 def test_the_life_of_a_resource(connection: db.Connection) -> None:
