@@ -46,18 +46,10 @@ def raised(clinic: Any) -> Iterator[Any]:
         cause="assignment", severity="note",
     )  # fmt: skip
     clinic.work()
-<<<<<<< HEAD
     yield reading
-    clinic.execute(  # other tests look at the newest readings
-        "DELETE FROM fhir.observation WHERE terms && ARRAY[fhir.term('identifier=urn:feldsher:reading|' || %s)]",
-        reading.reading[0],
-    )
-=======
-    yield
     of_it = f"fhir.term('identifier=urn:feldsher:reading|{reading.reading[0]}')"
     # other tests look at the newest readings
     clinic.execute(f"DELETE FROM fhir.observation WHERE terms && ARRAY[{of_it}]")  # noqa: S608
->>>>>>> cae4d85 (The record holds every resource type of R4; searches under row-level security use indexes (decision 0016))
 
 
 def rows(page: str) -> list[str]:
