@@ -61,6 +61,13 @@ def values(
     return [*typed, *whole, *searched(of, found)]
 
 
+def text(value: Any) -> str:
+    """Return a column's value as PostgreSQL reads it."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+
+
 def searched(of: Kind, found: Values) -> list[Any]:
     """Return what goes into the columns that searches look at."""
     ranges = [span(found.dates[name]) if name in found.dates else None for name in of.dates]

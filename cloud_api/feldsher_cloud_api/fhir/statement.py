@@ -60,6 +60,42 @@ def insert(of: Kind, extra: tuple[str, ...], *, sized: bool) -> sql.Composed:
 
 
 @cache
+def insert_many(of: Kind, *, sized: bool) -> sql.Composed:
+    """Return the statement of many first versions; it returns the ids that were free.
+
+    Values: row.columns as arrays of text, one each; then the log's method; then where `sized` the ids, of which each
+    amount is, and row.AMOUNT, as arrays; the amounts' kind.
+    """
+    names = (*row.columns(of), *((("bytes", "bytea"),) if of.name == "Binary" else ()))
+    given = sql.SQL("given AS (SELECT * FROM unnest({}) AS g ({}))").format(
+        sql.SQL(", ").join([sql.SQL("%s::text[]")] * len(names)), row.identifiers(names)
+    )
+    cast = sql.SQL(", ").join(
+        sql.SQL("g.{}::" + kind).format(sql.Identifier(name))  # pyright: ignore[reportArgumentType]
+        for name, kind in names
+    )
+    into = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM given g").format(table(of), row.identifiers(names), cast)
+    if not logged(of):
+        return sql.SQL("WITH {} {} ON CONFLICT DO NOTHING RETURNING id").format(given, into)
+    free = sql.SQL(
+        " WHERE NOT EXISTS (SELECT FROM {} h WHERE {} h.id = g.id::uuid) ON CONFLICT DO NOTHING RETURNING id"
+    ).format(table(of, "_history"), sql.SQL("h.type = g.type AND") if of.shared else sql.SQL(""))
+    log = CHANGE + sql.SQL(
+        " SELECT {}, m.id, g.version::int, %s, g.updated::timestamptz, g.patient_id::uuid, {}"
+        " FROM given g JOIN made m ON m.id = g.id::uuid"
+    ).format(of.name, of.letter)
+    parts = [given, sql.SQL("made AS ({})").format(into + free), sql.SQL("logged AS ({})").format(log)]
+    if sized:
+        arrays = sql.SQL(", ").join(sql.SQL("%s::" + kind + "[]") for _, kind in row.AMOUNT)  # pyright: ignore[reportArgumentType]
+        sizes = sql.SQL(
+            " SELECT %s::bigint, m.id, g.patient_id::uuid, {}, {} FROM unnest(%s::uuid[], {}) AS a (id, {})"
+            " JOIN made m USING (id) JOIN given g ON g.id::uuid = m.id"
+        ).format(of.letter, row.identifiers(row.AMOUNT), arrays, row.identifiers(row.AMOUNT))
+        parts.append(sql.SQL("sized AS ({})").format(_AMOUNTS + sizes))
+    return sql.SQL("WITH {} SELECT id FROM made").format(sql.SQL(", ").join(parts))
+
+
+@cache
 def update(of: Kind, extra: tuple[str, ...], *, sized: bool) -> sql.Composed:
     """Return the statement of a next version: the one before goes into the history, the change into the log.
 

@@ -7,7 +7,9 @@ decided by the database: the row is locked before it is judged.
 
 from __future__ import annotations
 
+import base64
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -96,7 +98,9 @@ def _insert(
     extra: dict[str, Any],
     method: Method,
 ) -> bool:
-    of, found = kind(resource["resourceType"]), index.values(resource)
+    of = kind(resource["resourceType"])
+    resource, extra = _bytes(of, resource, extra)
+    found = index.values(resource)
     whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
     given = [*row.values(of, resource, found, version=version, now=now, patient=whose), *extra.values()]
     key = identity.key(resource["id"])
@@ -106,6 +110,52 @@ def _insert(
     given += [key, version, *_change(of, key, version, method, now, whose), *_amounts(of, key, whose, found)]
     made = connection.execute(query, given).fetchone()
     return made is not None and made[0] == 1
+
+
+def insert_many(
+    connection: db.Connection, resources: Sequence[dict[str, Any]], *, now: datetime, method: Method = "POST"
+) -> list[bool]:
+    """Store the first versions of many resources, in one statement per type; which were new, in their order.
+
+    As `insert`: where an id exists or existed already nothing is changed, and of two with one id the first counts.
+    """
+    groups: dict[str, dict[UUID, int]] = {}
+    for i, resource in enumerate(resources):
+        groups.setdefault(resource["resourceType"], {}).setdefault(identity.key(resource["id"]), i)
+    made = [False] * len(resources)
+    for name, places in groups.items():
+        for key in _insert_group(connection, kind(name), [resources[i] for i in places.values()], now, method):
+            made[places[key]] = True
+    return made
+
+
+def _insert_group(
+    connection: db.Connection, of: Kind, resources: Sequence[dict[str, Any]], now: datetime, method: Method
+) -> list[UUID]:
+    rows: list[list[Any]] = []
+    sizes: list[tuple[Any, ...]] = []
+    for whole in resources:
+        resource, extra = _bytes(of, whole, {})
+        found = index.values(resource)
+        whose = compartment.patient(resource, found)
+        rows.append([*row.values(of, resource, found, version=1, now=now, patient=whose), *extra.values()])
+        sizes.extend((identity.key(resource["id"]), *amount) for amount in found.amounts)
+    given: list[Any] = [[None if v is None else v if isinstance(v, str) else row.text(v) for v in column]
+                        for column in zip(*rows, strict=True)]  # fmt: skip
+    if statement.logged(of):
+        given.append(method)
+    if sizes:
+        given += [term(f"kind={of.name}"), *(list(column) for column in zip(*sizes, strict=True))]
+    query = statement.insert_many(of, sized=bool(sizes))
+    return [r[0] for r in connection.execute(query, given).fetchall()]
+
+
+def _bytes(of: Kind, resource: dict[str, Any], extra: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a Binary without its data, which stands beside it as bytes; anything else as it is."""
+    if of.name != "Binary" or "bytes" in extra:
+        return resource, extra
+    data = base64.b64decode(resource.get("data", ""))
+    return {k: v for k, v in resource.items() if k != "data"}, extra | {"bytes": data}
 
 
 def _change(of: Kind, key: UUID, version: int, method: str, now: datetime, patient: UUID | None) -> list[Any]:
@@ -136,17 +186,29 @@ def update(
     if before is None:
         raise not_found(of.name)
     expect(before.version, expected)
+    resource, extra = _bytes(of, resource, extra or {})
     found = index.values(resource)
     whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
-    if not extra and before.patient == whose and row.unstamped(before.content()) == row.unstamped(resource):
+    if (
+        _same_bytes(connection, key, extra)
+        and before.patient == whose
+        and row.unstamped(before.content()) == row.unstamped(resource)
+    ):
         return before.version
     version = before.version + 1
     fields = row.values(of, resource, found, version=version, now=now, patient=whose)
-    given = [key, *_unkeyed(of, fields), *(extra or {}).values(), key]
+    given = [key, *_unkeyed(of, fields), *extra.values(), key]
     given += [*_change(of, key, version, method, now, whose), term(f"kind={of.name}"), key]
-    query = statement.update(of, tuple(extra or {}), sized=bool(found.amounts))
+    query = statement.update(of, tuple(extra), sized=bool(found.amounts))
     connection.execute(query, [*given, *_amounts(of, key, whose, found)])
     return version
+
+
+def _same_bytes(connection: db.Connection, key: UUID, extra: dict[str, Any]) -> bool:
+    if set(extra) != {"bytes"}:
+        return not extra
+    found = connection.execute("SELECT bytes = %s FROM fhir.binary WHERE id = %s", (extra["bytes"], key)).fetchone()
+    return found is not None and bool(found[0])
 
 
 def _unkeyed(of: Kind, fields: list[Any]) -> list[Any]:

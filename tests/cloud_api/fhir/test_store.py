@@ -97,6 +97,32 @@ def test_the_life_of_a_resource(connection: db.Connection) -> None:
     assert [c[1:] for c in _changes(connection)] == [(1, "PUT"), (2, "PATCH"), (3, "DELETE"), (4, "PUT")]
 
 
+def test_many_at_once_are_as_one_by_one(database: str, connection: db.Connection) -> None:
+    binary = {"resourceType": "Binary", "id": "b", "contentType": "text/plain", "data": "aGVsbG8="}
+    everything = [*EXAMPLES, binary]
+
+    def state() -> list[Any]:
+        tables = sorted({kind(e["resourceType"]).table for e in everything})
+        query = sql.SQL("SELECT to_jsonb(t) - 'txid' FROM {} t ORDER BY id, content ->> 'resourceType'")
+        rows = [connection.execute(query.format(sql.Identifier("fhir", t))).fetchall() for t in tables]
+        others = (
+            "SELECT a::text FROM fhir.amount a ORDER BY 1",
+            "SELECT type, id, method FROM fhir.change ORDER BY 1, 2",
+        )
+        return [*rows, *(connection.execute(query).fetchall() for query in others)]
+
+    for example in everything:
+        store.insert(connection, example, now=NOW)
+    single = state()
+    connection.rollback()
+    assert all(store.insert_many(connection, everything, now=NOW))
+    assert state() == single
+    assert store.picture(connection, key("b"))[0] == b"hello"
+    more = [_observation("1"), _observation("2"), EXAMPLES[0]]
+    assert store.insert_many(connection, more, now=NOW) == [True, False, False]
+    assert '"value": 1' in store.read(connection, "Observation", key("o1")).json
+
+
 def test_types_that_share_a_table_share_no_ids(connection: db.Connection) -> None:
     for name in ("Library", "Endpoint", "BodyStructure"):
         assert store.insert(connection, {"resourceType": name, "id": "x", "status": "active"}, now=NOW)
