@@ -6,9 +6,10 @@ import secrets
 from datetime import datetime
 from uuid import UUID
 
-from feldsher_cloud_api import auth, db, passwords
+from feldsher_cloud_api import db, passwords
 from feldsher_cloud_api.access import RIGHTS, is_scope
 from feldsher_cloud_api.care import signature
+from feldsher_cloud_api.secret import digest
 
 _queries = db.queries("accounts")
 
@@ -50,7 +51,7 @@ def care_for(connection: db.Connection, person: UUID, patient: UUID | None, reas
 
 
 def _relationship(person: UUID, patient: UUID | None) -> UUID:
-    return UUID(bytes=auth.digest(f"{person}/{patient}")[:16], version=4)
+    return UUID(bytes=digest(f"{person}/{patient}")[:16], version=4)
 
 
 def add_client(
@@ -75,7 +76,7 @@ def add_client(
         connection,
         id=identity,
         name=name,
-        secret_hash=auth.digest(secret) if secret else None,
+        secret_hash=digest(secret) if secret else None,
         redirect_uris=redirect_uris,
         grant_types=grant_types,
         scopes=scopes,

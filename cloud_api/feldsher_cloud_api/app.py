@@ -14,7 +14,20 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from feldsher_cloud_api import access, audit, auth, canary, db, oauth, provision, renewal, signin, tokens
+from feldsher_cloud_api import (
+    access,
+    audit,
+    auth,
+    canary,
+    db,
+    discovery,
+    launch,
+    provision,
+    renewal,
+    signin,
+    token_endpoint,
+    tokens,
+)
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
@@ -66,7 +79,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.middleware("http")(_guard)
     for router in (
         signin.router,
-        oauth.router,
+        discovery.router,
+        token_endpoint.router,
+        launch.router,
         provision.router,
         renewal.router,
         manage.router,

@@ -19,6 +19,7 @@ from fastapi.responses import RedirectResponse, Response
 from feldsher_cloud_api import access, audit, db, passwords
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.context import Context, context
+from feldsher_cloud_api.secret import digest
 
 COOKIE = "feldsher_session"
 NEXT_COOKIE, NEXT_LIFE = "feldsher_next", 600
@@ -26,11 +27,6 @@ NEXT_COOKIE, NEXT_LIFE = "feldsher_next", 600
 CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _queries = db.queries("auth")
-
-
-def digest(token: str) -> bytes:
-    """Return what the database keeps of a random token: its SHA-256."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def csrf_token(cookie: str) -> str:
@@ -54,13 +50,17 @@ async def form_of(request: Request) -> dict[str, str]:
 
 
 def load_principal(
-    connection: db.Connection, person: UUID, client: str, scopes: tuple[str, ...] | None = None
+    connection: db.Connection,
+    person: UUID,
+    client: str,
+    scopes: tuple[str, ...] | None = None,
+    chosen: UUID | None = None,
 ) -> Principal:
     """Return what a person is at this moment; Unauthenticated where unknown or disabled."""
     row = _queries.principal(connection, person=person)
     if row is None or row[0] is None:
         raise Unauthenticated("the account does not exist or is disabled")
-    return Principal(person, row[0], row[1], row[2], tuple(row[3]), client, scopes)
+    return Principal(person, row[0], row[1], row[2], tuple(row[3]), client, scopes, chosen)
 
 
 def open_session(of: Context, person: UUID) -> str:
@@ -71,6 +71,15 @@ def open_session(of: Context, person: UUID) -> str:
             connection, token_hash=digest(token), person=person, now=now, expires=now + of.settings.session_life
         )
     return token
+
+
+def session_id(of: Context, request: Request) -> UUID | None:
+    """Return the public id of a browser's session, None where it has none."""
+    cookie = request.cookies.get(COOKIE)
+    if not cookie:
+        return None
+    with of.pool.connection() as connection:
+        return _queries.session_id(connection, token_hash=digest(cookie))
 
 
 def set_cookie(of: Context, response: Response, token: str) -> None:
@@ -142,12 +151,9 @@ def check_origin(request: Request) -> None:
 def _by_token(of: Context, token: str) -> Principal:
     said = of.tokens.check(token, of.settings.clock())
     with of.pool.connection() as connection:
-        if said.grant is not None and _oauth.grant_revoked(connection, id=said.grant) is not False:
-            raise Unauthenticated("the grant of this token has been revoked")
-        client = _oauth.client(connection, id=said.client)
-        if client is None:
-            raise Unauthenticated("the client of this token is not registered any more")
-        return load_principal(connection, said.person, said.client, said.scopes)
+        if _oauth.token_stands(connection, client=said.client, grant=said.grant, jti=said.id) is not True:
+            raise Unauthenticated("this token or its grant has been revoked, or its client is not registered any more")
+        return load_principal(connection, said.person, said.client, said.scopes, said.context.patient)
 
 
 def _by_cookie(of: Context, cookie: str) -> Principal | None:

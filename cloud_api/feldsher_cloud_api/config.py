@@ -53,6 +53,7 @@ class Settings:
     session_idle: timedelta = timedelta(minutes=30)
     token_life: timedelta = timedelta(minutes=5)
     refresh_life: timedelta = timedelta(hours=12)
+    offline_life: timedelta = timedelta(days=30)
     code_life: timedelta = timedelta(minutes=1)
     claim_life: timedelta = timedelta(hours=24)
     order_life: timedelta = timedelta(minutes=10)

@@ -1,7 +1,8 @@
 """OAuth 2.1 (Authlib): codes with PKCE for people, client credentials for programs, rotating refresh tokens.
 
 PKCE with S256 is demanded of every client; codes and refresh tokens are good once, and a second use revokes the whole
-grant with all its tokens (RFC 9700 §4.14). Clients are registered by the clinic, which is their approval.
+grant with all its tokens (RFC 9700 §4.14). Refresh tokens are given for `offline_access`, and for `online_access` as
+long as the browser session lives.
 """
 
 # Authlib carries no types; what it hands over is narrowed here and goes no further.
@@ -16,71 +17,36 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, cast
-from urllib.parse import parse_qsl
 from uuid import UUID
 
-from authlib.oauth2.rfc6749 import AuthorizationServer, ClientMixin, OAuth2Error, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidRequestError
+from authlib.common.urls import add_params_to_uri
+from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
+from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, InvalidScopeError
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant, ClientCredentialsGrant, RefreshTokenGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from authlib.oauth2.rfc7636 import CodeChallenge
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from feldsher_cloud_api import access, auth, db
-from feldsher_cloud_api.auth import CurrentContext, Form, OptionalPrincipal
+from feldsher_cloud_api import access, assertions, auth, clients, db, granting
+from feldsher_cloud_api.clients import Client
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.store import new_id
+from feldsher_cloud_api.secret import digest
+from feldsher_cloud_api.tokens import Context as LaunchContext
 
 _queries = db.queries("oauth")
-_METHODS = ["none", "client_secret_basic", "client_secret_post"]
-router = APIRouter()
+_METHODS = list(clients.METHODS)
 
 
 @dataclass(frozen=True, slots=True)
-class Client(ClientMixin):
-    """A registered program, as Authlib asks for it."""
+class Allowed:
+    """What a person allows a program: the scopes, the patient it is about, the session that it may not outlast."""
 
-    id: str
-    name: str
-    secret_hash: bytes | None
-    redirect_uris: tuple[str, ...]
-    grant_types: tuple[str, ...]
-    scopes: tuple[str, ...]
-    person: UUID | None
-
-    def get_client_id(self) -> str:
-        """Return its id."""
-        return self.id
-
-    def get_default_redirect_uri(self) -> str | None:
-        """Return nothing: OAuth 2.1 wants the address in each request."""
-        return None
-
-    def get_allowed_scope(self, scope: str | None) -> str:
-        """Return the part of the asked scopes that the client is registered for; all of them where none is asked."""
-        asked = (scope or " ".join(self.scopes)).split()
-        return " ".join(s for s in asked if s in self.scopes and access.is_scope(s))
-
-    def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Return whether an address is registered, to the letter."""
-        return redirect_uri in self.redirect_uris
-
-    def check_client_secret(self, client_secret: str) -> bool:
-        """Return whether a secret is the client's, in constant time."""
-        return self.secret_hash is not None and secrets.compare_digest(auth.digest(client_secret), self.secret_hash)
-
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        """Return whether the client may authenticate so: with its secret where it has one, else not at all."""
-        return method in _METHODS and (method == "none") == (self.secret_hash is None)
-
-    def check_response_type(self, response_type: str) -> bool:
-        """Return whether it may ask for codes."""
-        return response_type == "code" and "authorization_code" in self.grant_types
-
-    def check_grant_type(self, grant_type: str) -> bool:
-        """Return whether it is registered for a kind of grant."""
-        return grant_type in self.grant_types
+    person: UUID
+    scope: str
+    context: LaunchContext = LaunchContext()
+    session: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +56,7 @@ class Grantor:
     person: UUID
     grant: UUID
     scope: str
+    context: LaunchContext
     nonce: str | None = None
     fhir_user: str | None = None
 
@@ -127,8 +94,11 @@ class Refresh:
         return self.grantor.scope
 
 
-class _Request(OAuth2Request):
+class Asked(OAuth2Request):
+    """A request of ours as Authlib knows it."""
+
     def __init__(self, request: Request, fields: dict[str, str]) -> None:
+        """Take a request with its parameters, each given once."""
         # TLS is demanded by the configuration; behind a proxy the scheme seen here says nothing.
         super().__init__(request.method, "https://server" + request.url.path, headers=request.headers)
         self.fields = fields
@@ -136,10 +106,12 @@ class _Request(OAuth2Request):
 
     @property
     def args(self) -> dict[str, str]:
+        """Its parameters."""
         return self.fields
 
     @property
     def form(self) -> dict[str, str]:
+        """Its parameters."""
         return self.fields
 
 
@@ -147,18 +119,36 @@ class Server(AuthorizationServer):
     """Authlib's server over our tables."""
 
     def __init__(self, of: Context) -> None:
+        """Serve the grants of an installation."""
         super().__init__()
         self.of = of
         self.register_grant(_CodeGrant, [_Pkce(required=True)])
         self.register_grant(_ProgramGrant)
         self.register_grant(_RefreshGrant)
+        self.register_client_auth_method(clients.KEY_METHOD, self._by_assertion)
         self.register_token_generator("default", cast("Any", self.make_token))
 
     def query_client(self, client_id: str) -> Client | None:
         """Return a registered client."""
         with self.of.pool.connection() as connection:
-            row = _queries.client(connection, id=client_id)
-        return Client(row[0], row[1], row[2], tuple(row[3]), tuple(row[4]), tuple(row[5]), row[6]) if row else None
+            return clients.find(connection, client_id)
+
+    def _by_assertion(self, query_client: Any, request: OAuth2Request) -> Client | None:
+        fields = cast("Asked", request).fields
+        if fields.get("client_assertion_type") != assertions.TYPE or not fields.get("client_assertion"):
+            return None
+        of, now = self.of, self.of.settings.clock()
+        try:
+            claimed = assertions.sender(fields["client_assertion"])
+            client = self.query_client(claimed)
+            if client is None or not client.has_keys or fields.get("client_id", claimed) != claimed:
+                raise assertions.AssertionRefusedError("no client of this id has registered keys")
+            audience = f"{of.settings.api_url}/oauth/token"
+            used = assertions.check(client, fields["client_assertion"], audience, of.client_keys, now)
+            assertions.use(of.pool, client.id, *used, now)
+        except assertions.AssertionRefusedError as error:
+            raise InvalidClientError(f"client_assertion: {error}", status_code=401) from error
+        return client
 
     def make_token(
         self,
@@ -176,28 +166,33 @@ class Server(AuthorizationServer):
         if person is None:
             raise InvalidRequestError("This client acts for nobody")
         allowed = client.get_allowed_scope(scope)
+        if not allowed:
+            raise InvalidScopeError("The client is registered for none of these scopes")
+        grant, context = (user.grant, user.context) if user else (None, LaunchContext())
         token: dict[str, Any] = {
             "token_type": "Bearer",
             "expires_in": int(settings.token_life.total_seconds()),
             "scope": allowed,
             "access_token": self.of.tokens.access(
-                person, client.id, allowed, now=now, life=settings.token_life, grant=user.grant if user else None
+                person, client.id, allowed, now=now, life=settings.token_life, grant=grant, context=context
             ),
         }
-        if user is not None and include_refresh_token:
-            token["refresh_token"] = self._refresh(user.grant, now)
-        if user is not None and "openid" in allowed.split():
+        token |= launched(context)
+        named = allowed.split()
+        if user is not None and include_refresh_token and any(s in named for s in granting.LASTING):
+            token["refresh_token"] = self._refresh(user.grant, now, offline="offline_access" in named)
+        if user is not None and "openid" in named:
+            fhir_user = user.fhir_user if "fhirUser" in named or "profile" in named else None
             token["id_token"] = self.of.tokens.identity(
-                person, client.id, now=now, life=settings.token_life, nonce=user.nonce, fhir_user=user.fhir_user
+                person, client.id, now=now, life=settings.token_life, nonce=user.nonce, fhir_user=fhir_user
             )
         return token
 
-    def _refresh(self, grant: UUID, now: datetime) -> str:
-        token = secrets.token_urlsafe(32)
+    def _refresh(self, grant: UUID, now: datetime, *, offline: bool) -> str:
+        token, settings = secrets.token_urlsafe(32), self.of.settings
+        life = settings.offline_life if offline else settings.refresh_life
         with self.of.pool.connection() as connection:
-            _queries.add_refresh(
-                connection, token_hash=auth.digest(token), grant_id=grant, expires=now + self.of.settings.refresh_life
-            )
+            _queries.add_refresh(connection, token_hash=digest(token), grant_id=grant, expires=now + life)
         return token
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
@@ -211,11 +206,20 @@ class Server(AuthorizationServer):
         return request
 
     def handle_response(self, status: int, body: Any, headers: list[tuple[str, str]]) -> Response:
-        """Return an answer of Authlib's as one of ours."""
+        """Return an answer of Authlib's as one of ours; a redirect names this server (RFC 9207)."""
         names = dict(headers)
         if status == 302:
-            return RedirectResponse(names["Location"], 302, headers={"Cache-Control": "no-store"})
+            target = add_params_to_uri(names["Location"], [("iss", self.of.settings.api_url)])
+            return RedirectResponse(target, 303, headers={"Cache-Control": "no-store"})
         return JSONResponse(body, status, headers=names)
+
+
+def launched(context: LaunchContext) -> dict[str, Any]:
+    """Return what a token response says of its launch."""
+    if context.patient is None:
+        return {}
+    told = {"patient": str(context.patient), "need_patient_banner": True}
+    return told | ({"encounter": context.encounter} if context.encounter else {})
 
 
 class _Pkce(CodeChallenge):
@@ -233,15 +237,17 @@ class _CodeGrant(AuthorizationCodeGrant):
     server: Server
 
     def save_authorization_code(self, code: str, request: Any) -> None:
-        of, now, user = self.server.of, self.server.of.settings.clock(), request.user
+        of, now = self.server.of, self.server.of.settings.clock()
+        allowed: Allowed = request.user
         grant = new_id(now)
         with of.pool.connection() as connection:
             _queries.add_grant(
-                connection, id=grant, client=request.client.id, person=user.person, scope=request.scope, now=now
-            )
+                connection, id=grant, client=request.client.id, person=allowed.person, scope=allowed.scope, now=now,
+                patient=allowed.context.patient, encounter=allowed.context.encounter, session=allowed.session,
+            )  # fmt: skip
             _queries.add_code(
                 connection,
-                code_hash=auth.digest(code),
+                code_hash=digest(code),
                 grant_id=grant,
                 redirect_uri=request.payload.redirect_uri,
                 challenge=request.payload.data["code_challenge"],
@@ -252,15 +258,15 @@ class _CodeGrant(AuthorizationCodeGrant):
     def query_authorization_code(self, code: str, client: Client) -> Code | None:
         of, now = self.server.of, self.server.of.settings.clock()
         with of.pool.connection() as connection:
-            row = _queries.take_code(connection, code_hash=auth.digest(code), client=client.id, now=now)
+            row = _queries.take_code(connection, code_hash=digest(code), client=client.id, now=now)
             if row is None:
                 return None
-            grant, person, scope, redirect_uri, challenge, nonce, expires, was_used, revoked = row
+            grant, person, scope, redirect_uri, challenge, nonce, expires, was_used, revoked, *context = row
             if was_used:
                 _queries.revoke_grant(connection, id=grant, now=now)
         if was_used or revoked or expires <= now:
             return None
-        return Code(_grantor(of, person, grant, scope, nonce), redirect_uri, challenge)
+        return Code(_grantor(of, person, grant, scope, nonce, LaunchContext(*context)), redirect_uri, challenge)
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
         """Nothing: taking it has used it up, and its row is how a second use is noticed."""
@@ -283,18 +289,19 @@ class _RefreshGrant(RefreshTokenGrant):
         with of.pool.connection() as connection:
             row = _queries.take_refresh(
                 connection,
-                token_hash=auth.digest(refresh_token),
+                token_hash=digest(refresh_token),
                 client=cast("Client", self.request.client).id,
                 now=now,
+                idle_since=now - of.settings.session_idle,
             )
             if row is None:
                 return None
-            grant, person, scope, expires, was_used, revoked = row
+            grant, person, scope, expires, was_used, revoked, patient, encounter, session_stands = row
             if was_used:
                 _queries.revoke_grant(connection, id=grant, now=now)
-        if was_used or revoked or expires <= now:
+        if was_used or revoked or expires <= now or not session_stands:
             return None
-        return Refresh(_grantor(of, person, grant, scope, None))
+        return Refresh(_grantor(of, person, grant, scope, None, LaunchContext(patient, encounter)))
 
     def authenticate_user(self, refresh_token: Refresh) -> Grantor:
         return refresh_token.grantor
@@ -303,35 +310,12 @@ class _RefreshGrant(RefreshTokenGrant):
         """Nothing: taking it has used it up."""
 
 
-def _grantor(of: Context, person: UUID, grant: UUID, scope: str, nonce: str | None) -> Grantor:
+def _grantor(of: Context, person: UUID, grant: UUID, scope: str, nonce: str | None, context: LaunchContext) -> Grantor:
+    return Grantor(person, grant, scope, context, nonce, fhir_user(of, person))
+
+
+def fhir_user(of: Context, person: UUID) -> str | None:
+    """Return the address of a person's own resource, None where they have none; Unauthenticated where disabled."""
     with access.nobody(of.pool) as connection:
         reference = auth.load_principal(connection, person, "").reference
-    return Grantor(person, grant, scope, nonce, f"{of.settings.fhir_base}/{reference}" if reference else None)
-
-
-@router.get("/oauth/authorize")
-def authorize(request: Request, of: CurrentContext, who: OptionalPrincipal) -> Response:
-    """Grant a code to a registered client for the person who is signed in; others are sent to sign in first."""
-    pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        return JSONResponse({"error": "invalid_request", "error_description": "a parameter is repeated"}, 400)
-    if who is None or who.scopes is not None:
-        return auth.sign_in_first(of, f"/oauth/authorize?{request.url.query}")
-    server, asked = Server(of), _Request(request, fields)
-    try:
-        grant = server.get_consent_grant(asked, end_user=who)
-    except OAuth2Error as error:
-        return cast("Response", server.handle_error_response(asked, error))
-    return cast("Response", server.create_authorization_response(asked, grant_user=who, grant=grant))
-
-
-@router.post("/oauth/token")
-def token(request: Request, of: CurrentContext, form: Form) -> Response:
-    """Exchange a code, a refresh token or a client's credentials for tokens."""
-    if not of.brake.allows(request.client.host if request.client else "", of.settings.clock()):
-        return JSONResponse({"error": "slow_down"}, 429, headers={"Retry-After": "30"})
-    try:
-        return cast("Response", Server(of).create_token_response(_Request(request, form)))
-    except access.Unauthenticated:
-        return JSONResponse({"error": "invalid_grant"}, 400)
+    return f"{of.settings.fhir_base}/{reference}" if reference else None

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+
+def digest(token: str) -> bytes:
+    """Return what the database keeps of a random token: its SHA-256."""
+    return hashlib.sha256(token.encode()).digest()
 
 
 def write_secret(path: Path, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The routes of sign-in and what clients discover: /login, /logout, /.well-known, the public keys."""
+"""The routes of sign-in: /login, /logout, who is signed in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from feldsher_cloud_api import access, auth
+from feldsher_cloud_api import auth
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form
-from feldsher_cloud_api.config import Settings
 
 router = APIRouter()
 
@@ -58,48 +57,3 @@ def me(request: Request, who: CurrentPrincipal) -> dict[str, Any]:
         "patients": [str(p) for p in who.patients],
         "csrf": auth.csrf_of(request),
     }
-
-
-def _endpoints(settings: Settings) -> dict[str, Any]:
-    return {
-        "issuer": settings.api_url,
-        "authorization_endpoint": f"{settings.api_url}/oauth/authorize",
-        "token_endpoint": f"{settings.api_url}/oauth/token",
-        "jwks_uri": f"{settings.api_url}/oauth/jwks",
-        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
-        "response_types_supported": ["code"],
-        "code_challenge_methods_supported": ["S256"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "scopes_supported": [
-            *access.OTHER_SCOPES,
-            *(f"{context}/*.rs" for context in ("patient", "user", "system")),
-            "user/ServiceRequest.c",
-            "system/ServiceRequest.c",
-        ],
-    }
-
-
-@router.get("/.well-known/openid-configuration")
-def openid_configuration(of: CurrentContext) -> dict[str, Any]:
-    """Return OpenID Connect discovery."""
-    return _endpoints(of.settings) | {
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
-        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "nonce", "fhirUser"],
-    }
-
-
-@router.get("/.well-known/smart-configuration")
-@router.get("/fhir/.well-known/smart-configuration")
-def smart_configuration(of: CurrentContext) -> dict[str, Any]:
-    """Return SMART App Launch discovery."""
-    capabilities = ["client-public", "client-confidential-symmetric", "permission-user", "permission-patient"]
-    return _endpoints(of.settings) | {
-        "capabilities": [*capabilities, "permission-v1", "permission-v2", "sso-openid-connect", "permission-offline"]
-    }
-
-
-@router.get("/oauth/jwks")
-def jwks(of: CurrentContext) -> dict[str, Any]:
-    """Return the public keys that tokens are signed with."""
-    return of.tokens.jwks()

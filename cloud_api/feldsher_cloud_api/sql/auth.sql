@@ -39,6 +39,10 @@ VALUES (:token_hash, :person, :now, :now, :expires);
 -- Whose session this is, where it is neither over nor idle for too long.
 SELECT person, last_seen FROM cloud.session WHERE token_hash = :token_hash AND expires > :now AND last_seen > :idle_since;
 
+-- name: session_id$
+-- The public id of a session.
+SELECT id FROM cloud.session WHERE token_hash = :token_hash;
+
 -- name: touch_session!
 -- Note that a session is in use.
 UPDATE cloud.session SET last_seen = :now WHERE token_hash = :token_hash;

@@ -21,7 +21,7 @@ from feldsher_cloud_api.care import alarm, order, signature
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import devices
-from feldsher_cloud_api.web import ecg, fleet, people, record, review, stream_routes, vitals
+from feldsher_cloud_api.web import authorize, ecg, fleet, people, record, review, stream_routes, vitals
 from feldsher_cloud_api.web.catalogue import LANGUAGES
 from feldsher_cloud_api.web.desk import Desk, desk
 from feldsher_cloud_api.web.render import (
@@ -47,6 +47,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 def install(app: FastAPI) -> None:
     """Add the workstation to the application: pages, and static files under an address that tells their content."""
     app.include_router(router)
+    app.include_router(authorize.router)
     app.include_router(fleet.router)
     app.include_router(review.router)
     app.include_router(stream_routes.router)
