@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+from psycopg.types.json import Jsonb
 
 from feldsher_cloud_api import db, passwords
 from feldsher_cloud_api.access import RIGHTS, is_scope
@@ -64,10 +67,14 @@ def add_client(
     redirect_uris: list[str],
     secret: str | None,
     person: UUID | None = None,
+    kind: str = "server",
+    keys: dict[str, Any] | None = None,
+    launch_uri: str | None = None,
 ) -> None:
     """Register a program, or replace what is registered; ValueError names a scope that does not exist.
 
-    `secret` None: a public client, which has PKCE alone. `person`: whom client credentials act as.
+    `secret` None: a public client, which has PKCE alone, or one with `keys` (JSON Web Key Set, public halves).
+    `person`: whom client credentials act as. `launch_uri`: where the workstation starts it for a patient.
     """
     for scope in scopes:
         if not is_scope(scope):
@@ -81,6 +88,9 @@ def add_client(
         grant_types=grant_types,
         scopes=scopes,
         person=person,
+        kind=kind,
+        keys=Jsonb(keys) if keys else None,
+        launch_uri=launch_uri,
     )
 
 

@@ -1,4 +1,4 @@
-"""Clients that prove themselves by a key of their own: `private_key_jwt` (RFC 7523), as SMART Backend Services wants it.
+"""Clients proving themselves by a key of their own: `private_key_jwt` (RFC 7523), as SMART Backend Services has it.
 
 A client signs a short-lived statement about itself for this token endpoint; each is good once. Its public keys are
 registered, or fetched from its address and kept for some minutes.
@@ -75,7 +75,12 @@ class Fetched:
 
 
 def _holds(keys: dict[str, Any], key_id: str) -> bool:
-    return any(isinstance(key, dict) and key.get("kid") == key_id for key in keys["keys"])
+    return bool(_named(keys, key_id))
+
+
+def _named(keys: dict[str, Any], key_id: str) -> list[dict[str, Any]]:
+    found = [cast("dict[str, Any]", key) for key in keys["keys"] if isinstance(key, dict)]
+    return [key for key in found if key.get("kid") == key_id]
 
 
 def sender(assertion: str) -> str:
@@ -87,7 +92,7 @@ def sender(assertion: str) -> str:
 
 
 def check(client: Client, assertion: str, audience: str, fetched: Fetched, now: datetime) -> tuple[bytes, datetime]:
-    """Return the hash of an assertion's id and when it ends; AssertionRefusedError where it does not prove the client."""
+    """Return the hash of an assertion's id and when it ends; AssertionRefusedError where it proves nothing."""
     try:
         header = jws.extract_compact(assertion.encode()).headers()
         key_id = str(header.get("kid", ""))
@@ -107,7 +112,7 @@ def check(client: Client, assertion: str, audience: str, fetched: Fetched, now: 
 
 
 def _key_set(keys: dict[str, Any] | None, key_id: str) -> KeySet:
-    named = [key for key in (keys or {"keys": []})["keys"] if isinstance(key, dict) and key.get("kid") == key_id]
+    named = _named(keys or {"keys": []}, key_id)
     if not named:
         raise AssertionRefusedError("kid is not among the registered keys")
     return KeySet.import_key_set(cast("Any", {"keys": named}))

@@ -25,6 +25,7 @@ from feldsher_cloud_api import (
     ca,
     canary,
     canary_line,
+    client_cli,
     commands,
     db,
     demo,
@@ -32,6 +33,7 @@ from feldsher_cloud_api import (
     metrics,
     originals,
     provision,
+    tokens,
     worker,
 )
 from feldsher_cloud_api.access import RIGHTS, Forbidden
@@ -69,6 +71,7 @@ manage.add_to(gateway_app)
 fleet.add_to(gateway_app)
 app.add_typer(backup_cli.app, name="backup", help="Backups of the database, and restoring.", no_args_is_help=True)
 app.add_typer(synthetic_cli.app, name="synthetic", help="Records of people who do not exist.", no_args_is_help=True)
+app.add_typer(client_cli.app, name="client", help="Programs that registered themselves.", no_args_is_help=True)
 app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
 
 
@@ -201,6 +204,12 @@ def gateway_revoke(name: str) -> None:
         except RevocationError as error:
             typer.echo(f"revoked, but it may still be connected: {error}", err=True)
             raise typer.Exit(1) from error
+
+
+@app.command("rotate-keys")
+def rotate_keys() -> None:
+    """Sign tokens with new keys from now on; what the former ones signed stays valid until it is over."""
+    _print(tokens.rotate(_settings()))
 
 
 @user_app.command("add")

@@ -1,7 +1,7 @@
 """Registered programs: who they are, how they prove it, and what they may ask for."""
 
 # Authlib carries no types; what it hands over is narrowed here and goes no further.
-# pyright: reportMissingTypeStubs=false, reportUntypedBaseClass=false, reportUnknownMemberType=false
+# pyright: reportMissingTypeStubs=false, reportUntypedBaseClass=false, reportIncompatibleMethodOverride=false
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Allowed:
 
     person: UUID
     scope: str
-    context: LaunchContext = LaunchContext()
+    context: LaunchContext
     session: UUID | None = None
 
 

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """SMART's scopes (http://hl7.org/fhir/smart-app-launch, v1 and v2): `patient/Observation.rs?category=…` as rules."""
-=======
-"""SMART's scopes (http://hl7.org/fhir/smart-app-launch, v1 and v2): `patient/Observation.rs?category=…` read as rules."""
->>>>>>> ed796a9 (wip signin)
 
 from __future__ import annotations
 

@@ -10,15 +10,27 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from joserfc.jwk import ECKey
+
 from feldsher_cloud_api import accounts, db
 from feldsher_cloud_api.config import API_URL, DEMO, ConfigError, Settings
 from feldsher_cloud_api.demo import demo_id
 from feldsher_cloud_api.secret import keep_secret
 
-ADMINISTRATOR, TESTER, APP = "suite-admin", "suite-client", "suite-app"
+ADMINISTRATOR, TESTER, KEYED, APP = "suite-admin", "suite-client", "suite-keyed", "suite-app"
 REDIRECTS = ("http://127.0.0.1:8765/callback", "http://localhost:8765/callback")
 _SYSTEM = ("system/*.cruds",)
-_USER = ("openid", "fhirUser", "profile", "offline_access", "launch/patient", "user/*.cruds", "patient/*.rs")
+_USER = (
+    "openid",
+    "fhirUser",
+    "profile",
+    "offline_access",
+    "online_access",
+    "launch",
+    "launch/patient",
+    "user/*.cruds",
+    "patient/*.rs",
+)
 
 
 def register(connection: db.Connection, settings: Settings) -> dict[str, Any]:
@@ -36,13 +48,24 @@ def register(connection: db.Connection, settings: Settings) -> dict[str, Any]:
 
 def _secrets(settings: Settings) -> dict[str, str]:
     def make() -> bytes:
-        return json.dumps({name: accounts.new_password() for name in (ADMINISTRATOR, TESTER, APP)}).encode()
+        made = {name: accounts.new_password() for name in (ADMINISTRATOR, TESTER, APP)}
+        return json.dumps(made).encode()
 
-    return json.loads(keep_secret(settings.secrets / "suite.json", make))
+    kept: dict[str, str] = json.loads(keep_secret(settings.secrets / "suite.json", make))
+    return kept | {KEYED: keep_secret(settings.secrets / "suite.jwk", lambda: _private().encode()).decode()}
+
+
+def _private() -> str:
+    key = ECKey.generate_key("P-384")
+    return json.dumps(key.as_dict(private=True) | {"kid": key.thumbprint(), "alg": "ES384", "use": "sig"})
+
+
+def _public(private: str) -> dict[str, Any]:
+    return {"keys": [{name: value for name, value in json.loads(private).items() if name != "d"}]}
 
 
 def _programs(connection: db.Connection, secret: dict[str, str]) -> None:
-    for client in (ADMINISTRATOR, TESTER):
+    for client in (ADMINISTRATOR, TESTER, KEYED):
         person = demo_id(f"person/{client}")
         name = f"DEMO {client}"
         accounts.add_person(connection, identity=person, username=client, display=name, role="service", password=None)
@@ -53,8 +76,10 @@ def _programs(connection: db.Connection, secret: dict[str, str]) -> None:
             grant_types=["client_credentials"],
             scopes=list(_SYSTEM),
             redirect_uris=[],
-            secret=secret[client],
+            secret=None if client == KEYED else secret[client],
             person=person,
+            kind="program",
+            keys=_public(secret[KEYED]) if client == KEYED else None,
         )
 
 
@@ -68,6 +93,8 @@ def _app(connection: db.Connection, secret: dict[str, str]) -> None:
             scopes=list(_USER),
             redirect_uris=list(REDIRECTS),
             secret=kept,
+            kind="browser" if kept is None else "server",
+            launch_uri="http://127.0.0.1:8765/launch",
         )
 
 
@@ -84,6 +111,12 @@ def _told(settings: Settings, secret: dict[str, str]) -> dict[str, Any]:
         "smart_configuration": f"{settings.fhir_base}/.well-known/smart-configuration",
         "administrator": {"client_id": ADMINISTRATOR, "client_secret": secret[ADMINISTRATOR], **program},
         "client": {"client_id": TESTER, "client_secret": secret[TESTER], **program},
+        "private_key_client": {
+            "client_id": KEYED,
+            "token_endpoint_auth_method": "private_key_jwt",
+            "private_key": json.loads(secret[KEYED]),
+            **program,
+        },
         "app": {"client_id": APP, "client_secret": secret[APP], **people},
         "public_app": {"client_id": f"{APP}-public", **people},
     }

@@ -23,11 +23,12 @@ ON CONFLICT (id) DO NOTHING;
 
 -- name: add_client!
 -- Register a program.
-INSERT INTO cloud.oauth_client (id, name, secret_hash, redirect_uris, grant_types, scopes, person)
-VALUES (:id, :name, :secret_hash, :redirect_uris, :grant_types, :scopes, :person)
+INSERT INTO cloud.oauth_client (id, name, secret_hash, redirect_uris, grant_types, scopes, person, kind, keys, launch_uri)
+VALUES (:id, :name, :secret_hash, :redirect_uris, :grant_types, :scopes, :person, :kind, :keys, :launch_uri)
 ON CONFLICT (id) DO UPDATE SET name = excluded.name, secret_hash = excluded.secret_hash,
     redirect_uris = excluded.redirect_uris, grant_types = excluded.grant_types, scopes = excluded.scopes,
-    person = excluded.person, disabled_at = NULL;
+    person = excluded.person, kind = excluded.kind, keys = excluded.keys, keys_uri = NULL,
+    launch_uri = excluded.launch_uri, disabled_at = NULL;
 
 -- name: person_id$
 -- The id of a person by name.
