@@ -111,17 +111,17 @@ def test_a_registration_that_is_wrong_is_refused_and_the_field_named(changes: di
         registration.understand(APP | changes)
 
 
-@pytest.mark.parametrize(
-    ("changes", "kind", "method"),
-    [
-        ({}, "server", "client_secret_basic"),
-        ({"token_endpoint_auth_method": "none"}, "browser", "none"),
-        ({"token_endpoint_auth_method": "none", "redirect_uris": ["org.example.app:/cb"]}, "native", "none"),
-        ({"jwks": {"keys": [{n: v for n, v in _key().items() if n != "d"}]}}, "server", "private_key_jwt"),
-        ({"jwks_uri": "https://viewer.example/jwks"}, "server", "private_key_jwt"),
-        (PROGRAM | {"redirect_uris": []}, "program", "client_secret_basic"),
-    ],
-)
+RIGHT: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "server", "client_secret_basic"),
+    ({"token_endpoint_auth_method": "none"}, "browser", "none"),
+    ({"token_endpoint_auth_method": "none", "redirect_uris": ["org.example.app:/cb"]}, "native", "none"),
+    ({"jwks": {"keys": [{n: v for n, v in _key().items() if n != "d"}]}}, "server", "private_key_jwt"),
+    ({"jwks_uri": "https://viewer.example/jwks"}, "server", "private_key_jwt"),
+    (PROGRAM | {"redirect_uris": []}, "program", "client_secret_basic"),
+]
+
+
+@pytest.mark.parametrize(("changes", "kind", "method"), RIGHT)
 def test_kinds_of_clients(changes: dict[str, Any], kind: str, method: str) -> None:
     wish = registration.understand(APP | changes)
     assert (wish.kind, wish.method) == (kind, method)
