@@ -21,6 +21,8 @@ _INHERITED = ("Resource.", "DomainResource.", "Element.", "BackboneElement.")
 _MOST_CODES = 1500
 _TYPE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 _PROFILE = "http://hl7.org/fhir/StructureDefinition/"
+_EXAMPLE = "http://hl7.org/fhir/SearchParameter/example"
+"""Three of the package are examples of what a SearchParameter looks like; one would redefine `Condition.subject`."""
 
 
 def resources(folder: Path, *kinds: str) -> list[Json]:
@@ -163,7 +165,7 @@ def _bind(made: Json, bound: Json, sets: ValueSets, element: Json) -> None:
 
 def parameters(found: Iterable[Json]) -> Json:
     """Return the search parameters of each type: kind, the expression's part for that type, targets, components."""
-    every = list(found)
+    every = [p for p in found if not p["url"].startswith(_EXAMPLE)]
     by_url = {p["url"]: p for p in every}
     out: Json = {}
     for each in every:

@@ -1,255 +1,148 @@
-"""Search: parameters become one SQL statement; pages follow each other by an encrypted cursor.
+"""Search: parameters become conditions, conditions SQL; pages follow each other by an encrypted cursor.
 
 A page's link holds no parameter: type, parameters and place are sealed into the token, which only its owner can use.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+import msgspec
 from cryptography.fernet import Fernet, InvalidToken
-from psycopg import sql
-from psycopg.types.range import TimestamptzRange
 
 from feldsher_cloud_api import db
 from feldsher_cloud_api.access import Reach
-from feldsher_cloud_api.fhir import dates, definitions, forms, identity, index
-from feldsher_cloud_api.fhir.definitions import Parameter, ResourceType
-from feldsher_cloud_api.fhir.forms import term
-from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fhir import include, page, query, subset
+from feldsher_cloud_api.fhir.compile import Forms, Terminology
+from feldsher_cloud_api.fhir.criterion import Pairs, Search
+from feldsher_cloud_api.fhir.links import Linker, anything
+from feldsher_cloud_api.fhir.outcome import FhirError, outcome
+from feldsher_cloud_api.fhir.page import Found, Page
 from feldsher_cloud_api.fhir.store import Stored
 
-DEFAULT_COUNT, MAX_COUNT = 50, 200
+DEFAULT_COUNT, MAX_COUNT = 50, 1000
 CURSOR = "_cursor"
-_IGNORED = ("_format", "_pretty")
-_PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
-
-Pairs = list[tuple[str, str]]
+LIFE_S = 24 * 3600
+"""How long the link to a next page can be used."""
 
 
 @dataclass(slots=True)
 class Query:
-    """A search that has been understood: conditions with their values, order, page size, and the parameters kept."""
+    """A search that has been understood, with what it takes to run it."""
 
-    of: ResourceType
-    where: list[sql.Composable] = field(default_factory=list[sql.Composable])
-    values: list[Any] = field(default_factory=list[Any])
-    order: list[tuple[sql.Composable, bool, str]] = field(default_factory=list[tuple[sql.Composable, bool, str]])
-    count: int = DEFAULT_COUNT
-    total: bool = False
-    understood: Pairs = field(default_factory=Pairs)
+    search: Search
+    base: str
+    terminology: Terminology | None = None
 
+    @property
+    def kind(self) -> str:
+        """The type that is searched, of several the first."""
+        return self.search.kinds[0]
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a search found: one page, its total where asked for, and the token of the next page."""
-
-    found: list[Stored]
-    total: int | None
-    following: str | None
-    understood: Pairs
+    @property
+    def count(self) -> int:
+        """How many matches a page has; 0: only their number is asked for."""
+        if self.search.summary == "count":
+            return 0
+        return DEFAULT_COUNT if self.search.count is None else min(self.search.count, MAX_COUNT)
 
 
-def _refuse(words: str, parameter: str) -> FhirError:
-    return FhirError(400, "invalid", words, f"http.{parameter}")
+@dataclass(slots=True)
+class Result:
+    """A page with what comes along, and the token of the next page."""
+
+    page: Page
+    along: include.Along = field(default_factory=include.Along)
+    following: str | None = None
 
 
-def understand(kind: str, pairs: Iterable[tuple[str, str]], base: str, *, lenient: bool = False) -> Query:
+def understand(
+    kind: str | tuple[str, ...],
+    pairs: Iterable[tuple[str, str]],
+    base: str,
+    *,
+    lenient: bool = False,
+    now: datetime | None = None,
+    terminology: Terminology | None = None,
+) -> Query:
     """Return the query that search parameters mean; FhirError 400 names a parameter or value that is not understood."""
-    query = Query(definitions.TYPES[kind])
-    for name, value in pairs:
-        if name in _IGNORED:
-            continue
-        if not value:
-            raise _refuse(f"{name}: the value is empty", name)
-        if _control(query, name, value):
-            query.understood.append((name, value))
-            continue
-        bare, _, modifier = name.partition(":")
-        parameter = _parameter(query.of, bare)
-        if parameter is None:
-            if lenient:
-                continue
-            raise _refuse(f"{name}: {kind} has no such search parameter here", name)
-        _condition(query, parameter, modifier, value, base)
-        query.understood.append((name, value))
-    query.order.append((sql.SQL("id"), False, "uuid"))
-    return query
-
-
-def _parameter(of: ResourceType, name: str) -> Parameter | None:
-    if name == "_id":
-        return Parameter("_id", "token", "id", ())
-    if name == "_lastUpdated":
-        return Parameter("_lastUpdated", "date", "updated", ())
-    return of.parameters.get(name)
-
-
-def _control(query: Query, name: str, value: str) -> bool:
-    if name == "_count":
-        if not value.isdigit():
-            raise _refuse(f"_count: {value!r} is not a number", name)
-        query.count = min(int(value), MAX_COUNT)
-    elif name == "_total":
-        if value not in ("none", "estimate", "accurate"):
-            raise _refuse(f"_total: {value!r} is not none, estimate or accurate", name)
-        query.total = value == "accurate"
-    elif name == "_sort":
-        for key in value.split(","):
-            query.order.append(_sort(query.of, key))
-    else:
-        return False
-    return True
-
-
-def _sort(of: ResourceType, key: str) -> tuple[sql.Composable, bool, str]:
-    down, name = key.startswith("-"), key.removeprefix("-")
-    if name == "_id":
-        return sql.SQL("id"), down, "uuid"
-    if name == "_lastUpdated":
-        return sql.SQL("updated"), down, "timestamptz"
-    parameter = of.parameters.get(name)
-    if parameter is None or parameter.kind != "date":
-        raise _refuse(f"_sort: {name!r} is not _id, _lastUpdated or a date parameter of {of.name}", "_sort")
-    column = sql.Identifier(parameter.column)
-    return sql.SQL("coalesce(lower({}), '-infinity')").format(column), down, "timestamptz"
-
-
-def _condition(query: Query, parameter: Parameter, modifier: str, value: str, base: str) -> None:
-    name = parameter.name
-    parts = [p for p in value.split(",") if p]
-    if modifier == "missing" and name[0] != "_" and value in ("true", "false"):
-        query.where.append(sql.SQL("NOT (terms && %s)" if value == "true" else "terms && %s"))
-        query.values.append([term(f"{name}:present")])
-    elif modifier == "not" and parameter.kind == "token" and name != "_id":
-        query.where.append(sql.SQL("NOT (terms && %s)"))
-        query.values.append([term(f"{name}={p}") for p in parts])
-    elif parameter.kind == "string" and modifier in ("", "contains", "exact"):
-        _string(query, name, modifier, parts)
-    elif modifier and not (parameter.kind == "reference" and modifier in ("Patient", "Device", "Practitioner")):
-        raise _refuse(f"{name}: the modifier {modifier!r} is not served", name)
-    elif name == "_id":
-        query.where.append(sql.SQL("id = ANY (%s)"))
-        query.values.append([identity.key(p) for p in parts])
-    elif parameter.kind == "token":
-        query.where.append(sql.SQL("terms && %s"))
-        query.values.append([term(f"{name}={p}") for p in parts])
-    elif parameter.kind == "reference":
-        query.where.append(sql.SQL("terms && %s"))
-        query.values.append([term(f"{name}={_reference(parameter, p, modifier, base)}") for p in parts])
-    else:
-        _date(query, parameter, parts)
-
-
-def _string(query: Query, name: str, modifier: str, parts: list[str]) -> None:
-    folded = [forms.fold(p).replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for p in parts]
-    if modifier == "exact":
-        texts = [f"%{index.START}{name}={f}{index.RAW}{p}{index.END}%" for f, p in zip(folded, parts, strict=True)]
-    else:
-        texts = [f"%{index.START}{name}={f}%" for f in folded]
-    if modifier == "contains":
-        query.where.append(sql.SQL("EXISTS (SELECT FROM unnest(string_to_array(strings, %s)) s WHERE s LIKE ANY (%s))"))
-        query.values += [index.START, [f"{name}=%{f}%{index.RAW}%" for f in folded]]
-        return
-    query.where.append(sql.SQL("strings LIKE ANY (%s)"))
-    query.values.append(texts)
-
-
-def _reference(parameter: Parameter, value: str, modifier: str, base: str) -> str:
-    value = value.removeprefix(base + "/").split("/_history/")[0]
-    kind = modifier or parameter.target
-    if kind and "/" not in value:
-        value = f"{kind}/{value}"
-    if parameter.target and not value.startswith(parameter.target + "/"):
-        raise _refuse(f"{parameter.name}: a reference to {parameter.target} is needed", parameter.name)
-    found = forms.target(value)[0]
-    return found[0] if "/" in value else str(identity.key(value))
-
-
-def _date(query: Query, parameter: Parameter, parts: list[str]) -> None:
-    column: sql.Composable = sql.Identifier(parameter.column)
-    if parameter.name == "_lastUpdated":
-        column = sql.SQL("tstzrange(updated, updated, '[]')")
-    clauses: list[sql.Composable] = []
-    for part in parts:
-        prefix, text = (part[:2], part[2:]) if part[:2] in _PREFIXES else ("eq", part)
-        try:
-            # In addresses "+" arrives as a blank, and every client forgets to escape it once.
-            low, high = dates.parse(text.replace(" ", "+"))
-        except ValueError as error:
-            raise _refuse(f"{parameter.name}: {error}", parameter.name) from error
-        clause, values = _compare(prefix, TimestamptzRange(low, high, "[)"))
-        clauses.append(sql.SQL(clause).format(c=column))  # pyright: ignore[reportArgumentType]
-        query.values.extend(values)
-    query.where.append(sql.SQL("({})").format(sql.SQL(" OR ").join(clauses)))
-
-
-def _compare(prefix: str, span: TimestamptzRange) -> tuple[str, list[TimestamptzRange]]:
-    """Prefixes as http://hl7.org/fhir/R4/search.html#prefix defines them on ranges."""
-    above, below = TimestamptzRange(span.upper, None, "[)"), TimestamptzRange(None, span.lower, "()")
-    return {
-        "eq": ("{c} <@ %s", [span]),
-        "ne": ("NOT ({c} <@ %s)", [span]),
-        "gt": ("{c} && %s", [above]),
-        "lt": ("{c} && %s", [below]),
-        "ge": ("({c} && %s OR {c} <@ %s)", [above, span]),
-        "le": ("({c} && %s OR {c} <@ %s)", [below, span]),
-        "sa": ("{c} >> %s", [span]),
-        "eb": ("{c} << %s", [span]),
-    }[prefix]
+    kinds = (kind,) if isinstance(kind, str) else kind
+    return Query(query.understand(kinds, pairs, base, now or datetime.now(UTC), lenient=lenient), base, terminology)
 
 
 def run(
-    connection: db.Connection, query: Query, reach: Reach, *, after: list[str] | None = None
+    connection: db.Connection, asked: Query, reach: Reach, *, after: Sequence[str] | None = None
 ) -> tuple[list[Stored], list[str] | None, int | None]:
-    """Return one page, the place after it (None at the end), and the total where asked for."""
-    reached, reach_values = reach.predicate(query.of.name)
-    where, values = [reached, *query.where], [*reach_values, *query.values]
-    table = sql.Identifier("fhir", query.of.table)
-    total = None
-    if query.total:
-        counting = sql.SQL("SELECT count(*) FROM {} WHERE {}").format(table, sql.SQL(" AND ").join(where))
-        row = connection.execute(counting, values).fetchone()
-        total = int(row[0]) if row else 0
-    if query.count == 0:
-        return [], None, total
-    if after is not None:
-        condition, place = _after(query, after)
-        where.append(condition)
-        values.extend(place)
-    # Named, because a cast of `id` would else be called `id` too and make the order ambiguous.
-    keys = sql.SQL(", ").join(
-        sql.SQL("({})::text AS {}").format(k, sql.Identifier(f"key_{i}")) for i, (k, _, _) in enumerate(query.order)
-    )
-    order = sql.SQL(", ").join(sql.SQL("{} DESC" if down else "{}").format(k) for k, down, _ in query.order)
-    statement = sql.SQL(
-        "SELECT id, version, updated, patient_id, content::text, logical, {} FROM {} WHERE {} ORDER BY {} LIMIT %s"
-    ).format(keys, table, sql.SQL(" AND ").join(where), order)
-    rows = connection.execute(statement, [*values, query.count + 1]).fetchall()
-    page = rows[: query.count]
-    place = [str(v) for v in page[-1][6:]] if len(rows) > query.count else None
-    return [Stored(*row[:6]) for row in page], place, total
+    """Return one page of one type, the place after it (None at the end), and the total where asked for."""
+    made = page.run(linker(connection, asked, reach), asked.search, asked.count, after)
+    return [f.stored for f in made.found], made.place, made.total
 
 
-def _after(query: Query, after: list[str]) -> tuple[sql.Composable, list[str]]:
-    """Return the condition "comes after this place" for several keys of mixed direction, and its values."""
-    if len(after) != len(query.order):
-        raise _refuse("_cursor: the token does not fit this search", CURSOR)
-    alternatives: list[sql.Composable] = []
-    values: list[str] = []
-    for i, (key, down, kind) in enumerate(query.order):
-        terms = [
-            sql.SQL("{} = %s::{}").format(k, sql.SQL(t))  # pyright: ignore[reportArgumentType]
-            for k, _, t in query.order[:i]
-        ]
-        step = sql.SQL("{} < %s::{}" if down else "{} > %s::{}")
-        terms.append(step.format(key, sql.SQL(kind)))  # pyright: ignore[reportArgumentType]
-        values.extend([*after[:i], after[i]])
-        alternatives.append(sql.SQL("({})").format(sql.SQL(" AND ").join(terms)))
-    return sql.SQL("({})").format(sql.SQL(" OR ").join(alternatives)), values
+def linker(connection: db.Connection, asked: Query, reach: Reach, may: Callable[[str], bool] = anything) -> Linker:
+    """Return what turns the query's conditions into SQL for one asker."""
+    return Linker(connection, Forms(asked.base, asked.terminology), reach, may)
+
+
+def answer(
+    connection: db.Connection,
+    asked: Query,
+    reach: Reach,
+    *,
+    after: Sequence[str] | None = None,
+    may: Callable[[str], bool] = anything,
+) -> Result:
+    """Return a page with what comes along; `may`: which types the asker may search, for chains and includes."""
+    by = linker(connection, asked, reach, may)
+    made = page.run(by, asked.search, asked.count, after)
+    along = include.along(by, asked.search.includes, made.found) if asked.search.includes else include.Along()
+    return Result(made, along)
+
+
+def bundle(base: str, path: str, asked: Query, result: Result) -> bytes:
+    """Return a page as a Bundle; whole resources' text passes through untouched. `path`: what was searched."""
+    address = f"{base}/{path}" if path else base
+    said = urlencode(asked.search.understood)
+    links = [{"relation": "self", "url": f"{address}?{said}" if said else address}]
+    if result.following is not None:
+        links.append({"relation": "next", "url": f"{address}?{CURSOR}={result.following}"})
+    out: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    if result.page.total is not None:
+        out["total"] = result.page.total
+    entries = [_entry(base, asked.search, f, "match") for f in result.page.found]
+    entries += [_entry(base, asked.search, f, "include") for f in result.along.found]
+    if result.along.more:
+        words = f"more than {include.MOST} resources would come along: the others were left out"
+        entries.append({"resource": outcome([ExcessError(words)]), "search": {"mode": "outcome"}})
+    if entries:
+        out["entry"] = entries
+    return db.dumps(out)
+
+
+class ExcessError(FhirError):
+    """What comes along is more than is allowed: a warning beside the answer."""
+
+    severity = "warning"
+
+    def __init__(self, words: str) -> None:
+        super().__init__(200, "too-costly", words)
+
+
+def _entry(base: str, search: Search, found: Found, mode: str) -> dict[str, Any]:
+    resource: Any = msgspec.Raw(found.stored.json.encode())
+    # Elements are those of the type that is searched; what comes along is whole then.
+    elements = search.elements if mode == "match" else ()
+    if elements or search.summary in ("true", "text", "data"):
+        resource = subset.cut(found.stored.content(), search.summary, elements)
+    return {
+        "fullUrl": f"{base}/{found.kind}/{found.stored.logical}",
+        "resource": resource,
+        "search": {"mode": mode},
+    }
 
 
 def seal_cursor(key: Fernet, person: UUID, kind: str, understood: Pairs, place: list[str]) -> str:
@@ -260,9 +153,9 @@ def seal_cursor(key: Fernet, person: UUID, kind: str, understood: Pairs, place: 
 def open_cursor(key: Fernet, person: UUID, kind: str, token: str) -> tuple[Pairs, list[str]]:
     """Return parameters and place of a page's token; FhirError 400 where it is not this person's and type's."""
     try:
-        owner, of, understood, place = db.loads(key.decrypt(token.encode(), ttl=24 * 3600))
+        owner, of, understood, place = db.loads(key.decrypt(token.encode(), ttl=LIFE_S))
     except (InvalidToken, ValueError) as error:
-        raise _refuse("_cursor: the token is not valid or is over", CURSOR) from error
+        raise query.refuse(CURSOR, "…", "the token is not valid or is over") from error
     if owner != str(person) or of != kind:
-        raise _refuse("_cursor: the token belongs to another search", CURSOR)
+        raise query.refuse(CURSOR, "…", "the token belongs to another search")
     return [(n, v) for n, v in understood], place

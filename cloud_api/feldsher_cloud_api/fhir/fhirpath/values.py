@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from feldsher_cloud_api.fhir import ucum
 from feldsher_cloud_api.fhir.fhirpath.temporal import Temporal, compare, parse
 from feldsher_cloud_api.fhir.primitive import CHECKS
 from feldsher_cloud_api.fhir.r4 import definitions
+
+if TYPE_CHECKING:
+    from feldsher_cloud_api.fhir.structure import Slot
 
 CALENDAR = {
     "year": "a", "month": "mo", "week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s",
@@ -47,13 +50,15 @@ class Quantity:
 class Node:
     """One item: a JSON value of a FHIR type, or a value of the language (`kind` begins with `System.`).
 
-    `beside`: id and extensions of a primitive element (`_name`). `name`: the element it stands in.
+    `beside`: id and extensions of a primitive element (`_name`). `name`: the element it stands in; `codes`: the value
+    set that this is bound to.
     """
 
     value: Any
     kind: str
     beside: dict[str, Any] | None = None
     name: str = ""
+    codes: str = ""
 
 
 Items = list[Node]
@@ -122,19 +127,19 @@ def children(node: Node, name: str | None = None) -> Items:
         return [system(word) for key, word in element.items() if name in (None, key)]
     kind = str(element["resourceType"]) if "resourceType" in element else node.kind
     out: Items = []
-    for written, slot_name, slot_type in _slots(kind if kind in definitions().types else "Element", name):
+    for written, slot in _slots(kind if kind in definitions().types else "Element", name):
         if written in element or "_" + written in element:
-            out.extend(_nodes(element.get(written), element.get("_" + written), slot_type, slot_name))
+            out.extend(_nodes(element.get(written), element.get("_" + written), slot))
     return out
 
 
-def _slots(kind: str, name: str | None) -> list[tuple[str, str, str]]:
+def _slots(kind: str, name: str | None) -> list[tuple[str, Slot]]:
     from feldsher_cloud_api.fhir.structure import slots  # noqa: PLC0415 - structure needs no path, this needs structure
 
-    return [(w, s.name, s.type) for w, s in slots(kind).items() if name in (None, s.name)]
+    return [(w, s) for w, s in slots(kind).items() if name in (None, s.name)]
 
 
-def _nodes(value: Any, beside: Any, kind: str, name: str) -> Items:
+def _nodes(value: Any, beside: Any, slot: Slot) -> Items:
     if isinstance(value, list) or isinstance(beside, list):
         values = cast("list[Any]", value) if isinstance(value, list) else []
         others = cast("list[Any]", beside) if isinstance(beside, list) else []
@@ -142,7 +147,8 @@ def _nodes(value: Any, beside: Any, kind: str, name: str) -> Items:
                  for i in range(max(len(values), len(others)))]  # fmt: skip
     else:
         pairs = [(value, beside)]
-    return [Node(v, _kind(v, kind), b, name) for v, b in pairs if v is not None or b is not None]
+    found = [(v, b) for v, b in pairs if v is not None or b is not None]
+    return [Node(v, _kind(v, slot.type), b, slot.name, slot.of.codes) for v, b in found]
 
 
 def _kind(value: Any, kind: str) -> str:
