@@ -33,7 +33,7 @@ from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import rest
+from feldsher_cloud_api.fhir import rest, search_routes
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.transport import PREFIX, Transport
 from feldsher_cloud_api.fleet import api as fleet
@@ -93,6 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         alarm.router,
         fleet.router,
         rest.router,
+        search_routes.router,
     ):
         app.include_router(router)
     app.include_router(live.router)

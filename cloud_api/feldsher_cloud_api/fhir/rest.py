@@ -1,11 +1,10 @@
-"""The REST interface: read, vread, history, search by GET and POST, create of orders, the capability statement."""
+"""The REST interface: read, vread, history, create of orders, the capability statement (search: search_routes.py)."""
 
 from __future__ import annotations
 
 import base64
 from email.utils import format_datetime
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, urlencode
 from uuid import UUID
 
 import msgspec
@@ -17,7 +16,7 @@ from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
 from feldsher_cloud_api.care import order, signature, stream
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import capability, identity, search, store, validate
+from feldsher_cloud_api.fhir import capability, identity, store, validate
 from feldsher_cloud_api.fhir.definitions import TYPES, ResourceType
 from feldsher_cloud_api.fhir.outcome import FhirError, not_found, outcome
 from feldsher_cloud_api.fhir.r4 import definitions
@@ -80,57 +79,6 @@ def metadata(request: Request, of: CurrentContext) -> Response:
     """Return the CapabilityStatement."""
     accepts_json(request)
     return reply(capability.statement(of.settings))
-
-
-@router.get("/{kind}")
-def search_by_get(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
-    """Search with the parameters of the address."""
-    accepts_json(request)
-    return _search(of, who, kind, parse_qsl(request.url.query, keep_blank_values=True), request)
-
-
-@router.post("/{kind}/_search")
-def search_by_post(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
-    """Search with the parameters of the form (and of the address, both count)."""
-    accepts_json(request)
-    pairs = parse_qsl(request.url.query, keep_blank_values=True)
-    pairs += [(n, v) for n, v in parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True) if n != "csrf"]
-    return _search(of, who, kind, pairs, request)
-
-
-def _search(of: Context, who: Principal, kind: str, pairs: search.Pairs, request: Request) -> Response:
-    _type(kind, "search-type")
-    access.permit(who, kind, "search")
-    after: list[str] | None = None
-    token = next((v for n, v in pairs if n == search.CURSOR), None)
-    if token is not None:
-        pairs, after = search.open_cursor(of.cursor, who.person, kind, token)
-    lenient = "handling=lenient" in request.headers.get("prefer", "")
-    query = search.understand(kind, pairs, of.settings.fhir_base, lenient=lenient)
-    with access.asking(of.pool, who) as connection:
-        found, place, total = search.run(connection, query, access.reach(connection, who), after=after)
-        audit.search(connection, who, kind, found, of.settings.clock())
-    following = search.seal_cursor(of.cursor, who.person, kind, query.understood, place) if place else None
-    return reply(bundle(of.settings.fhir_base, kind, search.Page(found, total, following, query.understood)))
-
-
-def bundle(base: str, kind: str, page: search.Page) -> bytes:
-    """Return a page of search results as a Bundle; the resources' text passes through untouched."""
-    address = f"{base}/{kind}"
-    query = urlencode(page.understood)
-    links = [{"relation": "self", "url": f"{address}?{query}" if query else address}]
-    if page.following is not None:
-        links.append({"relation": "next", "url": f"{address}?{search.CURSOR}={page.following}"})
-    entries = [
-        {"fullUrl": f"{address}/{s.id}", "resource": msgspec.Raw(s.json.encode()), "search": {"mode": "match"}}
-        for s in page.found
-    ]
-    out: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": links}
-    if page.total is not None:
-        out["total"] = page.total
-    if entries:
-        out["entry"] = entries
-    return db.dumps(out)
 
 
 @router.get("/Observation/{identity}/$window")
