@@ -176,8 +176,13 @@ Span = tuple[datetime | None, datetime | None]
 
 
 def spans(value: Any, kind: str) -> Iterator[Span]:
-    """Yield the ranges of a date, dateTime, instant, Period or Timing; None: open. What is no date gives none."""
+    """Yield the ranges of a date, dateTime, instant, Period or Timing; None: open. What is no date gives none.
+
+    Of a Timing the outer limits alone matter (http://hl7.org/fhir/R4/search.html#date).
+    """
     if isinstance(value, str):
+        if kind not in ("date", "dateTime", "instant"):
+            return  # words may stand where a date may, and look like one
         try:
             yield dates.parse(value)
         except (ValueError, OverflowError):
@@ -185,11 +190,7 @@ def spans(value: Any, kind: str) -> Iterator[Span]:
     elif isinstance(value, dict):
         element = cast("Element", value)
         if kind == "Timing":
-            events: Any = element.get("event")
-            for event in cast("list[Any]", events) if isinstance(events, list) else ():
-                yield from spans(event, "dateTime")
-            for repeat in objects(element, "repeat"):
-                yield from spans(repeat.get("boundsPeriod"), "Period")
+            yield from _timing(element)
         elif kind == "Extension":
             held = inside(element)
             if held is not None:
@@ -198,6 +199,16 @@ def spans(value: Any, kind: str) -> Iterator[Span]:
             start = next(spans(element.get("start"), "dateTime"), (None, None))[0]
             end = next(spans(element.get("end"), "dateTime"), (None, None))[1]
             yield (start, end) if start is None or end is None or start < end else (end, start)
+
+
+def _timing(element: Element) -> Iterator[Span]:
+    events: Any = element.get("event")
+    listed = cast("list[Any]", events) if isinstance(events, list) else []
+    found = [dates.parse(event) for event in listed if isinstance(event, str)]
+    if found:
+        yield min(low for low, _ in found), max(high for _, high in found)
+    for repeat in objects(element, "repeat"):
+        yield from spans(repeat.get("boundsPeriod"), "Period")
 
 
 def moment(at: datetime | None, otherwise: float) -> float:

@@ -197,17 +197,16 @@ def _uri(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: 
 
 
 def _date(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
+    _present(out, names)
     found = list(forms.spans(value, kind_))
     if found:
-        _present(out, names)
         for name in names:
             out.spans.setdefault(name, []).extend(found)
 
 
 def _amount(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
+    _present(out, names)
     found = list(forms.amounts(value, kind_))
-    if found:
-        _present(out, names)
     for low, high, sent_low, sent_high, unit, symbol in found:
         for code, coded in _codes(beside):
             out.amounts.append(Amount(place, code, coded, unit, symbol, low, high, sent_low, sent_high))

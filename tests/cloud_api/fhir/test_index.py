@@ -87,9 +87,13 @@ def test_dates_are_ranges_and_several_their_hull() -> None:
     timed = _pressure(effectiveTiming={"event": ["2024-05-01", "2024-05-31"]})
     del timed["effectiveDateTime"]
     found = index.values(timed)
-    assert found.dates["date"] == (may, june)
-    assert _has(found, "date:many") == [True]
-    days = [(r.low, r.high) for r in found.amounts if r.place == index.place_of("Observation", "date")]
+    assert found.dates["date"] == (may, june)  # of a Timing the outer limits are one range
+    assert _has(found, "date:many") == [False]
+    wards = [{"period": {"start": day, "end": day}} for day in ("2024-05-01", "2024-05-31")]
+    found = index.values({"resourceType": "Encounter", "id": "e", "location": wards})
+    assert found.dates["location_period"] == (may, june)
+    assert _has(found, "location-period:many") == [True]
+    days = [(r.low, r.high) for r in found.amounts if r.place == index.place_of("Encounter", "location-period")]
     assert [(b - a) / 86_400_000_000 for a, b in days] == [1, 1]
 
 

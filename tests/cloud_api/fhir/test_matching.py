@@ -88,12 +88,16 @@ def drawn(of: str, name: str, corpus: Corpus, rng: random.Random, most: int) -> 
     return asked + rng.sample(others, min(most, len(others)))
 
 
-def _asked(parameter: SearchParameter, nodes: list[Node], rng: random.Random) -> Iterator[tuple[str, str]]:
+def _asked(  # noqa: C901 - one case per kind of parameter
+    parameter: SearchParameter, nodes: list[Node], rng: random.Random
+) -> Iterator[tuple[str, str]]:
     match parameter.kind:
         case "token":
             for code in facets.codes(nodes):
                 yield from _tokens(code)
-            yield from ((":text", escaped(w[: rng.randint(1, len(w))])) for w in facets.descriptions(nodes) if w.strip())
+            yield from (
+                (":text", escaped(w[: rng.randint(1, len(w))])) for w in facets.descriptions(nodes) if w.strip()
+            )
         case "string":
             for word in facets.words(nodes):
                 yield from _strings(word, rng)
@@ -144,6 +148,8 @@ def _measures(measure: Measure, of: str) -> Iterator[str]:
         if size is None:
             continue
         for value in (size, size + 1, size * Decimal("1.05")):
+            if len(value.as_tuple().digits) > 15:
+                continue  # the index keeps sizes as floats
             number = f"{value:f}" if abs(value) < 10**9 else f"{value:E}"
             yield number
             if of == "quantity" and measure.code:
@@ -197,7 +203,7 @@ def expected(corpus: Corpus, of: str, pairs: list[tuple[str, str]]) -> set[str]:
 
 def differences(connection: db.Connection, corpus: Corpus, most: int, seed: int = 1) -> tuple[list[str], int]:
     """Return the searches whose results differ, in words, and how many were asked."""
-    rng, out, asked = random.Random(seed), list[str](), 0
+    rng, out, asked = random.Random(seed), list[str](), 0  # noqa: S311 - a repeatable choice
     for of in sorted(corpus.kinds):
         for name in sorted(kind(of).search):
             if name in ("_id", "_lastUpdated"):
