@@ -22,6 +22,7 @@ from feldsher_cloud_api import (
     db,
     discovery,
     launch,
+    limits,
     provision,
     registration,
     renewal,
@@ -38,6 +39,7 @@ from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.transport import PREFIX, Transport
 from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
+from feldsher_cloud_api.limits import TooFastError
 from feldsher_cloud_api.live import Hub
 from feldsher_cloud_api.manage import routes as manage
 from feldsher_cloud_api.metrics import Metrics
@@ -130,6 +132,8 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
     bounded = request.url.path.startswith(f"{PREFIX}/")  # by its own layer
     if not bounded and request.method in ("POST", "PUT", "PATCH") and (not length.isdigit() or int(length) > MAX_BODY):
         response: Response = JSONResponse({"error": f"a body of known length up to {MAX_BODY} bytes is needed"}, 413)
+    elif wait := _too_fast(request):
+        response = _slow_down(request, wait)
     else:
         response = await call_next(request)
     for name, value in _HEADERS.items():
@@ -143,7 +147,23 @@ async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Resp
     return response
 
 
+def _too_fast(request: Request) -> int:
+    if request.url.path.startswith("/health/"):
+        return 0
+    of: Context = request.app.state.context
+    return of.addresses.wait_s(limits.address(request), of.settings.clock())
+
+
+def _slow_down(request: Request, wait_s: int) -> Response:
+    words = f"too many requests; ask again in {wait_s} s"
+    return _refused(request, 429, "throttled", words, {"Retry-After": str(wait_s)})
+
+
 def _refusals(app: FastAPI) -> None:
+    @app.exception_handler(TooFastError)
+    def too_fast(request: Request, error: TooFastError) -> Response:
+        return _slow_down(request, error.wait_s)
+
     @app.exception_handler(GatewayRefusedError)
     def gateway_refused(request: Request, error: GatewayRefusedError) -> Response:
         _log.warning("gateway_refused", code=error.code)
@@ -169,7 +189,7 @@ def _refusals(app: FastAPI) -> None:
         code = "not-found" if error.status_code == 404 else "not-supported"
         return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
 
-    _ = gateway_refused, fhir_error, unauthenticated, forbidden, http_error
+    _ = too_fast, gateway_refused, fhir_error, unauthenticated, forbidden, http_error
 
 
 def _audit_refusal(request: Request) -> None:

@@ -16,9 +16,10 @@ from cryptography.fernet import InvalidToken
 from fastapi import Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from feldsher_cloud_api import access, audit, db, passwords
+from feldsher_cloud_api import access, audit, db, limits, passwords
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.context import Context, context
+from feldsher_cloud_api.limits import TooFastError
 from feldsher_cloud_api.secret import digest
 
 COOKIE = "feldsher_session"
@@ -149,7 +150,9 @@ def check_origin(request: Request) -> None:
 
 
 def _by_token(of: Context, token: str) -> Principal:
-    said = of.tokens.check(token, of.settings.clock())
+    now = of.settings.clock()
+    said = of.tokens.check(token, now)
+    of.askers.demand(f"{said.client} {said.person}", now)
     with of.pool.connection() as connection:
         if _oauth.token_stands(connection, client=said.client, grant=said.grant, jti=said.id) is not True:
             raise Unauthenticated("this token or its grant has been revoked, or its client is not registered any more")
@@ -162,6 +165,7 @@ def _by_cookie(of: Context, cookie: str) -> Principal | None:
         row = _queries.session_person(connection, token_hash=hashed, now=now, idle_since=now - of.settings.session_idle)
         if row is None:
             return None
+        of.askers.demand(str(row[0]), now)
         if now - row[1] > timedelta(minutes=1):
             _queries.touch_session(connection, token_hash=hashed, now=now)
         try:
@@ -176,9 +180,12 @@ _oauth = db.queries("oauth")
 def sign_in(of: Context, request: Request, username: str, password: str) -> tuple[UUID | None, str]:
     """Return (person, "") or (None, reason), reason being `locked`, `failed` or `busy`; either way it is audited."""
     now = of.settings.clock()
-    if not of.brake.allows(request.client.host if request.client else "", now):
+    try:
+        of.brake.demand(limits.address(request), now)
+        of.names.demand(digest(username.lower()).hex(), now)
+        person = passwords.authenticate(of.pool, username, password, now)
+    except TooFastError:
         return None, "busy"
-    person = passwords.authenticate(of.pool, username, password, now)
     with access.nobody(of.pool) as connection:
         who = load_principal(connection, person, "web") if person is not None else None
         audit.sign_in(connection, who, success=person is not None, now=now)

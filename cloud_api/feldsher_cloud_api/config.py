@@ -25,6 +25,11 @@ CANARY_MINUTES = "FELDSHER_CANARY_MINUTES"
 """Environment variable: how often a test alarm crosses the whole line, minutes; five where it is not set."""
 TOKEN_MINUTES = "FELDSHER_TOKEN_MINUTES"  # noqa: S105 a name
 """Environment variable: how long an access token is good, minutes; five where it is not set, sixty at most."""
+ADDRESS_RATE, ASKER_RATE = "FELDSHER_ADDRESS_RATE", "FELDSHER_CLIENT_RATE"
+"""Environment variables: requests a second of one network address, and of one person through one program.
+
+Ten seconds' worth may come at once. 3000 where not set: it holds off who floods, not who works or measures.
+"""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -59,6 +64,8 @@ class Settings:
     order_life: timedelta = timedelta(minutes=10)
     canary_every: timedelta = timedelta(minutes=5)
     demo: bool = False
+    address_rate: int = 3000
+    asker_rate: int = 3000
 
     @property
     def secrets(self) -> Path:
@@ -104,6 +111,12 @@ def _minutes(name: str, text: str, most: int) -> timedelta:
     return timedelta(minutes=int(text))
 
 
+def _rate(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1_000_000):
+        raise ConfigError(f"{name}: {text!r} is not a number of requests a second, 1 to 1000000")
+    return int(text)
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     """Return the settings that the environment gives; ConfigError names a variable that is missing or wrong."""
     url = environment.get(DATABASE_URL)
@@ -120,6 +133,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         canary_every=_minutes(CANARY_MINUTES, environment.get(CANARY_MINUTES, "5"), 60),
         token_life=_minutes(TOKEN_MINUTES, environment.get(TOKEN_MINUTES, "5"), 60),
         demo=environment.get(DEMO) == "1",
+        address_rate=_rate(ADDRESS_RATE, environment.get(ADDRESS_RATE, "3000")),
+        asker_rate=_rate(ASKER_RATE, environment.get(ASKER_RATE, "3000")),
     )
     parts = urlsplit(settings.api_url)
     if parts.scheme != "https" and not settings.loopback:

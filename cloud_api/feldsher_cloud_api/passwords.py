@@ -1,10 +1,8 @@
-"""Passwords: argon2id (RFC 9106), the lock after repeated failures, and a brake per network address."""
+"""Passwords: argon2id (RFC 9106), the lock after repeated failures, and no more hashing at once than a server bears."""
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from feldsher_cloud_api import db
+from feldsher_cloud_api.limits import TooFastError
 
 FREE_ATTEMPTS = 5
 """Wrong passwords before an account is locked, for 60 s and then twice as long each time, at most 15 minutes."""
@@ -23,6 +22,8 @@ _NOBODY = _hasher.hash("nobody has this password")
 _queries = db.queries("auth")
 # argon2 takes 64 MiB and a core each time: guesses queue here rather than starve the server.
 _kitchen = threading.BoundedSemaphore(2)
+# Who guesses from many addresses must not hold every thread of the server in that queue: beyond these, none waits.
+_places = threading.BoundedSemaphore(12)
 
 
 def hash_password(password: str) -> str:
@@ -33,12 +34,16 @@ def hash_password(password: str) -> str:
 
 
 def matches(password_hash: str, password: str) -> bool:
-    """Return whether a password belongs to a hash, in the same time either way."""
-    with _kitchen:
-        try:
+    """Return whether a password belongs to a hash, in the same time either way; TooFastError where too many wait."""
+    if not _places.acquire(blocking=False):
+        raise TooFastError(5)
+    try:
+        with _kitchen:
             return _hasher.verify(password_hash, password)
-        except (VerificationError, InvalidHashError):
-            return False
+    except (VerificationError, InvalidHashError):
+        return False
+    finally:
+        _places.release()
 
 
 def authenticate(pool: db.Pool, username: str, password: str, now: datetime) -> UUID | None:
@@ -60,25 +65,3 @@ def is_locked(pool: db.Pool, username: str, now: datetime) -> bool:
     """Return whether an account is locked at this moment."""
     with pool.connection() as connection:
         return bool(_queries.is_locked(connection, username=username, now=now))
-
-
-@dataclass(slots=True)
-class Brake:
-    """Token buckets per network address: `burst` attempts at once, then one every `every` seconds; bounded memory."""
-
-    burst: float = 60
-    every: float = 1
-    capacity: int = 10_000
-    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict[str, tuple[float, float]])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def allows(self, address: str, now: datetime) -> bool:
-        """Take one attempt of an address; False where it has none left."""
-        at = now.timestamp()
-        with self._lock:
-            left, since = self._buckets.pop(address, (self.burst, at))
-            left = min(self.burst, left + max(0.0, at - since) / self.every)
-            self._buckets[address] = (left - 1 if left >= 1 else left, at)
-            while len(self._buckets) > self.capacity:
-                self._buckets.popitem(last=False)
-            return left >= 1

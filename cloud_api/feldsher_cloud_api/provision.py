@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse, Response
 from feldsher_ehr_core.ids import CANARY, gateway_id, is_canary
 from pydantic import BaseModel, Field
 
-from feldsher_cloud_api import access, auth, ca, db, gateway_keys, originals
+from feldsher_cloud_api import access, auth, ca, db, gateway_keys, limits, originals
 from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import tasks
@@ -121,7 +121,7 @@ class _RefusedError(Exception):
 def claim(asked: ClaimRequest, request: Request, of: CurrentContext) -> Response:
     """Certify a gateway's key for a claim's secret, once."""
     now = of.settings.clock()
-    if not of.brake.allows(request.client.host if request.client else "", now):
+    if not of.brake.allows(limits.address(request), now):
         return JSONResponse({"error": "too many attempts"}, 429, headers={"Retry-After": "30"})
     authority = ca.load(of.settings.ca_directory, of.settings.clock)
     try:

@@ -17,7 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from psycopg.types.json import Jsonb
 
-from feldsher_cloud_api import access, clients, db, outbound
+from feldsher_cloud_api import access, clients, db, limits, outbound
 from feldsher_cloud_api.auth import CurrentContext
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.secret import digest
@@ -226,8 +226,7 @@ def _standing(settings: Settings, identity: str, wish: Wish, state: str) -> dict
 @router.post("/oauth/register")
 def self_register(request: Request, of: CurrentContext, sent: Annotated[dict[str, Any], Body()]) -> Response:
     """Take a program's registration (RFC 7591); it waits for an administrator."""
-    if not of.brake.allows(request.client.host if request.client else "", of.settings.clock()):
-        return JSONResponse({"error": "slow_down"}, 429, headers={"Retry-After": "30"})
+    of.brake.demand(limits.address(request), of.settings.clock())
     try:
         wish = understand(sent)
         with of.pool.connection() as connection:

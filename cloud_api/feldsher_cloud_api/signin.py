@@ -25,7 +25,9 @@ def login(request: Request, of: CurrentContext, form: Form) -> Response:
     wants_json = "application/json" in request.headers.get("accept", "")
     if person is None:
         if wants_json:
-            return JSONResponse({"error": reason}, 401 if reason != "busy" else 429)
+            busy = reason == "busy"
+            headers = {"Retry-After": "30"} if busy else None
+            return JSONResponse({"error": reason}, 429 if busy else 401, headers=headers)
         return auth.sign_in_first(of, form.get("next", "/"), reason)
     if not wants_json:
         return auth.signed_in_response(of, person, form.get("next", "/"))

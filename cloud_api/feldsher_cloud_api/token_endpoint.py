@@ -11,7 +11,7 @@ from authlib.oauth2.rfc6749 import OAuth2Error
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from feldsher_cloud_api import clients, db, oauth
+from feldsher_cloud_api import clients, db, limits, oauth
 from feldsher_cloud_api.access import Unauthenticated
 from feldsher_cloud_api.auth import CurrentContext, Form
 from feldsher_cloud_api.clients import Client
@@ -27,8 +27,7 @@ router = APIRouter()
 @router.post("/oauth/token")
 def token(request: Request, of: CurrentContext, form: Form) -> Response:
     """Exchange a code, a refresh token or a client's credentials for tokens."""
-    if not of.brake.allows(request.client.host if request.client else "", of.settings.clock()):
-        return JSONResponse({"error": "slow_down"}, 429, headers={"Retry-After": "30"})
+    of.brake.demand(limits.address(request), of.settings.clock())
     try:
         return cast("Response", oauth.Server(of).create_token_response(oauth.Asked(request, form)))
     except Unauthenticated:
@@ -37,8 +36,7 @@ def token(request: Request, of: CurrentContext, form: Form) -> Response:
 
 def _authenticated(request: Request, of: Context, form: dict[str, str], endpoint: str) -> Client | Response:
     server, asked = oauth.Server(of), oauth.Asked(request, form)
-    if not of.brake.allows(request.client.host if request.client else "", of.settings.clock()):
-        return JSONResponse({"error": "slow_down"}, 429, headers={"Retry-After": "30"})
+    of.brake.demand(limits.address(request), of.settings.clock())
     try:
         return cast("Client", server.authenticate_client(asked, list(clients.METHODS), endpoint))
     except OAuth2Error as error:

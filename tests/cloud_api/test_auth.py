@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
-from feldsher_cloud_api import auth, passwords
+from feldsher_cloud_api import auth, limits, passwords
 from feldsher_tools.clinic import Clinic
 
 
@@ -101,20 +99,9 @@ def test_page_sends_to_sign_in_and_api_answers_401(clinic: Clinic) -> None:
     assert clinic.browser.get("/api/me").status_code == 401
 
 
-def test_brake_lets_bursts_through_and_refills() -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    brake = passwords.Brake(burst=3, every=10, capacity=2)
-    assert [brake.allows("a", now) for _ in range(4)] == [True, True, True, False]
-    assert brake.allows("b", now)
-    assert not brake.allows("a", now + timedelta(seconds=9))
-    assert brake.allows("a", now + timedelta(seconds=20))
-    assert brake.allows("c", now)  # and the memory stays bounded: the oldest is forgotten
-    assert brake.allows("b", now)
-
-
 def test_guessing_from_one_address_is_slowed(clinic: Clinic) -> None:
     form, headers = {"username": "nobody", "password": "x"}, {"accept": "application/json"}
-    clinic.context.brake = passwords.Brake(burst=2, every=60)
+    clinic.context.brake = limits.Brake(burst=2, every=60)
     codes = [clinic.browser.post("/login", data=form, headers=headers).status_code for _ in range(3)]
     assert codes == [401, 401, 429]
 

@@ -14,6 +14,7 @@ from feldsher_cloud_api.access import Forbidden, Unauthenticated
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
 from feldsher_cloud_api.context import context
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.limits import TooFastError
 from feldsher_cloud_api.web.render import Page, page_headers
 
 
@@ -33,6 +34,10 @@ class PageRoute(APIRoute):
                 return _refuse(request, 403)
             except FhirError as error:
                 return _refuse(request, error.status)
+            except TooFastError as error:
+                response = _refuse(request, 429)
+                response.headers["Retry-After"] = str(error.wait_s)
+                return response
 
         return handle
 
