@@ -51,7 +51,7 @@ class Keeper(Sender):
         return super().done and not self._again
 
     def _release(self) -> bool:
-        told = [i for i in list(self._client.receipts) if i in self._waiting]
+        told = [i for i in self._waiting if i in self._client.receipts]
         for message_id in told:
             self._kept[message_id] = self._waiting.pop(message_id)
             self.receipted[message_id] = time.monotonic()

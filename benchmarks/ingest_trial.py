@@ -120,7 +120,7 @@ class Sender(threading.Thread):
         return True
 
     def _release(self) -> bool:
-        told = [i for i in list(self._client.receipts) if i in self._waiting]
+        told = [i for i in self._waiting if i in self._client.receipts]  # few wait, however many have been told
         for message_id in told:
             del self._waiting[message_id]
         return bool(told)

@@ -18,7 +18,7 @@ import shutil
 import socket
 import subprocess
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,14 +26,12 @@ from typing import Literal
 
 import msgspec
 from feldsher_ingest import primary
+from psycopg import conninfo
 
-from feldsher_cloud_api import db
+from feldsher_cloud_api import db, timeline
 
 Kind = Literal["full", "incremental"]
-_SEGMENT = re.compile(r"([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})(\.gz)")
 _BINARIES = Path("/usr/lib/postgresql")
-SEGMENTS_PER_LOG = 256
-"""Of 16 MB each, which initdb makes unless told otherwise: the last eight digits of a segment's name count to here."""
 
 
 class BackupError(Exception):
@@ -123,10 +121,11 @@ def base(url: str, folder: Path, kind: Kind) -> Base:
         raise BackupError(f"{target} is there already")
     _make_folders(folder)
     shutil.rmtree(half, ignore_errors=True)
-    command = [program("pg_basebackup"), "-d", primary.address(url), "-D", str(half), "-c", "fast", "-X", "stream"]
+    address, password = _apart(primary.address(url))
+    command = [program("pg_basebackup"), "-d", address, "-w", "-D", str(half), "-c", "fast", "-X", "stream"]
     if kind == "incremental":
         command += ["--incremental", str(folder / "base" / before[-1].name / "backup_manifest")]
-    _run(command)
+    _run(command, password)
     _run([program("pg_verifybackup"), "-q", str(half)])
     half.rename(target)  # pg_basebackup has it on the disk
     made = Base(
@@ -140,6 +139,13 @@ def base(url: str, folder: Path, kind: Kind) -> Base:
     )
     _note(url, folder, made)
     return made
+
+
+def _apart(url: str) -> tuple[str, dict[str, str]]:
+    """Return an address without its password, and the environment that has it: arguments are shown to every user."""
+    words = conninfo.conninfo_to_dict(url)
+    password = words.pop("password", None)
+    return conninfo.make_conninfo("", **words), {} if password is None else {"PGPASSWORD": str(password)}
 
 
 def _server_time(url: str) -> datetime:
@@ -186,8 +192,10 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
-def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+def _run(command: Sequence[str], more: Mapping[str, str] | None = None) -> None:
+    """Run one of PostgreSQL's programs, with `more` in its environment; BackupError with its words where it fails."""
+    environment = {**os.environ, **(more or {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own words
     if done.returncode:
         said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
         raise BackupError(f"{Path(command[0]).name} failed (code {done.returncode}):\n{said}")
@@ -206,7 +214,7 @@ def chain(bases: Iterable[Base], last: Base) -> list[Base]:
 
 
 def verify(folder: Path) -> Verified:
-    """Check every base backup file by file, and that the archived log is whole from the oldest one on."""
+    """Check every base backup file by file, and that from each the archived log leads to the newest timeline's end."""
     bases, wrong = listed(folder), list[str]()
     for one in bases:
         try:
@@ -218,7 +226,7 @@ def verify(folder: Path) -> Verified:
         wrong.append("there is no base backup")
     segments = _segments(folder)
     if bases:
-        wrong += _gaps([s for s in segments if s[8:] >= bases[0].first_wal[8:]], bases)
+        wrong += _gaps(folder, segments, bases)
     for name in segments:
         try:
             with gzip.open(folder / "wal" / f"{name}.gz") as file:
@@ -231,24 +239,54 @@ def verify(folder: Path) -> Verified:
 
 def _segments(folder: Path) -> list[str]:
     """Return the names of archived segments in the order of the log, without their ending."""
-    names = [f.name.removesuffix(".gz") for f in (folder / "wal").glob("*.gz") if _SEGMENT.fullmatch(f.name)]
-    return sorted(names, key=lambda name: (name[8:], name[:8]))
+    names = [file.name.removesuffix(".gz") for file in (folder / "wal").glob("*.gz")]
+    return sorted(filter(timeline.SEGMENT.fullmatch, names), key=lambda name: (name[8:], name[:8]))
 
 
-def _number(segment: str) -> int:
-    return int(segment[8:16], 16) * SEGMENTS_PER_LOG + int(segment[16:24], 16)
-
-
-def _gaps(segments: Sequence[str], bases: Sequence[Base]) -> list[str]:
-    """Return what is missing between the first backup's segment and the newest archived one, on any timeline."""
-    there = {_number(name) for name in segments}
-    first = min(_number(one.first_wal) for one in bases)
-    if not there:
+def _gaps(folder: Path, segments: Sequence[str], bases: Sequence[Base]) -> list[str]:
+    """Return what of the log a restore to the end needs and does not find, from the backups on."""
+    if not segments:
         return ["no log is archived: is archive_command set? (`feldsher-cloud backup settings`)"]
-    missing = sorted(set(range(first, max(there) + 1)) - there)
-    if not missing:
-        return []
-    return [f"{len(missing)} segments of the log are missing, the first is number {missing[0]:X}: no restore beyond it"]
+    number = timeline.newest(folder / "wal", segments)
+    try:
+        before = timeline.past(folder / "wal", number)
+    except timeline.HistoryError as error:
+        return [str(error)]
+    usable, wrong = list[str](), list[str]()
+    for one in bases:
+        of, lsn = _end(folder / "base" / one.name / "backup_manifest", one)
+        if timeline.continues(number, before, of, lsn):
+            usable.append(one.first_wal)
+        else:
+            wrong.append(
+                f"{one.name} was made on timeline {of} after timeline {number} had left it, by a server that had been"
+                " replaced: no restore from it"
+            )
+    if usable:
+        missing = timeline.missing(number, before, min(usable, key=timeline.place), set(segments))
+        if missing:
+            wrong.append(
+                f"{len(missing)} segments of the log are missing, the first is {missing[0]}: no restore beyond it"
+            )
+    return wrong
+
+
+class _Range(msgspec.Struct, frozen=True, rename={"timeline": "Timeline", "end": "End-LSN"}):
+    timeline: int
+    end: str
+
+
+class _Manifest(msgspec.Struct, frozen=True, rename={"ranges": "WAL-Ranges"}):
+    ranges: list[_Range]
+
+
+def _end(manifest: Path, one: Base) -> tuple[int, int]:
+    """Return the timeline and the position at which a backup is whole; of a damaged one, where it began at the latest."""
+    try:
+        last = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).ranges[-1]
+    except (OSError, msgspec.MsgspecError, IndexError):  # pg_verifybackup has told of it
+        return timeline.timeline(one.first_wal), timeline.start(one.first_wal)
+    return last.timeline, timeline.position(last.end)
 
 
 def restore(folder: Path, target: Path, to: datetime | None, owner: tuple[int, int] | None = None) -> Base:
@@ -303,8 +341,8 @@ def prune(folder: Path, keep: timedelta, now: datetime) -> list[str]:
         shutil.rmtree(folder / "base" / one.name)
     left = [one for one in bases if one.name in needed]
     if left:
-        first = min(left, key=lambda one: _number(one.first_wal)).first_wal
+        first = min(timeline.place(one.first_wal) for one in left)
         for name in _segments(folder):
-            if _number(name) < _number(first):
+            if timeline.place(name) < first:
                 (folder / "wal" / f"{name}.gz").unlink()
     return [one.name for one in gone]

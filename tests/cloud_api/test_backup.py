@@ -219,5 +219,65 @@ def test_what_is_wrong_with_backups_is_told(environment: Callable[[], str], fold
     (told,) = _run("verify", code=1)
     wrong = str(told["wrong"])
     assert "pg_control" in wrong
-    assert "1 segments of the log are missing" in wrong
+    assert f"1 segments of the log are missing, the first is {segments[-2].name.removesuffix('.gz')}" in wrong
     assert f"{segments[-1].name} is damaged" in wrong
+
+
+def test_after_a_promotion_the_new_timeline_must_be_whole(
+    archiving: Postgres, environment: Callable[[], str], folder: Path
+) -> None:
+    """Archived segments of a server that was replaced fill no gap, and its backups are no way to the end."""
+    url = environment()
+    (before,) = _run("base")
+    _write(url, 1)
+    _archived(url)
+    archiving.stop()
+    (archiving.data / "standby.signal").touch(mode=0o600)
+    if os.geteuid() == 0:
+        os.chown(archiving.data / "standby.signal", archiving.place.uid, -1)
+    archiving.start()
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("select pg_promote()")
+        assert connection.execute("select timeline_id from pg_control_checkpoint()").fetchone() is not None
+    _write(url, 2)
+    _archived(url)
+    _write(url, 3)
+    _archived(url)
+    (verified,) = _run("verify")
+    assert verified["wrong"] == []
+    ours = sorted((folder / "wal").glob("00000002????????????????.gz"))
+    assert len(ours) >= 2
+    old_server = ours[0].with_name(ours[0].name.replace("00000002", "00000001", 1))
+    shutil.copy(ours[0], old_server)
+    ours[0].unlink()
+    (verified,) = _run("verify", code=1)
+    assert verified["wrong"] == [
+        f"1 segments of the log are missing, the first is {ours[0].name.removesuffix('.gz')}: no restore beyond it"
+    ]
+    history = folder / "wal" / "00000002.history.gz"
+    text = gzip.decompress(history.read_bytes()).decode()
+    history.write_bytes(gzip.compress(text.replace("\t0/", "\t0/1 was ", 1).encode()))
+    (verified,) = _run("verify", code=1)
+    assert f"{before['name']} was made on timeline 1 after timeline 2 had left it" in str(verified["wrong"])
+    history.unlink()
+    (verified,) = _run("verify", code=1)
+    assert "00000002.history.gz is missing" in str(verified["wrong"])
+
+
+def test_a_password_is_no_argument(
+    environment: Callable[[], str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every user of a machine sees the arguments of all its programs."""
+    real, asked = Path(os.environ["FELDSHER_POSTGRES_BIN"]), tmp_path / "asked"
+    for name in ("pg_basebackup", "pg_verifybackup"):
+        (tmp_path / name).write_text(
+            f'#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD" "$@" >>{asked}\nexec {real / name} "$@"\n'
+        )
+        (tmp_path / name).chmod(0o700)
+    monkeypatch.setenv("FELDSHER_POSTGRES_BIN", str(tmp_path))
+    monkeypatch.setenv("FELDSHER_DATABASE_URL", environment().replace("postgres@", "postgres:se%20cret@"))
+    _run("base")
+    words = asked.read_text().splitlines()
+    assert words[0] == "se cret"
+    assert [word for word in words[1:] if "cret" in word] == []
+    assert any("user=postgres" in word for word in words)
