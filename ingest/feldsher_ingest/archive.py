@@ -1,8 +1,7 @@
 """The archive: samples of old recordings outside the database, by the SHA-256 of their coded bytes, encrypted.
 
 AES-256-GCM with a key of 32 bytes (mode 600 beside the other secrets) that whoever reads recordings needs; an entry's
-name is authenticated with it. A recording's bytes leave the database only after what was written has been
-read back, opened, decoded and found to be the samples of the recording's own hash.
+name is authenticated with it. What moves there, and with which key all machines seal it: tier.py.
 """
 
 from __future__ import annotations
@@ -12,26 +11,15 @@ import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Protocol
-from uuid import UUID
 
-import psycopg
-import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from feldsher_signal import codec
-from psycopg.rows import TupleRow
 
-from feldsher_ingest import sql
-
-_QUERIES = sql.load("retention.sql")
 _MAGIC = b"feldsher archive 1\n"
 _NONCE = 12
-_AT_ONCE = 50
-_log = structlog.stdlib.get_logger("feldsher_ingest.archive")
-Connection = psycopg.Connection[TupleRow]
+_MARK = "key.sha256"
 
 
 def _closed(path: str, flags: int) -> int:
@@ -99,6 +87,11 @@ class Archive:
     store: Store
     key: bytes
 
+    @property
+    def key_sha256(self) -> bytes:
+        """By which a key is known without being told."""
+        return hashlib.sha256(self.key).digest()
+
     def put(self, data: bytes) -> bytes:
         """Seal and keep bytes and return the hash under which they are found again."""
         digest = hashlib.sha256(data).digest()
@@ -121,9 +114,8 @@ class Archive:
         return data
 
 
-@cache
-def opened(folder: Path, key_file: Path, *, make: bool = False) -> Archive:
-    """Return the archive in a folder; ArchiveError where its key is not there, unless it is to be made."""
+def opened(store: Store, key_file: Path, *, make: bool = False) -> Archive:
+    """Return the archive in a store; ArchiveError where its key is not there, unless it is to be made."""
     try:
         key = key_file.read_bytes()
     except OSError as error:
@@ -137,7 +129,7 @@ def opened(folder: Path, key_file: Path, *, make: bool = False) -> Archive:
         key = key_file.read_bytes()
     if len(key) != 32:
         raise ArchiveError(f"{key_file}: {len(key)} bytes are not a key of 32")
-    return Archive(Folder(folder), key)
+    return Archive(store, key)
 
 
 def coded(samples: bytes | None, archived: bytes | None) -> bytes:
@@ -149,48 +141,29 @@ def coded(samples: bytes | None, archived: bytes | None) -> bytes:
     return configured().get(archived)
 
 
-def configured(*, make: bool = False) -> Archive:
-    """Return the archive of FELDSHER_ARCHIVE (else `archive` in FELDSHER_STATE), with the key beside the secrets.
-
-    `make`: a new key where there is none: for who writes. A reader with a key of its own could open nothing.
-    """
+def places() -> tuple[Folder, Path]:
+    """Return the folder of FELDSHER_ARCHIVE (else `archive` in FELDSHER_STATE), and the file of its key."""
     state = Path(os.environ.get("FELDSHER_STATE", ".state"))
     folder = os.environ.get("FELDSHER_ARCHIVE")
-    return opened(Path(folder) if folder else state / "archive", state / "secrets" / "archive.key", make=make)
+    return Folder(Path(folder) if folder else state / "archive"), state / "secrets" / "archive.key"
 
 
-def tier(connection: Connection, limit: int = _AT_ONCE) -> int:
-    """Move the samples of recordings older than their policy into the archive (a chore); return how many.
-
-    Looked through once a day. A recording whose samples are damaged stays as it is and is told in the log.
-    """
-    row = connection.execute(_QUERIES["tier_due"]).fetchone()
-    if row is None:
-        return 0
-    archive, moved, after = configured(make=True), 0, UUID(int=0)
-    while True:
-        parameters = {"after": after, "cut": row[0], "limit": limit}
-        found = connection.execute(_QUERIES["old_recordings"], parameters, binary=True).fetchall()
-        for identity, samples, leads, n, coder, digest in found:
-            moved += _moved(connection, archive, identity, samples, (leads, n, coder), digest)
-        if len(found) < limit:
-            break
-        after = found[-1][0]
-    connection.execute(_QUERIES["tier_done"])
-    return moved
+def configured(*, make: bool = False) -> Archive:
+    """Return the archive of `places`; `make`: with a new key where there is none, for the first machine that writes."""
+    store, key_file = places()
+    return opened(store, key_file, make=make)
 
 
-def _moved(
-    connection: Connection, archive: Archive, identity: UUID, samples: bytes, shape: tuple[int, int, str], digest: bytes
-) -> bool:
-    name = archive.put(samples)
-    leads, n, coder = shape
+def mark(store: Store) -> bytes | None:
+    """Return the SHA-256 of the key that an archive says it is sealed with; None where nothing is marked."""
     try:
-        whole = codec.sha256(codec.decode(archive.get(name), leads, n, coder)) == digest
-    except codec.CodecError:
-        whole = False
-    if not whole:
-        _log.error("recording is damaged and stays in the database", recording=str(identity))
-        return False
-    connection.execute(_QUERIES["release"], {"id": identity, "archived": name, "sha256": digest})
-    return True
+        return store.get(_MARK)
+    except ArchiveError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def set_mark(archive: Archive) -> None:
+    """Have an archive say with which key it is sealed."""
+    archive.store.put(_MARK, archive.key_sha256)

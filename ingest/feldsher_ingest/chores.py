@@ -14,12 +14,12 @@ import structlog
 from psycopg.rows import TupleRow
 
 from feldsher_ingest import primary
-from feldsher_ingest.archive import tier
 from feldsher_ingest.metrics import Metrics
 from feldsher_ingest.overdue import WatchMissed, WatchReview
 from feldsher_ingest.rejudge import Rejudge
 from feldsher_ingest.retention import keep_to_policies
 from feldsher_ingest.rollup import roll_up
+from feldsher_ingest.tier import Tier
 
 Connection = psycopg.Connection[TupleRow]
 Chore = Callable[[Connection], int]
@@ -32,14 +32,19 @@ CHORES: Mapping[str, Chore] = {
     "watch_review": WatchReview(),
     "rollup": roll_up,
     "retention": keep_to_policies,
-    "tier": tier,
+    "tier": Tier(),
 }
+PATIENT = frozenset({"rollup", "retention", "tier"})
+"""Chores that nobody waits for: of each a piece, then all others have their turn again."""
 _LOCK = b"select pg_try_advisory_lock(hashtext('ingest_chores'))"
 _log = structlog.stdlib.get_logger("feldsher_ingest.chores")
 
 
 class Chores:
-    """A thread that does the chores where no other worker does. `chores`, `every_s`: others, more often in tests."""
+    """A thread that does the chores where no other worker does. `chores`, `every_s`: others, more often in tests.
+
+    The watch's are done until nothing is left of them, before each piece of what can wait (PATIENT).
+    """
 
     def __init__(
         self,
@@ -86,17 +91,21 @@ class Chores:
         mine = False
         while not self._stop.is_set():
             mine = mine or connection.execute(_LOCK).fetchone() == (True,)
+            more = False
             if mine:
                 for name, chore in self._chores.items():
-                    self._do(connection, name, chore)
+                    more |= self._do(connection, name, chore)
             else:
                 connection.execute(b"select 1")  # a connection that has ended is to be noticed
-            self._stop.wait(self._every_s)
+            if not more:
+                self._stop.wait(self._every_s)
 
-    def _do(self, connection: Connection, name: str, chore: Chore) -> None:
+    def _do(self, connection: Connection, name: str, chore: Chore) -> bool:
+        """Do a chore until nothing is left, or a piece of one that can wait; return whether more of that is left."""
+        more = False
         try:
-            while not self._stop.is_set() and chore(connection):
-                pass
+            while not self._stop.is_set() and not more and chore(connection):
+                more = name in PATIENT
         except Exception as error:
             self._metrics.chores.labels(chore=name, well="no").inc()
             if connection.closed:
@@ -104,3 +113,4 @@ class Chores:
             _log.error("chore failed", chore=name, error=type(error).__name__, exc_info=error)
         else:
             self._metrics.chores.labels(chore=name, well="yes").inc()
+        return more

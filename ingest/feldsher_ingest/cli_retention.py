@@ -11,8 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from feldsher_ingest import archive, retention
+from feldsher_ingest import retention
+from feldsher_ingest.archive import ArchiveError
 from feldsher_ingest.settings import database_url
+from feldsher_ingest.tier import Tier, agreed, sealed_with
 
 retentions = typer.Typer(
     no_args_is_help=True,
@@ -40,7 +42,20 @@ def show() -> None:
             table.add_row(kind, kept, decided, done, str(sum(g.entries for g in going) or ""), words)
         Console().print(table)
         edition = retention.edition(connection)
+        typer.echo(f"archive: {_archive(connection)}")
     typer.echo(f"TimescaleDB: {edition} (the columnstore of old readings is there with `timescale` only)")
+
+
+def _archive(connection: retention.Connection) -> str:
+    """Say whether recordings move into the archive, and whether this machine can do it."""
+    which = sealed_with(connection)
+    if which is None:
+        return "nothing has moved there yet; the first machine to do so makes its key"
+    try:
+        agreed(connection)
+    except ArchiveError as error:
+        return f"not from this machine: {error}"
+    return f"sealed with {which}; this machine has it"
 
 
 @retentions.command("set")
@@ -71,5 +86,9 @@ def run(dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what 
                 total += one.entries
                 size = "" if one.bytes is None else f", {one.bytes / 1e6:.1f} MB"
                 typer.echo(f"{'would go' if dry_run else 'gone'}: {one.what}, {one.entries} entries{size}")
-        moved = 0 if dry_run else archive.tier(connection)
-    typer.echo(f"{total} entries {'would go' if dry_run else 'are gone'}, {moved} recordings moved into the archive")
+        tier = Tier()
+        while not dry_run and tier(connection):
+            pass
+    typer.echo(
+        f"{total} entries {'would go' if dry_run else 'are gone'}, {tier.moved} recordings moved into the archive"
+    )

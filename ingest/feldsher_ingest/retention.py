@@ -1,8 +1,9 @@
 """How long what is kept: policies by kind of data, done once a day. Without a policy everything is kept for ever.
 
-What deletes are functions of the database (schema_retention.sql) with their owner's rights, so that no program of ours
-can delete anything else. The ledger makes repeats harmless: its chunks go only once no gateway can send them again, and
-what a gateway sends that was silent for longer is told apart by the data's own keys.
+What deletes are functions of the database (schema_received.sql) with their owner's rights, so that no program of ours
+can delete anything else. Things go by when they were received, by the database's clock: a device with a wrong clock,
+or a history that comes late, loses nothing. The ledger makes repeats harmless: its chunks go only once no gateway can
+send them again, and what a gateway sends that was silent for longer is told apart by the data's own keys.
 """
 
 from __future__ import annotations
@@ -70,7 +71,14 @@ def decide(connection: Connection, kind: str, days: float | None, by: str) -> No
 
 
 def drop(connection: Connection, kind: str, *, dry: bool) -> list[Dropped]:
-    """Do what the policy of a kind says, or tell what it would do; without a policy nothing."""
+    """Do what the policy of a kind says, piece by piece, or tell what it would do; without a policy nothing."""
+    gone = _piece(connection, kind, dry=dry)
+    while not dry and connection.execute(_QUERIES["under_way"], {"kind": kind}).fetchone() == (True,):
+        gone += _piece(connection, kind, dry=False)
+    return gone
+
+
+def _piece(connection: Connection, kind: str, *, dry: bool) -> list[Dropped]:
     with connection.cursor(row_factory=class_row(Dropped)) as cursor:
         return cursor.execute(_QUERIES["drop"], {"kind": kind, "dry": dry}).fetchall()
 
@@ -82,9 +90,9 @@ def edition(connection: Connection) -> str:
 
 
 def keep_to_policies(connection: Connection) -> int:
-    """Do one policy that has not been done for a day (a chore); return how many there were."""
+    """Do a piece of a policy that has not been done for a day (a chore): a chunk, or some rows; return how many."""
     row = connection.execute(_QUERIES["due"]).fetchone()
     if row is None:
         return 0
-    drop(connection, str(row[0]), dry=False)
+    _piece(connection, str(row[0]), dry=False)
     return 1

@@ -36,5 +36,6 @@ def schemas() -> tuple[str, ...]:
         "schema_replay.sql",
         "schema_retention.sql",
         "schema_watch_due.sql",
+        "schema_received.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

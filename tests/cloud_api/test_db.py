@@ -30,6 +30,7 @@ INGEST = {
     "0018": "schema_replay.sql",
     "0020": "schema_retention.sql",
     "0021": "schema_watch_due.sql",
+    "0024": "schema_received.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -56,6 +57,7 @@ FROZEN = {
     "0021": "2e0699a8cf0c277b99133e3c5e3dc180f62e5ce19764b6c39b6ee418c70441aa",
     "0022": "bade6a742cb42b511595f1d6e84620a53c86aedaa3295290fa7685fad7ce6fac",
     "0023": "77a4c4f3258469469a57ac2e29698a276ea630c82fd501165f8df3c0058d8288",
+    "0024": "ad120b12ea4310e85c32b820d5bfe390347bb8117925cdca161ba24f7410382c",
 }
 
 

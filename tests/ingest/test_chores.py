@@ -73,6 +73,29 @@ def test_what_is_left_is_done_at_once(begin: Begin) -> None:
     assert rounds.wait(60)
 
 
+def test_what_can_wait_takes_turns_with_the_watch(begin: Begin) -> None:
+    """Days of moving old recordings hold up nobody's alarm."""
+    done: list[str] = []
+    judging = [0]
+
+    def tier(connection: Connection) -> int:
+        del connection
+        done.append("tier")
+        judging[0] = 2  # meanwhile something is to be judged
+        return int(done.count("tier") < 50)
+
+    def watch(connection: Connection) -> int:
+        del connection
+        done.append("watch")
+        judging[0] -= judging[0] > 0
+        return judging[0]
+
+    begin("a", watch_due=watch, tier=tier)
+    wait_until(lambda: done.count("tier") >= 50)
+    turns = "".join(one[0] for one in done)
+    assert turns.startswith("wt" + "wwt" * 49), "all of the watch's, then a piece"
+
+
 def test_one_that_fails_keeps_no_other_from_its_turn(begin: Begin) -> None:
     done: list[str] = []
 

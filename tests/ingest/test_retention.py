@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from feldsher_ehr_core import wire
 from feldsher_ehr_core.ids import uuid7
-from feldsher_ingest import read, retention
+from feldsher_ingest import read, retention, sql
 from feldsher_ingest.check import check
 from feldsher_ingest.retention import KINDS, PolicyError, decide, drop, keep_to_policies
 from feldsher_ingest.rollup import DENSE, roll_up
@@ -96,9 +96,12 @@ def test_a_resend_after_the_ledger_went_makes_no_second_of_anything(store: Store
     going = drop(owner, "ledger", dry=True)
     assert sum(g.entries for g in going) == len(messages)
     assert rows("select count(*) from message") == [(len(messages),)]
-    assert keep_to_policies(owner) == 1
+    while keep_to_policies(owner):
+        pass
     assert rows("select count(*) from message") == [(0,)]
-    assert keep_to_policies(owner) == 0, "once a day"
+    assert rows("select ran_at > now() - interval '1 hour', reached from retention_policy") == [(True, None)], (
+        "once a day"
+    )
     again = saved(store, messages)
     assert again[:8] == ["duplicate"] * 8
     assert {table: rows(f"select * from {table} order by 1, 2, 3") for table in DATA} == before  # noqa: S608
@@ -127,17 +130,14 @@ def test_readings_go_by_their_own_policy_and_what_was_made_of_them_stays(
 ) -> None:
     made = SimulatedGateway("gw-a", 1)
     batch = made.pressure(DENSE + 10)
-    old = 300 * DAY_US
-    shifted = msgspec.structs.replace(
-        batch, time_us=tuple(t - old for t in batch.time_us), received_us=tuple(t - old for t in batch.received_us),
-        sent_at=(None,) * len(batch.sent_at),
-    )  # fmt: skip
+    shifted = dated(batch, 300)
     saved(store, [shifted, made.pressure()])
     while roll_up(owner):
         pass
     rolled = rows("select * from vital_rollup order by 1, 2, 3, 4")
     assert rolled != []
     decide(owner, "vitals", 90, "anybody")
+    received_earlier(owner, "vital_reading", "stored_at", 300)
     (gone,) = drop(owner, "vitals", dry=False)
     assert gone.entries == DENSE + 10
     assert rows("select count(*) from vital_reading") == [(1,)]
@@ -154,12 +154,114 @@ def test_samples_of_streams_go_and_the_stream_stays_known(store: Store, owner: O
     old = msgspec.structs.replace(piece, started_us=piece.started_us - long_ago, ended_us=piece.ended_us - long_ago)
     saved(store, [old, made.piece(UUID(int=8), 0)])
     decide(owner, "streams", 90, "anybody")
+    received_earlier(owner, "ecg_chunk", "received_at", 200)
     (gone,) = drop(owner, "streams", dry=False)
     assert (gone.entries, gone.bytes is not None and gone.bytes > 0) == (1, True)
     assert rows("select stream from ecg_chunk") == [(UUID(int=8),)]
     found = read.stream(owner, UUID(int=7))
     assert found is not None
     assert read.stream_window(owner, found, found.taken_from, found.taken_from + timedelta(seconds=10)) is None
+
+
+def dated(batch: wire.VitalsBatch, days: int) -> wire.VitalsBatch:
+    """The batch as if everything in it had been measured and heard so many days earlier, by all clocks."""
+    return msgspec.structs.replace(
+        batch,
+        time_us=tuple(t - days * DAY_US for t in batch.time_us),
+        received_us=tuple(t - days * DAY_US for t in batch.received_us),
+        sent_at=(None,) * len(batch.sent_at),
+    )
+
+
+def received_earlier(owner: Owner, table: str, column: str, days: int) -> None:
+    """As if everything there had been stored so many days ago."""
+    owner.execute(f"update {table} set {column} = {column} - {days} * interval '1 day'".encode())  # noqa: S608
+
+
+def test_what_was_received_lately_stays_however_old_it_says_it_is(store: Store, owner: Owner, rows: Rows) -> None:
+    """A kit whose clock says 2021, and a history that comes late."""
+    made, long_ago = SimulatedGateway("gw-a", 1), 2000 * DAY_US
+    batch, piece = made.pressure(20), made.piece(UUID(int=7), 0)
+    wrong = dated(batch, 2000)
+    old = msgspec.structs.replace(piece, started_us=piece.started_us - long_ago, ended_us=piece.ended_us - long_ago)
+    saved(store, [aged(m, 2000) for m in (wrong, old)])
+    for kind in ("vitals", "streams", "ledger"):
+        decide(owner, kind, 90, "anybody")
+    owner.execute("update gateway_state set oldest_at = null")
+    lately = {"vital_reading": "stored_at", "ecg_chunk": "received_at", "message": "stored_at"}
+    for days, left in ((0, (20, 1, 2)), (89, (20, 1, 2)), (2, (0, 0, 0))):
+        for table, column in lately.items():
+            received_earlier(owner, table, column, days)
+        while keep_to_policies(owner):
+            pass
+        owner.execute("update retention_policy set ran_at = null")
+        counts = tuple(rows(f"select count(*) from {table}")[0][0] for table in lately)  # noqa: S608
+        assert counts == left, f"received {days} days earlier"
+
+
+def test_one_lately_received_reading_keeps_its_neighbours_and_the_next_chunk_still_goes(
+    store: Store, owner: Owner, rows: Rows
+) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    for weeks in range(40, 44):
+        batch = made.pressure(3)
+        assert saved(store, [dated(batch, weeks * 7)]) == ["stored"]
+    received_earlier(owner, "vital_reading", "stored_at", 200)
+    chunks = rows("select count(*), tableoid::regclass::text from vital_reading group by 2 order by min(key_time)")
+    assert [n for n, _ in chunks] == [3, 3, 3, 3]
+    one = rows(f"select reading_id from {chunks[1][1]} limit 1")[0]  # noqa: S608
+    owner.execute("update vital_reading set stored_at = now() where reading_id = %s", one)
+    decide(owner, "vitals", 90, "anybody")
+    pieces = 0
+    while keep_to_policies(owner):
+        pieces += 1
+    assert pieces == 5, "a chunk at a time, and once to see that none is left"
+    assert rows("select count(*), tableoid::regclass::text from vital_reading group by 2") == [chunks[1]]
+
+
+def test_a_chunk_in_use_is_left_for_the_next_day(store: Store, owner: Owner, store_url: str, rows: Rows) -> None:
+    saved(store, [dated(SimulatedGateway("gw-a", 1).pressure(3), 300)])
+    received_earlier(owner, "vital_reading", "stored_at", 200)
+    decide(owner, "vitals", 90, "anybody")
+    (chunk,) = rows("select distinct tableoid::regclass::text from vital_reading")[0]
+    with psycopg.connect(store_url) as late:
+        late.execute(f"update {chunk} set stored_at = now()".encode())  # noqa: S608
+        while keep_to_policies(owner):
+            pass
+        late.commit()
+    assert rows("select reached, ran_at > now() - interval '1 hour' from retention_policy") == [(None, True)]
+    assert sum(gone.entries for gone in drop(owner, "vitals", dry=False)) == 0, "what came meanwhile came lately"
+    assert rows("select count(*) from vital_reading") == [(3,)]
+
+
+def test_many_events_go_some_at_a_time(owner: Owner, rows: Rows) -> None:
+    owner.execute(
+        "insert into event (kind, gateway, message_id, body, done_at) select 'gap', 'gw-a', gen_random_uuid(), '{}',"
+        " now() - interval '60 days' from generate_series(1, 20001)"
+    )
+    decide(owner, "events", 8, "anybody")
+    assert drop(owner, "events", dry=True)[0].entries == 20001
+    left: list[int] = []
+    while keep_to_policies(owner):
+        left += rows("select count(*) from event")[0]
+    assert left == [10001, 1, 0]
+
+
+def test_without_timescaledb_rows_go_by_the_same_rules(empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as plain:
+        plain.execute("drop extension if exists timescaledb")
+        for text in sql.schemas():
+            plain.execute(text.replace("where name = 'timescaledb'", "where name = 'not there'").encode())
+        plain.execute(
+            "insert into vital_reading"
+            " (reading_id, message_id, key_time, time, received_at, source, shape, clocked, value, stored_at)"
+            " select gen_random_uuid(), gen_random_uuid(), t, t, t, 1, 1, true, '{1}', s from (values"
+            " (now() - interval '300 days', now()), (now() - interval '300 days', now() - interval '100 days'),"
+            " (now(), now() - interval '100 days')) as v (t, s)"
+        )
+        decide(plain, "vitals", 90, "anybody")
+        assert drop(plain, "vitals", dry=False) == [retention.Dropped("vital_reading", 1, None)]
+        assert plain.execute("select count(*) from vital_reading").fetchone() == (2,)
 
 
 def test_only_repaired_letters_done_events_and_old_states_go(store: Store, owner: Owner, rows: Rows) -> None:
@@ -175,7 +277,7 @@ def test_only_repaired_letters_done_events_and_old_states_go(store: Store, owner
     done = 0
     while keep_to_policies(owner):
         done += 1
-    assert done == 3
+    assert done == 3, "each in one piece"
     assert rows("select payload from dead_letter order by 1") == [(b"\x00",), (b"\x02",)]
     assert rows("select count(*) from event") == [(2,)]
     assert rows("select state from device_status") == [("fault",)]
