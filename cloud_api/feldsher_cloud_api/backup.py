@@ -281,7 +281,7 @@ class _Manifest(msgspec.Struct, frozen=True, rename={"ranges": "WAL-Ranges"}):
 
 
 def _end(manifest: Path, one: Base) -> tuple[int, int]:
-    """Return the timeline and the position at which a backup is whole; of a damaged one, where it began at the latest."""
+    """Return the timeline and position at which a backup is whole; of a damaged one, where it began at the latest."""
     try:
         last = msgspec.json.decode(manifest.read_bytes(), type=_Manifest).ranges[-1]
     except (OSError, msgspec.MsgspecError, IndexError):  # pg_verifybackup has told of it

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 Rows = Callable[[str], list[tuple[Any, ...]]]
 MANY = module.WORTH
 KEPT = (
-    "select to_jsonb(v) - 'stored_at', device, gateway, user_no, codes from vital_reading v join vital_source s on s.no = source"
-    " join vital_shape h on h.no = shape order by reading_id",
+    "select to_jsonb(v) - 'stored_at', device, gateway, user_no, codes"
+    " from vital_reading v join vital_source s on s.no = source join vital_shape h on h.no = shape order by reading_id",
     "select * from latest_reading order by source, shape",
     "select source, day from vital_due order by 1, 2",
 )
