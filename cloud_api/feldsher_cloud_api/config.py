@@ -30,6 +30,8 @@ ADDRESS_RATE, ASKER_RATE = "FELDSHER_ADDRESS_RATE", "FELDSHER_CLIENT_RATE"
 
 Ten seconds' worth may come at once. 3000 where not set: it holds off who floods, not who works or measures.
 """
+REFERENCES = "FELDSHER_REFERENCES"
+"""Environment variable: `refuse` (where not set) or `accept` resources over REST whose references lead nowhere."""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -45,6 +47,7 @@ class Settings:
     `api_url`: the address under which people and gateways reach the API (issuer of tokens, base of FHIR links).
     `mqtt_url`: the broker as this process reaches it; `mqtt_public_url`: as gateways reach it.
     `broker_reload`: the command that makes the broker read its revocation list again.
+    `references`: whether REST refuses references that lead nowhere, and deleting what others refer to, or accepts it.
     """
 
     database_url: str
@@ -63,6 +66,7 @@ class Settings:
     claim_life: timedelta = timedelta(hours=24)
     order_life: timedelta = timedelta(minutes=10)
     canary_every: timedelta = timedelta(minutes=5)
+    references: str = "refuse"
     demo: bool = False
     address_rate: int = 3000
     asker_rate: int = 3000
@@ -132,10 +136,13 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         order_life=_minutes(ORDER_MINUTES, environment.get(ORDER_MINUTES, "10"), _WEEK),
         canary_every=_minutes(CANARY_MINUTES, environment.get(CANARY_MINUTES, "5"), 60),
         token_life=_minutes(TOKEN_MINUTES, environment.get(TOKEN_MINUTES, "5"), 60),
+        references=environment.get(REFERENCES, "refuse"),
         demo=environment.get(DEMO) == "1",
         address_rate=_rate(ADDRESS_RATE, environment.get(ADDRESS_RATE, "3000")),
         asker_rate=_rate(ASKER_RATE, environment.get(ASKER_RATE, "3000")),
     )
+    if settings.references not in ("refuse", "accept"):
+        raise ConfigError(f"{REFERENCES}: {settings.references!r} is neither refuse nor accept")
     parts = urlsplit(settings.api_url)
     if parts.scheme != "https" and not settings.loopback:
         raise ConfigError(f"{API_URL}: {settings.api_url!r} must be https:// outside this machine")

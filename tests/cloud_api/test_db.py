@@ -176,6 +176,8 @@ def test_settings_name_what_is_missing() -> None:
         from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_API_URL": "http://clinic.example"})
     with pytest.raises(ConfigError, match="FELDSHER_MQTT_URL"):
         from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_MQTT_URL": "mqtt://h:1"})
+    with pytest.raises(ConfigError, match="FELDSHER_REFERENCES: 'perhaps'"):
+        from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_REFERENCES": "perhaps"})
     for wrong in ("0", "-5", "ten", "10081", "1e3"):
         with pytest.raises(ConfigError, match="FELDSHER_ORDER_MINUTES"):
             from_environment({"FELDSHER_DATABASE_URL": "x", "FELDSHER_ORDER_MINUTES": wrong})

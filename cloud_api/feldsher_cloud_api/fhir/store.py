@@ -222,6 +222,11 @@ def expect(version: int | None, expected: int | None) -> None:
         raise FhirError(412, "conflict", f"version {expected} was expected, there is {now}: read it and try again")
 
 
+def lock(connection: db.Connection, name: str, key: UUID) -> Stored | None:
+    """Return the current version of a resource, which nobody else changes until the transaction ends; else None."""
+    return _lock(connection, kind(name), key)
+
+
 def _lock(connection: db.Connection, of: Kind, key: UUID) -> Stored | None:
     query = sql.SQL("SELECT {} FROM {} WHERE {} id = %s FOR UPDATE").format(_COLUMNS, table(of), typed(of))
     found = connection.execute(query, (key,)).fetchone()

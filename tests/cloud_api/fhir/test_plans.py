@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import psycopg
 import pytest
 from feldsher_cloud_api import db
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 CODE = "terms && ARRAY[fhir.term('code=85354-9')]"
 CONDITIONS = {
@@ -38,6 +38,6 @@ def test_a_search_uses_its_index(database: str, search: str) -> None:
 
 
 def test_who_is_no_superuser_is_told(database: str, capsys: pytest.CaptureFixture[str]) -> None:
-    direct = psycopg.conninfo.make_conninfo(database, user=db.API)
+    direct = make_conninfo(database, user=db.API)
     db.leakproof(direct)
     assert "searches_will_be_slow" in capsys.readouterr().out

@@ -149,6 +149,23 @@ def test_of_many_who_create_the_same_one_does(database: str) -> None:
     assert sorted(made) == [False] * 7 + [True]
 
 
+_LOG = "SELECT id FROM fhir.change WHERE (txid, seq) > (%s::xid8, %s) AND txid < fhir.settled() ORDER BY txid, seq"
+
+
+def test_who_follows_the_log_skips_nobody_who_commits_late(database: str) -> None:
+    with db.connect(database) as late, db.connect(database) as early, db.connect(database, autocommit=True) as reader:
+        late.execute("SELECT pg_current_xact_id()")  # it is first, and ends last
+        store.insert(early, _observation("1", "early"), now=NOW)
+        early.commit()
+        assert reader.execute(_LOG, ("0", 0)).fetchall() == []  # what is before it may still come
+        store.insert(late, _observation("2", "late"), now=NOW)
+        late.commit()
+        found = [r[0] for r in reader.execute(_LOG, ("0", 0)).fetchall()]
+        assert found == [key("late"), key("early")]
+        last = reader.execute("SELECT txid::text, seq FROM fhir.change WHERE id = %s", (key("early"),)).fetchone()
+        assert reader.execute(_LOG, last).fetchall() == []
+
+
 def test_nul_is_refused(connection: db.Connection) -> None:
     with pytest.raises(FhirError, match="NUL"):
         store.insert(connection, {"resourceType": "Basic", "id": "x", "code": {"text": "a\0b"}}, now=NOW)
