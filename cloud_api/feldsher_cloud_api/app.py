@@ -36,6 +36,7 @@ from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest, search_routes
 from feldsher_cloud_api.fhir.outcome import FhirError
+from feldsher_cloud_api.fhir.terminology import routes as terminology
 from feldsher_cloud_api.fhir.transport import PREFIX, Transport
 from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         limit.router,
         alarm.router,
         fleet.router,
+        terminology.router,
         rest.router,
         search_routes.router,
     ):

@@ -1,0 +1,1 @@
+"""Operations on the record, one noun per file."""
