@@ -148,8 +148,14 @@ class Line:
     url: str
     authority: ca.CertificateAuthority
 
+    def check(self) -> None:
+        """Raise where the worker has ended by itself: a restart would hide its fault."""
+        if not self.worker.running:
+            raise RuntimeError(f"the worker has ended by itself:\n{self.worker.log_tail()}")
+
     def restart(self, part: str) -> None:
         """Kill one of `worker`, `broker`, `database` and start it again."""
+        self.check()
         killed = {"worker": self.worker, "broker": self.broker, "database": self.database}[part]
         killed.kill()
         killed.start()
@@ -236,6 +242,7 @@ def kill_at_random(on: Line, kills: int, messages: int, seed: int = 1) -> Found:
         moments = sorted(generator.sample(range(messages // 20, messages * 19 // 20), kills))
         for at in moments:
             while sum(sender.made for sender in some) < at:
+                on.check()
                 time.sleep(0.002)
             part = generator.choice(("worker", "worker", "broker", "database"))
             time.sleep(generator.uniform(0, 0.2))

@@ -48,7 +48,8 @@ class Ahead:
 
     def __len__(self) -> int:
         """Return the number of messages that are being made ready or are ready."""
-        return self._working + sum(len(ready.batch) for ready in self._made)
+        with self._changed:
+            return self._working + sum(len(ready.batch) for ready in self._made)
 
     def start(self) -> None:
         """Begin to take from the inbox."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -53,6 +55,39 @@ def test_it_is_one_batch_ahead_and_one_in_hand_at_most() -> None:
     assert (len(ahead), len(inbox)) == (10, 10)
     ahead.stop(60.0)
     assert not ahead.spent  # what was ready is still there for who wants it
+
+
+class Counted(list[Arrived]):
+    """A batch that is taken by another thread while its messages are being counted."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def __len__(self) -> int:
+        if self.meanwhile is not None:
+            taking = threading.Thread(target=self.meanwhile)
+            self.meanwhile = None
+            taking.start()
+            taking.join(0.5)
+        return super().__len__()
+
+
+def test_it_is_counted_while_another_takes_and_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by killing things at random: the count for the metrics ended a worker."""
+    inbox, _ = filled(3)
+    batch = Counted(inbox.take(3, 1 << 20, 0.0))
+    given: list[list[Arrived]] = [[], batch]
+
+    def take(*_: object) -> list[Arrived]:
+        return given.pop() if given else []
+
+    monkeypatch.setattr(inbox, "take", take)
+    inbox.close()
+    ahead = Ahead(inbox, 3, 1 << 20)
+    ahead.start()
+    while ahead._working or not ahead._made:  # pyright: ignore[reportPrivateUsage]
+        time.sleep(0.005)
+    batch.meanwhile = lambda: ahead.next(60.0)
+    assert len(ahead) == 3
 
 
 def test_a_message_that_cannot_be_read_is_handed_over_as_refused() -> None:
