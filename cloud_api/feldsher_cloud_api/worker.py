@@ -180,7 +180,7 @@ class Worker:
             except Exception as error:
                 if isinstance(error, psycopg.OperationalError) or db.outdated(error):
                     delay = 0.1 if time.monotonic() - started > 10 else min(delay * 2, 5.0)
-                    _log.warning("database_lost", error=type(error).__name__, again_s=delay)
+                    _log.warning(_cause(error), error=type(error).__name__, again_s=delay)
                     self._stopping.wait(delay)
                     continue
                 # Whatever it is (a schema not migrated yet, say), the other threads go on and this one tries again.
@@ -258,6 +258,14 @@ class Worker:
         with db.connect(self.settings.database_url, db.WORKER) as connection:
             while not self._stopping.wait(_WAIT_S):
                 audit.seal(connection)
+
+
+def _cause(error: Exception) -> str:
+    """Return what the log calls an error after which all is tried again: only a lost database is one."""
+    if db.outdated(error):
+        return "schema_changed"
+    waits = (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure, psycopg.errors.LockNotAvailable)
+    return "in_each_others_way" if isinstance(error, waits) else "database_lost"
 
 
 def _listen(connection: db.Connection, seconds: float) -> None:

@@ -230,10 +230,10 @@ def _said(rule: Range, reading: Reading) -> _Said | None:
         return None
     unit_of = {code: rule.unit or VITALS[code].unit for code in rule.codes}
     strange = [v for v in values if v.value is not None and not units.comparable(v.unit, unit_of[v.code], v.code)]
-    sides: dict[int, Side | None] = {v.code: _side(rule, v, unit_of[v.code]) for v in values if v not in strange}
-    told = [(v, sides[v.code]) for v in values if v not in strange]
+    plain = [v for v in values if v not in strange]
+    told: list[tuple[Measured, Side | None]] = [(v, _side(rule, v, unit_of[v.code])) for v in plain]
     telling = [one for one in told if one[1] is not None] or told
-    firm = [(v, side) for v, side in telling if not doubts(reading.values, (v.code,))]
+    firm = [one for one in telling if not doubts(reading.values, (one[0].code,))]
     broken = tuple(_number(rule, reading, v, unit_of[v.code], side) for v, side in firm or telling if side is not None)
     why = () if firm else doubts(reading.values, [v.code for v, _ in telling])
     unknown = tuple(_unknown(v, unit_of[v.code], reading) for v in strange)

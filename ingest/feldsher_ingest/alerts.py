@@ -83,11 +83,16 @@ def _known(connection: Connection, found: Iterable[Found]) -> set[tuple[UUID, st
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the database knows of a measurement: when it came, by what clock, and whether a newer one was there."""
+    """What the database knows of a measurement: when it came, by what clock, and whether a newer one was there.
+
+    `historical`, `unowned`: as its message told (feldsher_ehr_core.wire), for as long as its event is kept.
+    """
 
     arrived_at: datetime
     clock: str
     newer: bool
+    historical: bool
+    unowned: bool
 
 
 def _origins(connection: Connection, found: Sequence[Found], now: datetime) -> dict[tuple[UUID, UUID], _Told]:
@@ -108,7 +113,7 @@ def _origins(connection: Connection, found: Sequence[Found], now: datetime) -> d
     if not rows:
         return {}
     told = connection.execute(_QUERIES["origins"], {"asked": msgspec.json.encode(rows).decode(), "until": now + AHEAD})
-    return {(message, reading): _Told(at, clock, newer) for message, reading, at, clock, newer in told}
+    return {(message, reading): _Told(*rest) for message, reading, *rest in told}
 
 
 def _row(one: Found, cause: str, now: datetime, origins: Mapping[tuple[UUID, UUID], _Told]) -> dict[str, object]:
@@ -119,7 +124,10 @@ def _row(one: Found, cause: str, now: datetime, origins: Mapping[tuple[UUID, UUI
         unsure = told.clock == "unsynced" and not origin.corrected
         if unsure or breach.at > told.arrived_at + AHEAD:
             doubt.add("clock")
-    late = one.historical or now - (one.known_at or breach.at) > LATE or (told is not None and told.newer)
+        if told.unowned:
+            doubt.add("owner")
+    waited = one.historical or (told is not None and (told.historical or told.newer))
+    late = waited or now - (one.known_at or breach.at) > LATE
     about = breach.named(doubted=bool(doubt))
     return {
         "id": alert_id(one.limit.id, about),

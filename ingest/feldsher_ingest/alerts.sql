@@ -8,7 +8,7 @@ join watch_alert a on (a.limit_id, a.about) = (x.limit_id, x.about);
 
 -- name: origins
 -- When measurements came, by what clock of their gateway, and whether a newer one of their kind is known. What is said
--- to have been measured in the future makes nothing late.
+-- to have been measured in the future makes nothing late. What the message told of itself its event keeps.
 select x.message_id, x.reading_id, m.stored_at, m.clock, exists (
            select from vital_source s
            join latest_reading l on l.source = s.no
@@ -16,11 +16,15 @@ select x.message_id, x.reading_id, m.stored_at, m.clock, exists (
            where s.device = x.device and watch_key(s.gateway, s.device) = watch_key(x.gateway, x.device)
              and s.user_no is not distinct from x.user_no
              and coalesce(l.corrected_time, l.time) > x.measured_at
-             and coalesce(l.corrected_time, l.time) <= %(until)s)
+             and coalesce(l.corrected_time, l.time) <= %(until)s),
+       coalesce(t.historical, false), coalesce(t.unowned, false)
 from jsonb_to_recordset(%(asked)s::jsonb) as x(gateway text, message_id uuid, made_ms int8, reading_id uuid, device text,
                                                user_no int4, codes int4[], measured_at timestamptz)
 join message m on m.gateway = x.gateway and m.id = x.message_id
-              and m.made_at = to_timestamp(x.made_ms::float8 / 1e3::float8);
+              and m.made_at = to_timestamp(x.made_ms::float8 / 1e3::float8)
+cross join lateral (
+    select bool_or(e.body ? 'historical') as historical, bool_or(e.body ? 'unowned') as unowned from event e
+    where e.message_id = x.message_id and e.gateway = x.gateway and e.body ?| array['historical', 'unowned']) t;
 
 -- name: raise
 -- Writes alerts that are not there, each with its event; returns of each severity, whether late, whether doubted.

@@ -37,5 +37,6 @@ def schemas() -> tuple[str, ...]:
         "schema_retention.sql",
         "schema_watch_due.sql",
         "schema_received.sql",
+        "schema_told.sql",
     )
     return tuple(resources.files("feldsher_ingest").joinpath(file).read_text(encoding="utf-8") for file in files)

@@ -140,11 +140,14 @@ returning part;
 -- name: gateways
 -- Renews what gateways said of themselves; returns those that have not been asked to resend since the last restore.
 insert into gateway_state as g (gateway, state, boot, seq, software, starts, devices, outbox_rows, outbox_bytes,
-                                oldest_at, sources, clock, wall_at)
-values (%(gateway)s, %(state)s, %(boot)s, %(seq)s, %(software)s, %(starts)s, %(devices)s::text[], %(outbox_rows)s,
-        %(outbox_bytes)s, to_timestamp(%(oldest_us)s::float8 / 1e6::float8), %(sources)s::jsonb, %(clock)s,
-        to_timestamp(%(wall_us)s::float8 / 1e6::float8))
+                                oldest_at, sources, clock, wall_at, connected_seq)
+values (%(gateway)s, %(state)s, %(boot)s, %(seq)s::int8, %(software)s, %(starts)s::int8, %(devices)s::text[],
+        %(outbox_rows)s, %(outbox_bytes)s, to_timestamp(%(oldest_us)s::float8 / 1e6::float8), %(sources)s::jsonb,
+        %(clock)s, to_timestamp(%(wall_us)s::float8 / 1e6::float8), case when %(starts)s::int8 is not null then %(seq)s::int8 end)
 on conflict (gateway) do update set
+    connected_before = case when excluded.connected_seq is null then g.connected_before
+                            when excluded.boot = g.boot then g.connected_seq end,
+    connected_seq = coalesce(excluded.connected_seq, g.connected_seq),
     state = excluded.state, boot = excluded.boot,
     seq = case when excluded.boot = g.boot then greatest(g.seq, excluded.seq) else excluded.seq end,
     software = coalesce(excluded.software, g.software), starts = coalesce(excluded.starts, g.starts),
@@ -153,7 +156,9 @@ on conflict (gateway) do update set
     outbox_bytes = coalesce(excluded.outbox_bytes, g.outbox_bytes),
     oldest_at = case when excluded.outbox_rows is null then g.oldest_at else excluded.oldest_at end,
     sources = coalesce(excluded.sources, g.sources), clock = excluded.clock, wall_at = excluded.wall_at, seen_at = now()
-    where excluded.seq >= g.seq or excluded.state = 'offline'
+    where (excluded.seq >= g.seq and (excluded.boot = g.boot or excluded.state = 'online'))
+       -- the broker's word for a gateway was made before its birth; one of an earlier connection is long out of date
+       or (excluded.state = 'offline' and excluded.boot = g.boot and excluded.seq >= coalesce(g.connected_before, 0))
        or (excluded.boot <> g.boot and excluded.wall_at > g.wall_at)  -- a gateway on a new disk counts from the start
 returning (select old.state from gateway_state old where old.gateway = g.gateway) as was;
 

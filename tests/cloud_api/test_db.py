@@ -31,6 +31,7 @@ INGEST = {
     "0020": "schema_retention.sql",
     "0021": "schema_watch_due.sql",
     "0024": "schema_received.sql",
+    "0026": "schema_told.sql",
 }
 """Files of ingest that are part of a revision."""
 FROZEN = {
@@ -59,6 +60,7 @@ FROZEN = {
     "0023": "77a4c4f3258469469a57ac2e29698a276ea630c82fd501165f8df3c0058d8288",
     "0024": "ad120b12ea4310e85c32b820d5bfe390347bb8117925cdca161ba24f7410382c",
     "0025": "5a8f3bf410042a936daca271e38b4f55a88c90a22938a6052b2b72e5281340d3",
+    "0026": "cb12b04ee2f896f16ee37684de62c2bf16a2afd0c009ac19e57c2f0c97326772",
 }
 
 

@@ -13,11 +13,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+import psycopg
 import pytest
 from feldsher_cloud_api import audit, db, worker
 from feldsher_ehr_core import wire
 from feldsher_tools.clinic import CARDIOGRAPH, CLINIC, HOME, Clinic
 from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
 BP = {150021: "132", 150022: "84.50", 150023: "100", 149546: "71"}
 
@@ -253,3 +255,20 @@ def test_gateway_that_was_certified_elsewhere_is_known_by_its_messages(clinic: C
     clinic.work()
     with clinic.owner() as connection:
         assert connection.execute("SELECT 1 FROM cloud.gateway WHERE id = %s", (gateway,)).fetchone() == (1,)
+
+
+def test_only_a_lost_database_is_called_lost(clinic: Clinic) -> None:
+    for error, said in (
+        (psycopg.errors.DeadlockDetected(), "in_each_others_way"),
+        (psycopg.errors.AdminShutdown(), "database_lost"),
+        (psycopg.OperationalError(), "database_lost"),
+    ):
+        working = worker.Worker(clinic.settings)
+
+        def fail(error: Exception = error, working: worker.Worker = working) -> None:
+            working.stop()
+            raise error
+
+        with capture_logs() as logged:
+            working._again(fail)  # pyright: ignore[reportPrivateUsage] - no thread of it can be made to fail so
+        assert [line["event"] for line in logged] == [said]

@@ -284,6 +284,20 @@ def test_heartbeats_tell_the_worker_of_a_return_only(store: Store, rows: Rows) -
     assert rows("select state, software, outbox_rows, starts from gateway_state") == [("online", "simulated", 0, 1)]
 
 
+def test_the_end_of_an_earlier_connection_is_no_news_whenever_it_comes(store: Store, rows: Rows) -> None:
+    made = SimulatedGateway("gw-a", 1)
+    wills: list[wire.Death] = []
+    for _ in range(3):  # the broker is told the last word of each connection before its birth
+        wills.append(wire.Death(env=made.envelope(), cause="will"))
+        states(store, wire.Birth(env=made.envelope(), software="t", starts=1))
+    states(store, wire.Heartbeat(env=made.envelope(), outbox_rows=0, outbox_bytes=0, oldest_us=None, sources={}))
+    for will in wills[:2]:
+        states(store, will)
+        assert rows("select state from gateway_state") == [("online",)]
+    states(store, wills[2])
+    assert rows("select state from gateway_state") == [("offline",)]
+
+
 def test_a_late_heartbeat_does_not_overwrite_a_newer_one(store: Store, rows: Rows) -> None:
     made = SimulatedGateway("gw-a", 1)
     old, new = made.heartbeat(), msgspec.structs.replace(made.heartbeat(), outbox_rows=7)

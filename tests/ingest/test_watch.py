@@ -172,6 +172,21 @@ def test_a_doubted_alert_takes_the_name_of_no_firm_one(ward: Ward, rows: Rows, u
     assert rows("select count(*) from watch_alert where about like '%span%'") == [(2,)]
 
 
+def test_what_is_judged_again_keeps_what_its_message_told(ward: Ward, rows: Rows) -> None:
+    ward.assign("gw-a/cuff")
+    ward.look_back()
+    kit = Kit("gw-a", "cuff")
+    plain, waited, unowned = (kit.pressure(minutes, "170") for minutes in (5, 10, 15))
+    ward.take(plain, msgspec.structs.replace(waited, historical=True), msgspec.structs.replace(unowned, unowned=True))
+    ward.limit(HIGH)
+    ward.now = T0 + timedelta(minutes=20)
+    ward.record.execute("delete from latest_reading")
+    ward.look_back()
+    assert rows("select late, doubt, cause from watch_alert where kind = 'range' order by measured_at") == [
+        (False, [], "limits"), (True, [], "limits"), (False, ["owner"], "limits"),
+    ]  # fmt: skip
+
+
 def test_artefacts_unknown_units_unsure_clocks_and_owners_are_doubts(ward: Ward, rows: Rows) -> None:
     ward.limit(HIGH)
     for gateway in ("gw-a", "gw-b"):

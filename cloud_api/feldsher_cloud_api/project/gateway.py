@@ -14,9 +14,14 @@ _queries = db.queries("project")
 
 
 def project(connection: db.Connection, event: Event, now: datetime) -> None:
-    """Note that a gateway is online or offline; an older word changes nothing."""
+    """Note that a gateway is online or offline; an older word changes nothing.
+
+    Whether the end of a connection is that of the newest one, ingest knows, which sees every birth.
+    """
     _queries.know_gateway(connection, gateway=event.gateway)
     state = _STATES.get(str(event.body.get("state")), "unknown")
+    if state == "offline":
+        state = _queries.line_state(connection, gateway=event.gateway) or state
     _queries.gateway_state(connection, gateway=event.gateway, state=state, at=event.at)
     if event.body.get("state") == "birth":
         tasks.is_there(connection, event.gateway)

@@ -52,6 +52,10 @@ WHERE order_id = :order;
 UPDATE cloud.gateway SET state = :state, state_at = :at
 WHERE id = :gateway AND revoked_at IS NULL AND (state_at IS NULL OR state_at <= :at);
 
+-- name: line_state$
+-- Whether a gateway is online or offline, as ingest knows it now.
+SELECT state FROM public.gateway_state WHERE gateway = :gateway;
+
 -- name: device_state!
 -- The newest word about a device.
 UPDATE cloud.device SET state = :state, state_at = :at WHERE id = :device AND (state_at IS NULL OR state_at <= :at);

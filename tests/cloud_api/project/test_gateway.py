@@ -45,3 +45,20 @@ def test_an_older_report_that_arrives_late_changes_nothing(clinic: Clinic) -> No
         connection.execute("UPDATE public.event SET retry_at = now()")
     clinic.work()
     assert report(clinic)["config"] == 2
+
+
+def test_the_end_of_an_earlier_connection_does_not_put_a_gateway_offline(clinic: Clinic) -> None:
+    """As when the ledger of messages has been pruned: to ingest, the old word is a new message."""
+    first = wire.Death(env=clinic.envelope(), cause="will")
+    for _ in range(2):
+        clinic.receive(wire.Birth(env=clinic.envelope(), software="t", starts=1))
+    clinic.work()
+    clinic.receive(first)
+    clinic.work()
+    query = "SELECT state FROM cloud.gateway WHERE id = %s"
+    with clinic.owner() as connection:
+        assert connection.execute(query, (HOME,)).fetchone() == ("online",)
+    clinic.receive(wire.Death(env=clinic.envelope(), cause="stopping"))
+    clinic.work()
+    with clinic.owner() as connection:
+        assert connection.execute(query, (HOME,)).fetchone() == ("offline",)
