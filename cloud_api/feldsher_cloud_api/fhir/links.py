@@ -54,7 +54,7 @@ class Linker:
 
     def within(self, of: str) -> Fragment:
         """Return the condition that a row is of a type and within reach."""
-        predicate, values = self.reach.predicate(of)
+        predicate, values = self.reach.predicate(of, sql.Identifier("r"))
         reached = Fragment(sql.SQL("{}").format(predicate), tuple(values))
         return every((fragment("r.type = %s", of), reached)) if kind(of).shared else reached
 

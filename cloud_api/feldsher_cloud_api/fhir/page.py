@@ -99,7 +99,7 @@ def _where(linker: Linker, of: str, search: Search) -> Fragment:
 def _total(linker: Linker, of: str, where: Fragment, how: str) -> int:
     names = {"table": table(of), "where": where.sql}
     # What the planner believes of all rows is nobody's business who may see only some of them.
-    if how == "estimate" and linker.reach.patients is None:
+    if how == "estimate" and linker.reach.whole and not linker.reach.bound:
         asked = fragment("EXPLAIN (FORMAT JSON) SELECT FROM {table} r WHERE {where}", *where.values, **names)
         row = linker.connection.execute(asked.sql, asked.values, prepare=False).fetchone()
         return int(row[0][0]["Plan"]["Plan Rows"]) if row else 0

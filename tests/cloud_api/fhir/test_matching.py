@@ -7,6 +7,7 @@ prefix; the brute force (matching.py over plain resources: no SQL, no index) is 
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 from feldsher_cloud_api import db
 from feldsher_cloud_api.access import EVERYTHING
-from feldsher_cloud_api.fhir import facets, search, store
+from feldsher_cloud_api.fhir import facets, links, search, store
 from feldsher_cloud_api.fhir.criterion import Token, Uri
 from feldsher_cloud_api.fhir.facets import Code, Interval, Measure
 from feldsher_cloud_api.fhir.fhirpath import compile_path
@@ -29,6 +30,7 @@ from feldsher_cloud_api.fhir.operand import Reader
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.parameters import component_kinds
 from feldsher_cloud_api.fhir.r4 import SearchParameter
+from feldsher_tools.postgres import DatabaseServer
 
 BASE = "https://record.example/fhir"
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -229,10 +231,19 @@ def examples() -> list[dict[str, Any]]:
     return [db.loads(line) for line in lines]
 
 
+@pytest.fixture(scope="module")
+def shared(postgres: DatabaseServer, migrated_template: str) -> Iterator[str]:
+    """One database for all tests here that commit nothing."""
+    name = f"feldsher_matching_{os.getpid()}"
+    yield postgres.create_database(name, migrated_template)
+    postgres.drop_database(name)
+
+
 @pytest.fixture
-def connection(database: str) -> Iterator[db.Connection]:
-    with db.connect(database, db.WORKER) as opened:
+def connection(shared: str) -> Iterator[db.Connection]:
+    with db.connect(shared, db.WORKER) as opened:
         yield opened
+        opened.rollback()
 
 
 def test_every_parameter_finds_what_its_expression_says(connection: db.Connection) -> None:
@@ -240,3 +251,91 @@ def test_every_parameter_finds_what_its_expression_says(connection: db.Connectio
     wrong, asked = differences(connection, corpus, 3)
     assert asked > 1000
     assert not wrong, json.dumps(wrong, indent=1, ensure_ascii=False)
+
+
+def linked(rng: random.Random) -> Iterator[dict[str, Any]]:
+    """Yield a small hospital: practitioners, patients of theirs, encounters, observations, a list, a group."""
+    names = ("Eve", "Ève", "EVELYN", "Adam", "Анна", "ann%a", "o'hara_", "Zoë")
+    for n in range(6):
+        yield {"resourceType": "Practitioner", "id": f"doc{n}", "name": [{"family": rng.choice(names)}]}
+    for n in range(20):
+        yield {
+            "resourceType": "Patient",
+            "id": f"p{n}",
+            "name": [{"family": rng.choice(names), "given": [rng.choice(names)]}],
+            "gender": rng.choice(("male", "female")),
+            "birthDate": rng.choice(("1980", "1980-05", "1980-05-01", "2001-02-03")),
+            "generalPractitioner": [{"reference": f"Practitioner/doc{rng.randrange(8)}"}],
+        }
+    for n in range(80):
+        patient = {"reference": f"{rng.choice(('Patient', 'Patient', 'Group'))}/p{rng.randrange(22)}"}
+        yield {
+            "resourceType": "Observation",
+            "id": f"o{n}",
+            "status": rng.choice(("final", "amended")),
+            "code": {"coding": [{"system": "http://loinc.org", "code": rng.choice(("8480-6", "8462-4", "29463-7"))}]},
+            "subject": patient,
+            "performer": [{"reference": f"Practitioner/doc{rng.randrange(6)}"}],
+            "encounter": {"reference": f"Encounter/e{rng.randrange(12)}"},
+        }
+    for n in range(10):
+        subject, state = {"reference": f"Patient/p{rng.randrange(20)}"}, rng.choice(("finished", "planned"))
+        code = {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"}
+        yield {"resourceType": "Encounter", "id": f"e{n}", "status": state, "class": code, "subject": subject}
+    yield {
+        "resourceType": "List",
+        "id": "round",
+        "status": "current",
+        "mode": "working",
+        "entry": [{"item": {"reference": f"Patient/p{n}"}} for n in (1, 4, 7, 99)],
+    }
+
+
+CHAINS = [
+    ("Observation", "subject:Patient.name", "ev"),
+    ("Observation", "subject:Patient.name:exact", "Eve"),
+    ("Observation", "subject.name:contains", "v"),
+    ("Observation", "patient.gender:not", "male"),
+    ("Observation", "patient.birthdate", "le1980-05"),
+    ("Observation", "subject:Patient.general-practitioner.name", "анн,ad"),
+    ("Observation", "subject:Patient.general-practitioner:Practitioner.name", "eve"),
+    ("Observation", "subject:Patient._id", "p1,p2,p3"),
+    ("Observation", "encounter.status", "finished"),
+    ("Observation", "encounter:Encounter.patient.gender", "female"),
+    ("Observation", "subject:Patient._has:Encounter:patient:status", "planned"),
+    ("Observation", "performer:Practitioner.name", "o'hara\\_"),
+    ("Patient", "_has:Observation:patient:code", "8480-6"),
+    ("Patient", "_has:Observation:subject:code", "http://loinc.org|8480-6,29463-7"),
+    ("Patient", "_has:Observation:subject:performer:Practitioner.name", "zoe"),
+    ("Patient", "_has:Observation:patient:_has:Provenance:target:agent", "nobody"),
+    ("Patient", "_has:Encounter:patient:_has:Observation:encounter:status", "amended"),
+    ("Patient", "_has:Observation:patient:encounter.status", "finished"),
+    ("Patient", "_list", "round"),
+    ("Practitioner", "_has:Patient:general-practitioner:gender", "female"),
+    ("Practitioner", "_has:Patient:general-practitioner:_has:Observation:patient:status", "amended"),
+]
+
+
+@pytest.mark.parametrize("few", [1000, 0])
+def test_chains_find_what_following_the_references_finds(
+    connection: db.Connection, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Both ways of chaining, by ids looked up first and row by row, agree with the brute force."""
+    monkeypatch.setattr(links, "FEW_TARGETS", few)
+    monkeypatch.setattr(links, "FEW_SOURCES", few)
+    corpus = load(connection, linked(random.Random(7)))  # noqa: S311
+    some = 0
+    for of, name, value in CHAINS:
+        wanted = expected(corpus, of, [(name, value)])
+        assert found(connection, of, [(name, value)]) == wanted, f"{of}?{name}={value}"
+        some += 0 < len(wanted) < len(corpus.kinds[of])
+    assert some > 15  # most of them tell rows apart
+
+
+def test_conditions_hold_together(connection: db.Connection) -> None:
+    rng = random.Random(3)  # noqa: S311
+    corpus = load(connection, linked(rng))
+    for _ in range(60):
+        chosen = rng.sample([(n, v) for of, n, v in CHAINS if of == "Observation"], 2)
+        pairs = [*chosen, rng.choice([("status", "final"), ("code:not", "8480-6"), ("_id", "o1,o2,o3,o4,o5,o6,o7")])]
+        assert found(connection, "Observation", pairs) == expected(corpus, "Observation", pairs), pairs
