@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Any, cast
 
 from psycopg.types.range import TimestamptzRange
@@ -13,6 +14,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 _DATE = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?")
 
 
+@lru_cache(1 << 14)
 def parse(text: str) -> tuple[datetime, datetime]:
     """Return the first moment of a FHIR date, dateTime or instant and the first one after it; ValueError if it is none.
 
@@ -47,6 +49,7 @@ def _end(start: datetime, match: re.Match[str]) -> datetime:
     return start.replace(year=start.year + 1)
 
 
+@lru_cache(256)
 def _zone(offset: str | None) -> timezone:
     if offset is None or offset == "Z":
         return UTC

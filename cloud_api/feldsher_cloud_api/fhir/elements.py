@@ -151,11 +151,11 @@ def walk(value: Any, step: Step) -> Iterator[tuple[Any, Any, str, str]]:
         if test is None or test(value):
             yield wanted, value, kind, codes
     if step.below and isinstance(value, dict):
-        below = step.below
-        for name, inner in cast("Element", value).items():
-            found = below.get(name)
-            if found is not None:
-                yield from walk(inner, found)
+        element = cast("Element", value)
+        for name, below in step.below.items():
+            inner = element.get(name)
+            if inner is not None:
+                yield from walk(inner, below)
     for other in step.also:
         yield from walk(value, other)
 

@@ -117,7 +117,7 @@ def typed(value: Element) -> Iterator[str]:
 
 def texts(value: Any, kind: str) -> Iterator[str]:
     """Yield the words that stand beside a code, for `:text`."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or kind not in ("CodeableConcept", "Coding", "Identifier"):
         return
     element = cast("Element", value)
     found: list[Any] = [element.get("text"), element.get("display")]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from math import inf
 from typing import Any, NamedTuple, cast
 
@@ -139,43 +139,75 @@ def _close(plan_: Plan, out: Values) -> None:
         )
 
 
+@lru_cache(1 << 12)
+def _presence(names: Names) -> tuple[int, ...]:
+    return tuple(term(f"{name}:present") for name in names)
+
+
 def _present(out: Values, names: Names) -> None:
-    for name in names:
-        out.terms.add(term(f"{name}:present"))
+    out.terms.update(_presence(names))
+
+
+# The same codes, words and references come again and again: what becomes of them is remembered, not computed.
+@lru_cache(1 << 16)
+def _formed(names: Names, value: str | bool, kind_: str, codes: str) -> tuple[int, ...]:
+    return tuple(term(f"{name}={form}") for form in forms.tokens(value, kind_, codes) for name in names)
+
+
+@lru_cache(1 << 16)
+def _coded(names: Names, system: str | None, code: str | None) -> tuple[int, ...]:
+    return tuple(term(f"{name}={form}") for form in forms.pair(system, code) for name in names)
+
+
+@lru_cache(1 << 16)
+def _worded(names: Names, word: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    folded = forms.fold(word)
+    first = tuple(term(f"{name}:text^{folded[:_PREFIX]}") for name in names)
+    return tuple(f"{START}{name}={folded}{RAW}{word}" for name in names), first
+
+
+@lru_cache(1 << 16)
+def _linked(names: Names, text: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    found, link = forms.target(text)
+    terms = tuple(term(f"{name}={form}") for form in found for name in names)
+    return terms, tuple(f"{name}={link}" for name in names) if link is not None else ()
 
 
 def _token(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
-    found = list(forms.tokens(value, kind_, codes))
-    words = list(forms.texts(value, kind_)) if kind_ in ("CodeableConcept", "Coding", "Identifier") else []
-    typed = list(forms.typed(cast("Element", value))) if kind_ == "Identifier" and isinstance(value, dict) else []
     terms = out.terms
-    for name in names:
-        terms.add(term(f"{name}:present"))
-        for form in found:
-            terms.add(term(f"{name}={form}"))
-        for form in typed:
-            terms.add(term(f"{name}:of-type={form}"))
-        if words:
-            out.segments(name, words, out.texts)
-            for word in words:
-                terms.add(term(f"{name}:text^{forms.fold(word)[:_PREFIX]}"))
+    terms.update(_presence(names))
+    if isinstance(value, str | bool):
+        terms.update(_formed(names, value, kind_, codes))
+        return
+    if not isinstance(value, dict):
+        return
+    element = cast("Element", value)
+    if kind_ in ("CodeableConcept", "Coding"):
+        for coding in forms.objects(element, "coding") if kind_ == "CodeableConcept" else (element,):
+            system, code = coding.get("system"), coding.get("code")
+            if isinstance(system, str | None) and isinstance(code, str | None):
+                terms.update(_coded(names, system, code))
+    else:
+        terms.update(term(f"{name}={form}") for form in forms.tokens(element, kind_, codes) for name in names)
+    if kind_ == "Identifier":
+        terms.update(term(f"{name}:of-type={form}") for form in forms.typed(element) for name in names)
+    for word in forms.texts(element, kind_):
+        segments, first = _worded(names, word)
+        out.texts.extend(segments)
+        terms.update(first)
 
 
 def _reference(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
-    _present(out, names)
+    out.terms.update(_presence(names))
     text = forms.refers(value, kind_)
     if text is not None:
-        found, link = forms.target(text)
-        for name in names:
-            for form in found:
-                out.terms.add(term(f"{name}={form}"))
-            if link is not None:
-                out.links.add(f"{name}={link}")
-    if kind_ == "Reference" and isinstance(value, dict):
+        found, links = _linked(names, text)
+        out.terms.update(found)
+        out.links.update(links)
+    if kind_ == "Reference" and isinstance(value, dict) and "identifier" in value:
         for identifier in forms.objects(cast("Element", value), "identifier"):
             for form in forms.tokens(identifier, "Identifier"):
-                for name in names:
-                    out.terms.add(term(f"{name}:identifier={form}"))
+                out.terms.update(term(f"{name}:identifier={form}") for name in names)
 
 
 def _string(out: Values, names: Names, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
@@ -229,8 +261,8 @@ def _codes(beside: Any) -> list[tuple[int | None, int | None]]:
 def _composite(out: Values, names: Any, value: Any, kind_: str, codes: str, beside: Any, place: int) -> None:
     of = cast("Composite", names)
     (first, one), (second, two) = of.parts
-    left = _forms(first, one, value)
     right = _forms(second, two, value)
+    left = _forms(first, one, value) if right else []  # most values are of another type than a composite asks for
     for a in left:
         for b in right:
             if second == "date":

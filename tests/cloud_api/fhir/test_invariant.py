@@ -30,6 +30,27 @@ def test_the_standards_examples_hold(example: dict[str, Any]) -> None:
     assert errors(example) == []
 
 
+def test_a_plain_look_never_lets_through_what_a_rule_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong: list[dict[str, Any]] = [
+        PRESSURE | {"subject": {"reference": "#gone"}},
+        PRESSURE | {"dataAbsentReason": {"text": "x"}, "valueString": "y"},
+        PRESSURE | {"contained": [CONTAINED | {"contained": [CONTAINED], "meta": {"versionId": "1"}}]},
+        PRESSURE | {"component": [{"code": PRESSURE["code"], "valueQuantity": {"value": 1, "code": "g"}}]},
+        PATIENT | {"address": [{"period": {"start": "2026", "end": "2025"}}]},
+    ]
+    everything = EXAMPLES + wrong
+    quick = [errors(e) for e in everything]
+    assert all(quick[len(EXAMPLES) :])
+
+    monkeypatch.setattr(invariant, "SURELY", {})
+    for made in (invariant._rules, invariant._element_rules, invariant._ways):  # pyright: ignore[reportPrivateUsage]
+        made.cache_clear()
+    slow = [errors(e) for e in everything]
+    for made in (invariant._rules, invariant._element_rules, invariant._ways):  # pyright: ignore[reportPrivateUsage]
+        made.cache_clear()
+    assert slow == quick
+
+
 BREACHES: list[tuple[dict[str, Any], str, str]] = [
     (PATIENT | {"contact": [{"relationship": [{"text": "x"}]}]}, "Patient.contact[0]", "pat-1"),
     (PATIENT | {"telecom": [{"value": "1"}]}, "Patient.telecom[0]", "cpt-2"),

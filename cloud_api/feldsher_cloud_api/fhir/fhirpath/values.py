@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from feldsher_cloud_api.fhir import ucum
@@ -127,19 +128,24 @@ def children(node: Node, name: str | None = None) -> Items:
         return [system(word) for key, word in element.items() if name in (None, key)]
     kind = str(element["resourceType"]) if "resourceType" in element else node.kind
     out: Items = []
-    for written, slot in _slots(kind if kind in definitions().types else "Element", name):
-        if written in element or "_" + written in element:
-            out.extend(_nodes(element.get(written), element.get("_" + written), slot))
+    for written, beside, slot in _slots(kind if kind in definitions().types else "Element", name):
+        if written in element or beside in element:
+            out.extend(nodes(element.get(written), element.get(beside), slot))
     return out
 
 
-def _slots(kind: str, name: str | None) -> list[tuple[str, Slot]]:
+@cache
+def _slots(kind: str, name: str | None) -> list[tuple[str, str, Slot]]:
     from feldsher_cloud_api.fhir.structure import slots  # noqa: PLC0415 - structure needs no path, this needs structure
 
-    return [(w, s) for w, s in slots(kind).items() if name in (None, s.name)]
+    return [(w, f"_{w}", s) for w, s in slots(kind).items() if name in (None, s.name)]
 
 
-def _nodes(value: Any, beside: Any, slot: Slot) -> Items:
+def nodes(value: Any, beside: Any, slot: Slot) -> Items:
+    """Return an element's items as nodes, each with what stands beside it; what is not there at all is none."""
+    if beside is None:
+        items = cast("list[Any]", value) if isinstance(value, list) else [value]
+        return [Node(v, _kind(v, slot.type), None, slot.name, slot.of.codes) for v in items if v is not None]
     if isinstance(value, list) or isinstance(beside, list):
         values = cast("list[Any]", value) if isinstance(value, list) else []
         others = cast("list[Any]", beside) if isinstance(beside, list) else []
