@@ -28,8 +28,6 @@ PURPOSES = frozenset(
     {"TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "FAMRQT", "HSYSADMIN", "PUBHLTH", "BTG"}
 )
 """Why somebody may say that they ask (HL7 v3 PurposeOfUse and, for emergencies, BTG)."""
-_FEW = 200
-"""As many patients are named to the database in a query; of more it looks each row's patient up."""
 
 
 class Unauthenticated(Exception):  # noqa: N818 - it is an answer, not a fault
@@ -142,21 +140,20 @@ class Reach:
     """Which rows a principal reaches. Row-level security repeats it, so that a place which forgets it leaks nothing.
 
     `patients`: whose rows, None = everybody's. `looked_up`: too many to name, the database looks each row's patient up.
-    `staff`: devices whoever wears them. `bound`: consents may withhold something. `chosen`: the one patient of a
-    launch. `who`: whose scopes narrow types further.
+    `staff`: devices whoever wears them. `bound`: consents may withhold something. `who`: whose scopes
+    narrow types further.
     """
 
     patients: tuple[UUID, ...] | None
     staff: bool = True
     looked_up: bool = False
     bound: bool = False
-    chosen: UUID | None = None
     who: Principal | None = field(default=None, compare=False)
 
     @property
     def whole(self) -> bool:
         """Whether rows that belong to no patient, or to several, are reached."""
-        return self.patients is None and not self.looked_up and self.chosen is None
+        return self.patients is None and not self.looked_up
 
     def predicate(self, resource: str, row: sql.Composable | None = None) -> tuple[sql.Composable, list[object]]:
         """Return the condition, with its values, that a row of a resource type has to meet.
@@ -181,16 +178,12 @@ class Reach:
             return [], []
         patient, conditions, values = _column("patient_id", row), list[sql.Composable](), list[object]()
         if self.looked_up:
-            known = sql.SQL("EXISTS (SELECT FROM app.reached r WHERE r.patient = {})")
-            conditions.append(known.format(patient))
+            conditions.append(sql.SQL("app.reaches({})").format(patient))
         elif self.patients is not None:
             conditions.append(sql.SQL("{} = ANY (%s)").format(patient))
             values.append(list(self.patients))
-        if self.chosen is not None:
-            conditions.append(sql.SQL("{} = %s").format(patient))
-            values.append(self.chosen)
         if self.bound:
-            withheld = sql.SQL("NOT EXISTS (SELECT FROM app.withheld w WHERE w.patient = {} AND w.type = %s)")
+            withheld = sql.SQL("coalesce({} <> ALL ((SELECT app.withheld(%s))::uuid[]), true)")
             conditions.append(withheld.format(patient))
             values.append(resource)
         return conditions, values
@@ -229,11 +222,15 @@ def reach(connection: db.Connection, principal: Principal) -> Reach:
     if of is None or of.reach == "none":
         return Reach((), who=who)
     if of.reach == "own":
-        return Reach(principal.patients, staff=False, chosen=principal.chosen, who=who)
-    row = connection.execute("SELECT app.cares_for_all() OR %s, app.cared_for()", (of.reach == "all",)).fetchone()
-    everybody, few = row or (False, [])
-    patients, many, bound = None if everybody else tuple(few), False, False
-    return Reach(patients, looked_up=many, bound=bound, chosen=principal.chosen, who=who)
+        mine = tuple(p for p in principal.patients if principal.chosen in (None, p))
+        return Reach(mine, staff=False, who=who)
+    row = connection.execute(
+        "SELECT mode, app.bound() <> 'none', CASE mode WHEN 'few' THEN app.named() END FROM app.mode() AS mode"
+    ).fetchone()
+    mode, bound, named = row or ("none", True, [])
+    patients = None if mode in ("all", "many") else tuple(named)
+    return Reach(patients, looked_up=mode == "many", bound=bound, who=who)
+
 
 
 def written(connection: db.Connection, principal: Principal, resource: str, identity: UUID, as_: Interaction) -> None:
