@@ -16,6 +16,7 @@ from uuid import UUID
 from psycopg import sql
 
 from feldsher_cloud_api import db, scope
+from feldsher_cloud_api.fhir.kinds import kind
 from feldsher_cloud_api.rights import rights
 
 Interaction = Literal["read", "search", "create", "update", "delete"]
@@ -42,8 +43,8 @@ class Forbidden(Exception):  # noqa: N818
 class Principal:
     """Who is asking: the person, their role, for whom they speak, and through which client with which scopes.
 
-    `scopes` is None for a person in a browser session: the role alone decides. `chosen`: the one patient of a launch,
-    beyond whom its token reaches nobody. `purpose`: why they ask, where they have said so.
+    `scopes` is None for a person in a browser session: the role alone decides. `chosen`: the patient of a launch, beyond
+    whom scopes of the context `patient/` reach nobody. `purpose`: why they ask, where they have said so.
     """
 
     person: UUID
@@ -67,6 +68,12 @@ class Principal:
     def contexts(self) -> frozenset[str]:
         """Which scopes count: of staff those for a patient only where one was chosen at launch."""
         return contexts(self.role, self.chosen)
+
+    @property
+    def confined(self) -> UUID | None:
+        """The patient beyond whom nothing is reached at all: one was chosen, and no scope is wider."""
+        parsed = [scope.parse(text) for text in self.scopes or ()]
+        return None if any(of is not None and of.context != "patient" for of in parsed) else self.chosen
 
     def asks_for(self, purpose: str) -> Principal:
         """Return the same principal with a purpose; Forbidden where nobody may have that one."""
@@ -161,6 +168,9 @@ class Reach:
         `row`: the table's alias where a statement has several.
         """
         conditions, values = self._whose(resource, row)
+        if self.who is not None and only_chosen(self.who, resource):
+            conditions.append(sql.SQL("{} = %s").format(_column("patient_id", row)))
+            values.append(self.who.chosen)
         for narrowed in narrowings(self.who, resource) if self.who else ():
             condition, more = _narrow(resource, narrowed, row)
             conditions.append(condition)
@@ -206,6 +216,14 @@ def narrowings(principal: Principal, resource: str, letters: str = "rs") -> list
     return list(dict.fromkeys(found))
 
 
+def only_chosen(principal: Principal, resource: str, letters: str = "rs") -> bool:
+    """Return whether a token reaches a type by scopes of the patient chosen at launch alone."""
+    if principal.chosen is None or principal.scopes is None or rights().classes.get(resource) != "compartment":
+        return False
+    found = [scope.covering(principal.scopes, principal.contexts, resource, letter) for letter in letters]
+    return any(covering and all(of.context == "patient" for of in covering) for covering in found)
+
+
 def _narrow(resource: str, alternatives: Narrowing, row: sql.Composable | None) -> tuple[sql.Composable, list[object]]:
     from feldsher_cloud_api.fhir import narrowing  # noqa: PLC0415 - the search compiler knows reach
 
@@ -218,11 +236,12 @@ EVERYTHING = Reach(None)
 def reach(connection: db.Connection, principal: Principal) -> Reach:
     """Return whose rows a principal reaches at this moment."""
     of = rights().roles.get(principal.role)
-    who = principal if principal.scopes is not None and any("?" in s for s in principal.scopes) else None
+    narrowed = principal.chosen is not None or any("?" in text for text in principal.scopes or ())
+    who = principal if narrowed else None
     if of is None or of.reach == "none":
         return Reach((), who=who)
     if of.reach == "own":
-        mine = tuple(p for p in principal.patients if principal.chosen in (None, p))
+        mine = tuple(p for p in principal.patients if principal.confined in (None, p))
         return Reach(mine, staff=False, who=who)
     row = connection.execute(
         "SELECT mode, app.bound() <> 'none', CASE mode WHEN 'few' THEN app.named() END FROM app.mode() AS mode"
@@ -232,15 +251,24 @@ def reach(connection: db.Connection, principal: Principal) -> Reach:
     return Reach(patients, looked_up=mode == "many", bound=bound, who=who)
 
 
-
 def written(connection: db.Connection, principal: Principal, resource: str, identity: UUID, as_: Interaction) -> None:
-    """Raise Forbidden where what was just written lies outside of what the token's granular scopes cover."""
+    """Raise Forbidden where what was just written lies outside of what the token's scopes cover: ask before commit."""
+    conditions, values = list[sql.Composable](), list[object]()
+    if only_chosen(principal, resource, _LETTER[as_]):
+        conditions.append(sql.SQL("patient_id = %s"))
+        values.append(principal.chosen)
     for narrowed in narrowings(principal, resource, _LETTER[as_]):
-        condition, values = _narrow(resource, narrowed, None)
-        table = sql.Identifier("fhir", resource.lower())
-        statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE id = %s AND {})").format(table, condition)
-        if connection.execute(statement, [identity, *values]).fetchone() != (True,):
-            raise Forbidden(f"the token's scopes cover {as_} of {resource} only with other content")
+        condition, more = _narrow(resource, narrowed, None)
+        conditions.append(condition)
+        values.extend(more)
+    if not conditions:
+        return
+    where = sql.SQL(" AND ").join([sql.SQL("id = %s"), *conditions])
+    statement = sql.SQL("SELECT EXISTS (SELECT FROM {} WHERE {})").format(
+        sql.Identifier("fhir", kind(resource).table), where
+    )
+    if connection.execute(statement, [identity, *values]).fetchone() != (True,):
+        raise Forbidden(f"the token's scopes cover {as_} of {resource} only with other content")
 
 
 @contextmanager
@@ -251,7 +279,7 @@ def asking(pool: db.Pool, principal: Principal) -> Generator[db.Connection]:
         user=principal.person,
         role=principal.role,
         patients=principal.patients,
-        chosen=principal.chosen,
+        chosen=principal.confined,
         purpose=principal.purpose,
     ) as connection:
         yield connection

@@ -95,6 +95,8 @@ def migrate(
         while True:
             try:
                 _upgrade(engine, config, to, lock_s)
+                if to == "head":
+                    _load_rights(address, lock_s)
             except Exception as error:
                 contention = _contention(error)
                 if contention is None:
@@ -128,6 +130,15 @@ def _upgrade(engine: Engine, config: Config, to: str, lock_s: float) -> None:
         config.attributes["connection"] = connection
         command.upgrade(config, to)
         connection.commit()
+
+
+def _load_rights(address: str, lock_s: float) -> None:
+    """Bring the database's rights and policies up to this program's file of them."""
+    from feldsher_cloud_api import rights  # noqa: PLC0415 - it speaks to the database through this module
+
+    with psycopg.connect(address) as connection:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{lock_s * 1000:.0f}",))
+        rights.load(connection)
 
 
 def _contention(error: Exception) -> psycopg.Error | None:
