@@ -2,7 +2,7 @@
 
 `rights.toml` says which interactions a role has with a type at all; scopes of a token narrow it; *which* patients is
 `reach`: care, grants, consents and the patient chosen at launch. The database decides the same by itself
-(migrations/sql/0023_access.sql). What is out of reach does not exist: 404 and empty pages, never 403 for one row.
+(migrations/sql/0027_access.sql). What is out of reach does not exist: 404 and empty pages, never 403 for one row.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Forbidden(Exception):  # noqa: N818
 class Principal:
     """Who is asking: the person, their role, for whom they speak, and through which client with which scopes.
 
-    `scopes` is None for a person in a browser session: the role alone decides. `chosen`: the patient of a launch, beyond
-    whom scopes of the context `patient/` reach nobody. `purpose`: why they ask, where they have said so.
+    `scopes` is None for a person in a browser session: the role alone decides. `chosen`: the patient of a launch,
+    beyond whom scopes of the context `patient/` reach nobody. `purpose`: why they ask, where they have said so.
     """
 
     person: UUID
@@ -59,10 +59,10 @@ class Principal:
 
     @property
     def reference(self) -> str | None:
-        """The FHIR reference of the person: their Practitioner or, for a patient, their Patient."""
+        """The FHIR reference of the person: their Practitioner or, for a patient, their Patient; a proxy has none."""
         if self.practitioner is not None:
             return f"Practitioner/{self.practitioner}"
-        return f"Patient/{self.patients[0]}" if self.patients else None
+        return f"Patient/{self.patients[0]}" if self.patients and self.role == "patient" else None
 
     @property
     def contexts(self) -> frozenset[str]:

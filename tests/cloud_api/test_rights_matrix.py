@@ -1,4 +1,4 @@
-"""Every role on every type of R4, by raw SQL as the application's database role: what code allows, the database lets through.
+"""Every role on every type of R4, by raw SQL as the application's role: what code allows, the database lets through.
 
 Each type has one row of a patient within reach, one of a patient beyond it, and one of nobody.
 """
@@ -34,7 +34,7 @@ class Record:
 
     @contextmanager
     def asking(self, principal: Principal, *, owner: bool = False) -> Generator[db.Connection]:
-        """Open a transaction with a principal's settings, as the application's role or as the owner without policies."""
+        """Open a transaction with a principal's settings, as the application's role or as the owner."""
         with db.connect(self.url, None if owner else db.API) as connection:
             settings = {
                 "app.user": str(principal.person),
@@ -88,7 +88,7 @@ def record(postgres: Any, migrated_template: str) -> Iterator[Record]:
                 )
         connection.execute(
             "INSERT INTO cloud.access_grant (kind, person, patient, purpose, during, reason)"
-            " VALUES ('examination', %s, %s, 'HPAYMT', tstzrange(now() - interval '1 hour', now() + interval '1 hour'), 'x')",
+            " VALUES ('examination', %s, %s, 'HPAYMT', tstzrange(now(), now() + interval '1 hour'), 'x')",
             (people["examiner"], NEAR),
         )
         worn = uuid4()
@@ -145,7 +145,7 @@ def test_what_is_seen(record: Record, role: str, whole: bool) -> None:
     assert let_through == allowed
     of = rights()
     clinical = {(k, w) for k, w in allowed if of.classes[k] in ("compartment", "staff")}
-    everybody = of.roles[role].reach == "all" or whole and of.roles[role].reach == "care"
+    everybody = of.roles[role].reach == "all" or (whole and of.roles[role].reach == "care")
     assert {w for _, w in clinical} <= ({"near", "far", "nobody"} if everybody else {"near"})
     assert bool(clinical) is (of.roles[role].reach != "none")
 

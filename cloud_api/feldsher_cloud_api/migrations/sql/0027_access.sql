@@ -182,7 +182,7 @@ DECLARE made bigint; known text[] := app.consent_codes(provision -> 'class');
 BEGIN
     -- Finer conditions (codes, labels, single data) are not told apart: a denial holds for all of its types, a permission not at all.
     IF NOT denies AND (provision ?| ARRAY['code', 'securityLabel', 'data', 'dataPeriod']) THEN RETURN NULL; END IF;
-    IF known IS NOT NULL AND NOT known && ARRAY(SELECT name FROM app.type) THEN
+    IF known IS NOT NULL AND NOT known && ARRAY(SELECT k.type FROM fhir.kind k) THEN
         IF NOT denies THEN RETURN NULL; END IF;
         known := NULL;
     END IF;
@@ -219,6 +219,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION app.project_consent IS 'Keeps app.consent_rule beside fhir.consent, whoever writes it';
 CREATE TRIGGER consent_rules AFTER INSERT OR UPDATE OR DELETE ON fhir.consent FOR EACH ROW EXECUTE FUNCTION app.project_consent();
+UPDATE fhir.consent SET version = version;  -- the rules of what is stored already
 
 CREATE VIEW app.denied WITH (security_barrier) AS
 SELECT d.patient, t.name AS type, t.term
@@ -329,12 +330,13 @@ BEGIN
     SELECT p.role, p.display, p.practitioner,
            CASE WHEN p.role IN ('patient', 'proxy') THEN ARRAY(
                SELECT l.patient FROM cloud.patient_link l LEFT JOIN fhir.patient f ON f.id = l.patient
-               WHERE l.person = p.id AND l.during @> now() AND (p.role = 'patient') = (l.kind = 'self')
+               WHERE l.person = p.id AND l.during @> now() AND (p.role = 'patient' OR l.kind <> 'self')
                  AND CASE WHEN app.is_dead(f.content) THEN l.kind = 'heir'
                           -- the day begins in the east of the world: +14:00
                           WHEN l.kind IN ('parent', 'guardian')
                               THEN app.is_minor(f.content, ((now() + interval '14 hours') AT TIME ZONE 'UTC')::date)
-                          ELSE l.kind IN ('self', 'agent') END) ELSE '{}' END
+                          ELSE l.kind IN ('self', 'agent') END
+               ORDER BY l.kind <> 'self', l.patient) ELSE '{}' END
     INTO role, display, practitioner, patients
     FROM cloud.person p WHERE p.id = who AND p.disabled_at IS NULL;
 END $$;
