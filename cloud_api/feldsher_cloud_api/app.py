@@ -35,6 +35,7 @@ from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import rest, search_routes
+from feldsher_cloud_api.fhir.operation import routes as operation
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.terminology import routes as terminology
 from feldsher_cloud_api.fhir.transport import PREFIX, Transport
@@ -96,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
         alarm.router,
         fleet.router,
         terminology.router,
+        operation.router,
         rest.router,
         search_routes.router,
     ):

@@ -7,10 +7,10 @@ from typing import Any
 
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.fhir.definitions import TYPES
+from feldsher_cloud_api.fhir.operation import listing
 
 # The statement's date is that of its form, not of the request.
 _DATE = "2026-11-23"
-_VALIDATE = {"name": "validate", "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate"}
 
 
 def statement(settings: Settings) -> dict[str, Any]:
@@ -40,6 +40,9 @@ def statement(settings: Settings) -> dict[str, Any]:
             entry["operation"] = [
                 {"name": "window", "definition": f"{settings.fhir_base}/OperationDefinition/Observation-window"}
             ]
+        own_operations = listing.of_type(of.name)
+        if own_operations:
+            entry["operation"] = [*entry.get("operation", []), *own_operations]
         resources.append(entry)
     return {
         "resourceType": "CapabilityStatement",
@@ -50,7 +53,14 @@ def statement(settings: Settings) -> dict[str, Any]:
         "implementation": {"description": "feldsher health record", "url": settings.fhir_base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json"],
-        "rest": [{"mode": "server", "security": _security(settings), "resource": resources, "operation": [_VALIDATE]}],
+        "rest": [
+            {
+                "mode": "server",
+                "security": _security(settings),
+                "resource": resources,
+                "operation": listing.of_every_type(),
+            }
+        ],
     }
 
 

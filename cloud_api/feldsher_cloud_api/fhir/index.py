@@ -19,6 +19,7 @@ from feldsher_cloud_api.fhir import elements, forms
 from feldsher_cloud_api.fhir.elements import Element, Step
 from feldsher_cloud_api.fhir.forms import Span, term
 from feldsher_cloud_api.fhir.kinds import Kind, column, kind
+from feldsher_cloud_api.identity import keys
 
 START, RAW, END = "\x1f", "\x1e", "\x1f"
 _PREFIX = 3
@@ -96,6 +97,8 @@ def values(resource: Element) -> Values:
         for value, kind_ in elements.evaluate(expression, resource):
             _ADD[of](out, (name,), value, kind_, "", None, 0)
     _close(plan_, out)
+    if plan_.kind.name == "Patient":
+        out.terms |= keys.of_patient(resource)
     return out
 
 
