@@ -12,6 +12,7 @@ import structlog
 from cryptography.fernet import Fernet
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
 from feldsher_cloud_api import (
@@ -34,7 +35,7 @@ from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import rest, search_routes
+from feldsher_cloud_api.fhir import bundle, rest, search_routes, writing
 from feldsher_cloud_api.fhir.operation import routes as operation
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.terminology import routes as terminology
@@ -100,10 +101,12 @@ def create_app(settings: Settings) -> FastAPI:
         operation.router,
         rest.router,
         search_routes.router,
+        writing.router,
     ):
         app.include_router(router)
     app.include_router(live.router)
     pages.install(app)
+    app.include_router(writing.fallback)
     _health(app, settings, pool)
     _refusals(app)
     return app
@@ -177,6 +180,11 @@ def _refusals(app: FastAPI) -> None:
     def fhir_error(request: Request, error: FhirError) -> Response:
         return rest.reply(error.outcome(), error.status)
 
+    @app.exception_handler(psycopg.Error)
+    @app.exception_handler(PoolTimeout)
+    def database(request: Request, error: Exception) -> Response:
+        return _unavailable(request, error)
+
     @app.exception_handler(Unauthenticated)
     def unauthenticated(request: Request, error: Unauthenticated) -> Response:
         if _is_page(request):
@@ -193,7 +201,19 @@ def _refusals(app: FastAPI) -> None:
         code = "not-found" if error.status_code == 404 else "not-supported"
         return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
 
-    _ = too_fast, gateway_refused, fhir_error, unauthenticated, forbidden, http_error
+    _ = too_fast, gateway_refused, database, fhir_error, unauthenticated, forbidden, http_error
+
+
+def _unavailable(request: Request, error: Exception) -> Response:
+    """Answer for the database: what it refuses is the sender's to mend, what it cannot do now may be asked again."""
+    refusals = (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.InsufficientPrivilege)
+    if isinstance(error, refusals) and request.url.path.startswith(PREFIX):
+        status, said = bundle.refused(error)
+        return rest.reply(said, status)
+    if isinstance(error, psycopg.ProgrammingError):
+        raise error  # our own mistake: it is to be seen
+    _log.error("database_does_not_answer", error=type(error).__name__)
+    return _refused(request, 503, "transient", "the database does not answer in time; try again", {"Retry-After": "2"})
 
 
 def _audit_refusal(request: Request) -> None:

@@ -32,6 +32,8 @@ Ten seconds' worth may come at once. 3000 where not set: it holds off who floods
 """
 REFERENCES = "FELDSHER_REFERENCES"
 """Environment variable: `refuse` (where not set) or `accept` resources over REST whose references lead nowhere."""
+UPDATE_CREATE = "FELDSHER_FHIR_UPDATE_CREATE"
+"""Environment variable: 0 refuses a PUT under an id that nothing has; otherwise it creates, as loading data needs."""
 DEMO = "FELDSHER_DEMO"
 """Environment variable: 1 marks every page and picture DEMO; without it they are taken for real patients'."""
 
@@ -70,6 +72,7 @@ class Settings:
     demo: bool = False
     address_rate: int = 3000
     asker_rate: int = 3000
+    update_create: bool = True
 
     @property
     def secrets(self) -> Path:
@@ -140,6 +143,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         demo=environment.get(DEMO) == "1",
         address_rate=_rate(ADDRESS_RATE, environment.get(ADDRESS_RATE, "3000")),
         asker_rate=_rate(ASKER_RATE, environment.get(ASKER_RATE, "3000")),
+        update_create=environment.get(UPDATE_CREATE, "1") != "0",
     )
     if settings.references not in ("refuse", "accept"):
         raise ConfigError(f"{REFERENCES}: {settings.references!r} is neither refuse nor accept")

@@ -68,6 +68,20 @@ def request(
     return resource
 
 
+def is_order(resource: dict[str, Any]) -> bool:
+    """Return whether a ServiceRequest asks this system to act: it names a Device, or it is an active order for an ECG.
+
+    Other requests (for a laboratory, of another system, of the past) are records and nothing more.
+    """
+    performers: Any = resource.get("performer")
+    for performer in cast("list[Any]", performers) if isinstance(performers, list) else []:
+        text: Any = cast("dict[str, Any]", performer).get("reference") if isinstance(performer, dict) else None
+        if isinstance(text, str) and text.split("/")[-2:-1] == ["Device"]:
+            return True
+    asked = resource.get("status") == "active" and resource.get("intent") == "order"
+    return asked and validate.has_coding(resource.get("code"), LOINC, ECG_STUDY)
+
+
 @dataclass(frozen=True, slots=True)
 class _Checked:
     person: store.Stored
@@ -75,15 +89,21 @@ class _Checked:
 
 
 def place(
-    connection: db.Connection, principal: Principal, resource: dict[str, Any], *, now: datetime, life: timedelta
+    connection: db.Connection,
+    principal: Principal,
+    resource: dict[str, Any],
+    *,
+    now: datetime,
+    life: timedelta,
+    identity: UUID | None = None,
 ) -> dict[str, Any]:
-    """Store an order and the command for its gateway, and return the resource with its id.
+    """Store an order and the command for its gateway, and return the resource with its id (`identity`, or a new one).
 
     Faults are all named by their elements (InvalidResourceError, 422). The order lapses after `life`.
     """
     checked = _checked(connection, principal, resource, now)
     patient = checked.person.id
-    identity = store.new_id(now)
+    identity = identity or store.new_id(now)
     number = {"system": NUMBER, "value": order_number(identity)}
     others = cast("list[Any]", resource.get("identifier", []))
     stored: dict[str, Any] = {

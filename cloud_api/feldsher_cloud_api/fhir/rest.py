@@ -1,28 +1,23 @@
-"""The REST interface: read, vread, history, create of orders, the capability statement (search: search_routes.py)."""
+"""The REST interface, reading: read, vread, history, $validate, the capability statement (search: search_routes.py)."""
 
 from __future__ import annotations
 
-import base64
-from email.utils import format_datetime
 from typing import Annotated, Any
-from uuid import UUID
+from urllib.parse import parse_qsl
 
-import msgspec
+from cryptography.fernet import Fernet
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal
-from feldsher_cloud_api.care import order, signature, stream
+from feldsher_cloud_api.care import signature, stream
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import capability, identity, store, validate
-from feldsher_cloud_api.fhir.definitions import TYPES, ResourceType
-from feldsher_cloud_api.fhir.outcome import FhirError, not_found, outcome
-from feldsher_cloud_api.fhir.r4 import definitions
-
-MEDIA_TYPE = "application/fhir+json"
-_JSON = ("application/fhir+json", "application/json", "application/*", "*/*", "text/json", "json")
+from feldsher_cloud_api.fhir import binary, capability, headers, history, interaction, search, store, validate
+from feldsher_cloud_api.fhir.interaction import Turn
+from feldsher_cloud_api.fhir.outcome import not_found, outcome
+from feldsher_cloud_api.fhir.transport import MEDIA_TYPE, acceptable
 
 router = APIRouter(prefix="/fhir")
 
@@ -43,125 +38,98 @@ def reply(body: bytes | dict[str, Any], status: int = 200, **headers: str) -> Re
 
 
 def accepts_json(request: Request) -> None:
-    """Raise FhirError 406 where a client accepts only what is not served (XML)."""
-    asked = request.query_params.get("_format") or request.headers.get("accept", "*/*")
-    kinds = [part.partition(";")[0].strip().lower() for part in asked.replace(" ", "+").split(",")]
-    if not any(k in _JSON for k in kinds) and "text/html" not in kinds:
-        raise FhirError(406, "not-supported", "only application/fhir+json is served")
+    """Raise FhirError 406 where a client accepts only what is not served: transport.py has done so for every route."""
+    acceptable(request.url.path, request.headers, dict(request.query_params))
 
 
-def _type(kind: str, interaction: str) -> ResourceType:
-    of = TYPES.get(kind)
-    if of is None:
-        raise FhirError(404, "not-supported", f"the resource type {kind[:64]} is not served")
-    if interaction not in of.interactions:
-        raise FhirError(405, "not-supported", f"{interaction} of {kind} is not served")
-    return of
+def pairs_of(query: str) -> search.Pairs:
+    """Return the parameters of an address."""
+    return parse_qsl(query, keep_blank_values=True)
 
 
-def _id(kind: str, text: str) -> UUID:
-    if not identity.is_id(text):
-        raise not_found(kind)
-    return identity.key(text)
+def whole(turn: Turn, kind: str, stored: store.Stored) -> bytes:
+    """Return a version of a resource as it leaves, a Binary with its bytes in it."""
+    if kind != "Binary":
+        return stored.json.encode()
+    return db.dumps(binary.with_data(stored, binary.bytes_of(turn.connection, stored)))
 
 
-def _one(stored: store.Stored, status: int = 200) -> Response:
-    return reply(
-        stored.json.encode(),
-        status,
-        ETag=f'W/"{stored.version}"',
-        Last_Modified=format_datetime(stored.updated, usegmt=True),
-    )
+def one(stored: store.Stored, status: int = 200) -> Response:
+    """Return a version of a resource as an answer, with its ETag and time."""
+    names = {"ETag": headers.etag(stored.version), "Last_Modified": headers.modified(stored.updated)}
+    return reply(stored.json.encode(), status, **names)
 
 
 @router.get("/metadata")
 def metadata(request: Request, of: CurrentContext) -> Response:
     """Return the CapabilityStatement."""
-    accepts_json(request)
     return reply(capability.statement(of.settings))
 
 
 @router.get("/Observation/{identity}/$window")
 def window(identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
     """Read a part of a continuous ECG as SampledData: `start` (instant; without it the beginning) and `seconds`."""
-    accepts_json(request)
     access.permit(who, "Observation", "read")
-    with access.asking(of.pool, who) as connection:
-        stored = store.read(connection, "Observation", _id("Observation", identity), access.reach(connection, who))
-        made = stream.window(connection, stored.content(), request.query_params)
-        _audit(connection, of, who, "read", stored, "Observation")
+    with interaction.take(of, who) as turn:
+        stored = store.read(turn.connection, "Observation", interaction.key("Observation", identity), turn.reach)
+        made = stream.window(turn.connection, stored.content(), request.query_params)
+        seen(turn, "read", stored, "Observation")
     return reply(made)
+
+
+@router.get("/_history")
+def history_of_all(request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Return the versions of everything that the asker may read, newest first."""
+    return _history(of, who, "", "", request.url.query)
+
+
+@router.get("/{kind}/_history")
+def history_of_type(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Return the versions of all resources of a type, newest first."""
+    return _history(of, who, interaction.known(kind), "", request.url.query)
+
+
+@router.get("/{kind}/{identity}/_history")
+def history_of_one(kind: str, identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
+    """Return the versions of a resource, newest first."""
+    return _history(of, who, interaction.known(kind), identity, request.url.query)
+
+
+def _history(of: Context, who: Principal, kind: str, name: str, query: str) -> Response:
+    with interaction.take(of, who) as turn:
+        return reply(versions(turn, of.cursor, kind, name, query))
+
+
+def versions(turn: Turn, cursor: Fernet, kind: str, name: str, query: str) -> bytes:
+    """Return a page of the history of one resource, a type (`name` empty) or everything (`kind` empty), as a Bundle."""
+    if kind:
+        access.permit(turn.who, kind, "read")
+    path = "/".join(part for part in (kind, name, "_history") if part)
+    pairs, after = pairs_of(query), None
+    token = next((v for n, v in pairs if n == search.CURSOR), None)
+    if token is not None:
+        pairs, after = search.open_cursor(cursor, turn.who.person, path, token)
+    asked = history.understand(pairs)
+    if name:
+        page = history.of_resource(turn, kind, interaction.key(kind, name), asked, after)
+        seen(turn, "history-instance", page.entries[0].stored if page.entries else None, kind)
+    else:
+        page = history.of_many(turn, kind or None, asked, after)
+        by_kind: dict[str, list[store.Stored]] = {kind: []} if kind else {}
+        for entry in page.entries:
+            by_kind.setdefault(entry.kind, []).append(entry.stored)
+        for one_kind, stored in by_kind.items():
+            audit.search(turn.connection, turn.who, one_kind, stored, turn.now)
+    following = search.seal_cursor(cursor, turn.who.person, path, asked.given or [], page.place) if page.place else None
+    return history.bundle(turn.base, path, page, asked, following)
 
 
 @router.get("/{kind}/{identity}")
 def read(kind: str, identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
     """Read the current version of a resource; of a Binary its bytes, unless FHIR JSON is asked for."""
-    _type(kind, "read")
-    access.permit(who, kind, "read")
-    with access.asking(of.pool, who) as connection:
-        reach = access.reach(connection, who)
-        stored = store.read(connection, kind, _id(kind, identity), reach)
-        data = store.picture(connection, stored.id, reach)[0] if kind == "Binary" else b""
-        _audit(connection, of, who, "read", stored, kind)
-    if kind == "Binary":
-        return _binary(request, stored, data)
-    accepts_json(request)
-    if request.headers.get("if-none-match") == f'W/"{stored.version}"':
-        return Response(status_code=304, headers={"ETag": f'W/"{stored.version}"'})
-    return _one(stored)
-
-
-def _binary(request: Request, stored: store.Stored, data: bytes) -> Response:
-    content = stored.content()
-    if "fhir+json" in request.headers.get("accept", ""):
-        return reply({**content, "data": base64.b64encode(data).decode()}, ETag=f'W/"{stored.version}"')
-    # A picture is looked at, never run.
-    policy = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
-    headers = {"ETag": f'W/"{stored.version}"', "Content-Security-Policy": policy}
-    return Response(data, media_type=content["contentType"], headers=headers)
-
-
-def _audit(
-    connection: db.Connection, of: Context, who: Principal, interaction: str, stored: store.Stored, kind: str
-) -> None:
-    audit.record(
-        connection,
-        who,
-        interaction=interaction,
-        action="R",
-        now=of.settings.clock(),
-        resources=[f"{kind}/{stored.id}"] if kind != "Patient" else [],
-        patient=stored.patient,
-    )
-
-
-@router.get("/{kind}/{identity}/_history")
-def history(kind: str, identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal) -> Response:
-    """Return all versions of a resource, newest first."""
-    accepts_json(request)
-    _type(kind, "history-instance")
-    access.permit(who, kind, "read")
-    with access.asking(of.pool, who) as connection:
-        found = store.versions(connection, kind, _id(kind, identity), access.reach(connection, who))
-        _audit(connection, of, who, "history-instance", found[0], kind)
-    address = f"{of.settings.fhir_base}/{kind}/{found[0].id}"
-    entries = [
-        ({} if s.deleted else {"resource": msgspec.Raw(s.json.encode())})
-        | {
-            "fullUrl": address,
-            "request": {
-                "method": "DELETE" if s.deleted else "POST" if s.version == 1 else "PUT",
-                "url": kind if s.version == 1 else f"{kind}/{s.id}",
-            },
-            "response": {
-                "status": "204" if s.deleted else "201" if s.version == 1 else "200",
-                "etag": f'W/"{s.version}"',
-            },
-        }
-        for s in found
-    ]
-    links = [{"relation": "self", "url": f"{address}/_history"}]
-    return reply({"resourceType": "Bundle", "type": "history", "total": len(entries), "link": links, "entry": entries})
+    with interaction.take(of, who) as turn:
+        stored = current(turn, interaction.known(kind), identity)
+        return _shown(turn, request, kind, stored)
 
 
 @router.get("/{kind}/{identity}/_history/{version}")
@@ -169,47 +137,64 @@ def vread(
     kind: str, identity: str, version: str, request: Request, of: CurrentContext, who: CurrentPrincipal
 ) -> Response:
     """Read one version of a resource."""
-    accepts_json(request)
-    _type(kind, "vread")
-    access.permit(who, kind, "read")
-    with access.asking(of.pool, who) as connection:
-        if not version.isdigit() or len(version) > 9:
-            raise not_found(f"version of {kind}")
-        stored = store.vread(connection, kind, _id(kind, identity), int(version), access.reach(connection, who))
-        _audit(connection, of, who, "vread", stored, kind)
-    return _one(stored)
+    with interaction.take(of, who) as turn:
+        if not (version.isascii() and version.isdigit() and len(version) < 10):
+            raise not_found(f"version of {interaction.known(kind)}")
+        stored = current(turn, interaction.known(kind), identity, int(version))
+        return _shown(turn, request, kind, stored)
 
 
-@router.post("/{kind}")
-def create(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
-    """Create a resource: an order for an ECG, which goes to the gateway at once."""
-    accepts_json(request)
-    _type(kind, "create")
-    access.permit(who, kind, "create")
-    now = of.settings.clock()
-    with access.asking(of.pool, who) as connection:
-        placed = order.place(connection, who, validate.body(body, kind), now=now, life=of.settings.order_life)
-        stored = store.read(connection, kind, UUID(placed["id"]))
-    response = _one(stored, 201)
-    response.headers["Location"] = f"{of.settings.fhir_base}/{kind}/{stored.id}/_history/{stored.version}"
-    return response
+def current(turn: Turn, kind: str, name: str, version: int | None = None) -> store.Stored:
+    """Return a resource's current version, or one by its number, and audit that it was read; FhirError 404, 410."""
+    access.permit(turn.who, kind, "read")
+    at = interaction.key(kind, name)
+    if version is None:
+        stored = store.read(turn.connection, kind, at, turn.reach)
+    else:
+        stored = store.vread(turn.connection, kind, at, version, turn.reach)
+    seen(turn, "read" if version is None else "vread", stored, kind)
+    return stored
+
+
+def _shown(turn: Turn, request: Request, kind: str, stored: store.Stored) -> Response:
+    tag = headers.etag(stored.version)
+    asked = request.headers
+    if headers.unchanged(stored.version, stored.updated, asked.get("if-none-match"), asked.get("if-modified-since")):
+        return Response(status_code=304, headers={"ETag": tag, "Last-Modified": headers.modified(stored.updated)})
+    if kind != "Binary":
+        return one(stored)
+    data = binary.bytes_of(turn.connection, stored)
+    if "fhir+json" in (request.query_params.get("_format") or asked.get("accept", "")).replace(" ", "+"):
+        return reply(binary.with_data(stored, data), ETag=tag, Last_Modified=headers.modified(stored.updated))
+    content = stored.content()
+    more = {"ETag": tag, "Last-Modified": headers.modified(stored.updated), **binary.headers(content)}
+    return Response(data, media_type=str(content["contentType"]), headers=more)
+
+
+def seen(turn: Turn, as_: str, stored: store.Stored | None, kind: str) -> None:
+    """Audit that a resource was read."""
+    audit.record(
+        turn.connection,
+        turn.who,
+        interaction=as_,
+        action="R",
+        now=turn.now,
+        resources=[f"{kind}/{stored.logical}"] if stored is not None and kind != "Patient" else [],
+        patient=stored.patient if stored is not None else None,
+    )
 
 
 @router.post("/{kind}/$validate")
 def validated(kind: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
     """Say what is wrong with a resource of any type of R4 (itself, or as `resource` of Parameters); nothing is kept."""
-    accepts_json(request)
     access.permit_role(who, "doctor", "service")
-    if kind not in definitions().resources:
-        raise FhirError(404, "not-supported", f"there is no resource type {kind[:64]} in R4")
-    found = validate.faults(validate.offered(body, kind), of.settings.clock())
-    return reply(outcome(found) if found else validate.WHOLE)
+    faults = validate.faults(validate.offered(body, interaction.known(kind)), of.settings.clock())
+    return reply(outcome(faults) if faults else validate.WHOLE)
 
 
 @router.post("/DiagnosticReport/{identity}/$sign")
 def sign(identity: str, request: Request, of: CurrentContext, who: CurrentPrincipal, body: Body) -> Response:
     """Sign a report: Parameters with `password`, `version` as shown, and optionally `conclusion`."""
-    accepts_json(request)
     access.permit(who, "DiagnosticReport", "update")
-    stored = signature.sign(of, who, _id("DiagnosticReport", identity), signature.asked(body))
-    return _one(stored)
+    stored = signature.sign(of, who, interaction.key("DiagnosticReport", identity), signature.asked(body))
+    return one(stored)

@@ -49,7 +49,7 @@ class Transport:
         headers, query = Headers(scope=scope), _query(scope)
         answer = _Answer(send, scope, headers, pretty=query.get("_pretty") == "true")
         try:
-            _acceptable(path, headers, query)
+            acceptable(path, headers, query)
             body = await _body(receive, headers, scope["method"])
         except FhirError as error:
             await answer.refuse(error)
@@ -68,7 +68,7 @@ def _query(scope: Scope) -> dict[str, str]:
     return dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True))
 
 
-def _acceptable(path: str, headers: Headers, query: dict[str, str]) -> None:
+def acceptable(path: str, headers: Headers, query: dict[str, str]) -> None:
     """Raise FhirError 406 where a client takes only what is not served: XML, or another version of FHIR."""
     asked = query.get("_format") or headers.get("accept") or "*/*"
     for part in asked.replace(" ", "+").split(","):

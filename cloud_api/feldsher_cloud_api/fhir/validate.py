@@ -30,10 +30,11 @@ def errors(resource: dict[str, Any], now: datetime) -> list[FaultError]:
 
 def body(data: bytes, kind: str) -> dict[str, Any]:
     """Return a resource of a type from a request's body; FhirError 400 where it is not JSON or another type."""
-    return _of_type(_parsed(data), kind)
+    return _of_type(parsed(data), kind)
 
 
-def _parsed(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """Return a body's JSON, fractions as Decimal; FhirError 400 where it is none."""
     try:
         return db.loads(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -58,7 +59,7 @@ def offered(data: bytes, kind: str) -> dict[str, Any]:
 
     FhirError 400 where there is none of that type, or where a profile is asked for that is not the type's own.
     """
-    value = _parsed(data)
+    value = parsed(data)
     if kind == "Parameters" or not isinstance(value, dict):
         return _of_type(value, kind)
     sent = cast("dict[str, Any]", value)
