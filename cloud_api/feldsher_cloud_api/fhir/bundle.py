@@ -27,6 +27,7 @@ from feldsher_cloud_api.fhir import (
     interaction,
     patch_fhirpath,
     patch_json,
+    references,
     rewrite,
     statement,
     store,
@@ -71,11 +72,20 @@ def transaction(turn: Turn, bundle: dict[str, Any], get: Get, *, whole: bool = F
             done[one.index] = _located(one, lambda one=one: _do(turn, one, get))
         elif one.index not in done:
             _create(turn, [e for e in entries if e.method == "POST" and e.index not in done], done)
+    for one in entries:
+        if turn.strict and one.method == "DELETE" and one.target is not None:
+            _located(one, lambda one=one: _kept(turn, one))
     _audit(turn, entries, done)
     answers = [_answer(turn.base, e, done[e.index], whole=whole) for e in entries]
     return db.dumps(
         {"resourceType": "Bundle", "type": "transaction-response"} | ({"entry": answers} if answers else {})
     )
+
+
+def _kept(turn: Turn, one: Entry) -> None:
+    """Raise FhirError 409 where somebody still refers to what the transaction has deleted."""
+    if one.target is not None:
+        references.keep(turn.connection, one.kind, one.target)
 
 
 _Made = TypeVar("_Made")
@@ -169,15 +179,22 @@ def _the_one(turn: Turn, text: str) -> str:
 
 def _checked(turn: Turn, entries: list[Entry], done: dict[int, Done | Got]) -> None:
     """Raise InvalidResourceError with the faults of all resources that would be written."""
+    written = [e for e in entries if e.index not in done and e.resource is not None and e.method != "PATCH"]
     faults: list[FaultError] = []
-    for one in entries:
-        if one.index in done or one.resource is None or one.method == "PATCH":
-            continue
-        found = validate.errors(one.resource, turn.now) or guard.claimed(one.resource)
-        if found:
-            located = one.located(InvalidResourceError(found))
-            faults.extend(located.faults if isinstance(located, InvalidResourceError) else [])
+    for one in written:
+        resource = one.resource or _NOTHING
+        faults += _faults(one, validate.errors(resource, turn.now) or guard.claimed(resource))
     validate.check(faults)
+    if turn.strict:
+        whole = [{**(one.resource or _NOTHING), "id": one.name} for one in written]
+        for missing in references.missing(turn.connection, whole):
+            faults += _faults(written[missing.number], references.refused([missing], [_NOTHING]))
+        validate.check(faults)
+
+
+def _faults(one: Entry, found: list[FaultError]) -> list[FaultError]:
+    located = one.located(InvalidResourceError(found)) if found else None
+    return located.faults if isinstance(located, InvalidResourceError) else []
 
 
 def _create(turn: Turn, entries: list[Entry], done: dict[int, Done | Got]) -> None:
@@ -193,8 +210,8 @@ def _create(turn: Turn, entries: list[Entry], done: dict[int, Done | Got]) -> No
     if not plain:
         return
     resources = [{**(one.resource or _NOTHING), "id": one.name} for one in plain]
-    for resource in resources:
-        store.insert(turn.connection, resource, now=turn.now)
+    if not all(store.insert_many(turn.connection, resources, now=turn.now)):
+        raise FhirError(409, "conflict", "a new id was taken already: send it again")
     there = _seen(turn, plain)
     for one in plain:
         stored = there.get((one.kind, one.target))
@@ -231,12 +248,14 @@ def _do(turn: Turn, one: Entry, get: Get) -> Done | Got:
     if one.method in ("GET", "HEAD"):
         return get(turn, one)
     if one.method == "DELETE":
-        return interaction.delete(turn, one.kind, one.name, expected=expected)
+        return interaction.delete(turn, one.kind, one.name, expected=expected, alone=turn.audited)
     if one.method == "PUT":
         resource = one.resource or {}
         if one.query:
             resource = {**resource, "id": resource.get("id", one.name)}
-        return interaction.update(turn, one.kind, one.name, resource, expected=expected)
+        # What belongs to a transaction is checked as a whole, before any of it is written.
+        whole = not turn.audited
+        return interaction.update(turn, one.kind, one.name, resource, expected=expected, validated=whole)
     return interaction.patch(turn, one.kind, one.name, _change(one), expected=expected)
 
 

@@ -61,6 +61,8 @@ class Entry:
         )
 
     def _place(self, expression: str | None) -> str:
+        if expression and expression.startswith(self.at):
+            return expression
         if expression and self.kind and (expression == self.kind or expression.startswith(self.kind + ".")):
             return f"{self.at}.resource{expression.removeprefix(self.kind)}"
         return self.at

@@ -20,7 +20,7 @@ from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.access import Interaction, Principal, Reach
 from feldsher_cloud_api.care import order
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import binary, guard, identity, search, store, validate
+from feldsher_cloud_api.fhir import binary, guard, identity, references, search, store, validate
 from feldsher_cloud_api.fhir.outcome import FaultError, FhirError, not_found
 from feldsher_cloud_api.fhir.r4 import definitions
 from feldsher_cloud_api.fhir.store import Stored
@@ -32,7 +32,8 @@ _ACTION: dict[str, audit.Action] = {"create": "C", "update": "U", "patch": "U", 
 class Turn:
     """One person's or program's turn at the record: the transaction, who it is, what they reach, and the rules.
 
-    `audited`: False where the caller writes the audit events itself (bundles: one for each patient).
+    `strict`: references have to lead somewhere. `audited`: False where the caller writes the audit events itself
+    (bundles: one for each patient).
     """
 
     connection: db.Connection
@@ -42,6 +43,7 @@ class Turn:
     base: str
     order_life: timedelta
     update_create: bool = True
+    strict: bool = False
     audited: bool = True
 
 
@@ -67,7 +69,14 @@ def take(of: Context, who: Principal) -> Generator[Turn]:
         settings = of.settings
         reach = access.reach(connection, who)
         yield Turn(
-            connection, who, reach, settings.clock(), settings.fhir_base, settings.order_life, settings.update_create
+            connection,
+            who,
+            reach,
+            settings.clock(),
+            settings.fhir_base,
+            settings.order_life,
+            update_create=settings.update_create,
+            strict=settings.references == "refuse",
         )
 
 
@@ -111,14 +120,16 @@ def create_as(turn: Turn, kind: str, resource: dict[str, Any], at: UUID) -> Done
     if kind == "ServiceRequest" and order.is_order(resource):
         order.place(turn.connection, turn.who, resource, now=turn.now, life=turn.order_life, identity=at)
         return Done(201, kind, store.read(turn.connection, kind, at))
-    checked(turn, kind, resource)
+    checked(turn, resource)
     return Done(201, kind, _insert(turn, kind, {**resource, "id": str(at)}, "create"))
 
 
-def checked(turn: Turn, kind: str, resource: dict[str, Any]) -> None:
+def checked(turn: Turn, resource: dict[str, Any]) -> None:
     """Raise InvalidResourceError (422) with every fault of a resource, and where it claims to be the system's own."""
     faults: list[FaultError] = validate.errors(resource, turn.now)
     validate.check(faults or guard.claimed(resource))
+    if turn.strict:
+        validate.check(references.refused(references.missing(turn.connection, [resource]), [resource]))
 
 
 def _insert(turn: Turn, kind: str, resource: dict[str, Any], as_: Interaction) -> Stored:
@@ -147,10 +158,19 @@ def _note(turn: Turn, interaction: str, kind: str, stored: Stored) -> None:
     )  # fmt: skip
 
 
-def update(turn: Turn, kind: str, name: str, resource: dict[str, Any], *, expected: int | None = None) -> Done:
+def update(
+    turn: Turn,
+    kind: str,
+    name: str,
+    resource: dict[str, Any],
+    *,
+    expected: int | None = None,
+    validated: bool = False,
+) -> Done:
     """Store a resource's next version under the id that its sender knows; 201 where nothing (any more) was there.
 
-    FhirError 400 where the ids differ, 405 where ids are not the sender's to give, 409 for what is protected, 412.
+    `validated`: the caller has checked the resource. FhirError 400 where the ids differ, 405 where ids are not the
+    sender's to give, 409 for what is protected, 412.
     """
     access.permit(turn.who, kind, "update")
     if not identity.is_id(name):
@@ -162,15 +182,11 @@ def update(turn: Turn, kind: str, name: str, resource: dict[str, Any], *, expect
     at = identity.key(name)
     before = _current(turn, kind, at)
     if before is None:
-        return _update_as_create(turn, kind, resource, expected)
-    checked_update(turn, kind, resource, before)
-    return _next(turn, kind, resource, before, expected, "PUT")
-
-
-def checked_update(turn: Turn, kind: str, resource: dict[str, Any], before: Stored) -> None:
-    """Raise FhirError where a resource may not take the place of what is there: 409 protected, 422 not whole."""
+        return _update_as_create(turn, kind, resource, expected, validated=validated)
     guard.unchangeable(turn.connection, before)
-    checked(turn, kind, resource)
+    if not validated:
+        checked(turn, resource)
+    return _next(turn, kind, resource, before, expected, "PUT")
 
 
 def _current(turn: Turn, kind: str, at: UUID) -> Stored | None:
@@ -178,7 +194,9 @@ def _current(turn: Turn, kind: str, at: UUID) -> Stored | None:
     return store.find(turn.connection, kind, at, turn.reach) if store.lock(turn.connection, kind, at) else None
 
 
-def _update_as_create(turn: Turn, kind: str, resource: dict[str, Any], expected: int | None) -> Done:
+def _update_as_create(
+    turn: Turn, kind: str, resource: dict[str, Any], expected: int | None, *, validated: bool
+) -> Done:
     if not turn.update_create:
         raise FhirError(405, "not-supported", f"there is no such {kind}, and a new one gets its id here: POST it")
     if kind == "ServiceRequest" and order.is_order(resource):
@@ -186,7 +204,8 @@ def _update_as_create(turn: Turn, kind: str, resource: dict[str, Any], expected:
             422, "business-rule", "an order for an ECG is placed by POST: it gets its id here", f"{kind}.id"
         )
     access.permit(turn.who, kind, "create")
-    checked(turn, kind, resource)
+    if not validated:
+        checked(turn, resource)
     extra, content = binary.parts(turn.connection, turn.reach, resource) if kind == "Binary" else ({}, resource)
     store.put(turn.connection, content, now=turn.now, expected=expected, **extra)
     return Done(201, kind, _written(turn, kind, identity.key(resource["id"]), "create"))
@@ -235,7 +254,8 @@ def patch(turn: Turn, kind: str, name: str, change: Change, *, expected: int | N
     resource = cast("dict[str, Any]", made) if isinstance(made, dict) else {}
     if resource.get("resourceType") != kind or resource.get("id") != before.logical:
         raise FhirError(422, "invariant", "a patch changes neither resourceType nor id", f"{kind}.id")
-    checked_update(turn, kind, resource, before)
+    guard.unchangeable(turn.connection, before)
+    checked(turn, resource)
     return _next(turn, kind, resource, before, expected, "PATCH")
 
 
@@ -248,10 +268,10 @@ def patch_where(turn: Turn, kind: str, criteria: str, change: Change, *, expecte
     return patch(turn, kind, there.logical, change, expected=expected)
 
 
-def delete(turn: Turn, kind: str, name: str, *, expected: int | None = None) -> Done:
+def delete(turn: Turn, kind: str, name: str, *, expected: int | None = None, alone: bool = True) -> Done:
     """Delete a resource; its versions stay in its history. Deleting what is not there (any more) changes nothing.
 
-    FhirError 409 for what is protected, 412.
+    FhirError 409 for what is protected or (unless not `alone`: the caller looks later) referred to, 412.
     """
     access.permit(turn.who, kind, "delete")
     at = key(kind, name)
@@ -260,6 +280,8 @@ def delete(turn: Turn, kind: str, name: str, *, expected: int | None = None) -> 
     if before is None:
         return Done(204, kind, None, f"there is no such {kind}")
     guard.unchangeable(turn.connection, before)
+    if turn.strict and alone:
+        references.keep(turn.connection, kind, at)
     version = store.delete(turn.connection, kind, at, now=turn.now)
     _note(turn, "delete", kind, before)
     gone = Stored(before.id, version or before.version, turn.now, before.patient, "", before.name)

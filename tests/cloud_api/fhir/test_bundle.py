@@ -15,16 +15,6 @@ SYSTEM = "urn:example:bundle"
 U = "urn:uuid:61ebe359-bfdc-4613-8bf2-c5e300945f0"
 
 
-@pytest.fixture
-def program(clinic: Clinic) -> dict[str, str]:
-    """Return headers of a program that may do everything."""
-    with clinic.owner() as connection:
-        connection.execute(
-            "UPDATE cloud.oauth_client SET scopes = scopes || '{system/*.cruds}' WHERE person IS NOT NULL"
-        )
-    return {"authorization": f"Bearer {clinic.program_token('system/*.cruds')}"} | JSON
-
-
 def item(method: str, url: str, resource: dict[str, Any] | None = None, full: str = "", **more: Any) -> dict[str, Any]:
     out: dict[str, Any] = {"request": {"method": method, "url": url, **more}}
     if resource is not None:
