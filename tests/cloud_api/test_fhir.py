@@ -49,7 +49,9 @@ def test_capability_statement_says_what_is_served(clinic: Clinic) -> None:
     assert [o["name"] for o in statement["rest"][0]["operation"]] == ["validate"]
     served = {r["type"]: {i["code"] for i in r["interaction"]} for r in statement["rest"][0]["resource"]}
     assert served["ServiceRequest"] >= {"read", "vread", "history-instance", "search-type", "create"}
-    assert "create" not in served["Observation"]
+    observation = next(r for r in statement["rest"][0]["resource"] if r["type"] == "Observation")
+    assert {"name": "code-value-quantity", "type": "composite"} in observation["searchParam"]
+    assert "Observation:subject" in observation["searchInclude"]
 
 
 def test_read_has_a_weak_etag_and_answers_304(clinic: Clinic) -> None:

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from feldsher_cloud_api.config import Settings
-from feldsher_cloud_api.fhir.definitions import TYPES
+from feldsher_cloud_api.fhir.compile import answered
+from feldsher_cloud_api.fhir.kinds import kinds
 from feldsher_cloud_api.fhir.operation import listing
+from feldsher_cloud_api.fhir.parameters import parameters
 
 # The statement's date is that of its form, not of the request.
 _DATE = "2026-11-23"
+_SAID = 40
+"""Up to so many target types a reference is listed with each of them."""
+_INTERACTIONS = (
+    "read",
+    "vread",
+    "update",
+    "patch",
+    "delete",
+    "history-instance",
+    "history-type",
+    "create",
+    "search-type",
+)
 
 
 def statement(settings: Settings) -> dict[str, Any]:
     """Return the CapabilityStatement (R4 4.0.1) of an installation."""
     resources: list[dict[str, Any]] = []
-    for of in TYPES.values():
-        entry: dict[str, Any] = {
-            "type": of.name,
-            "interaction": [{"code": code} for code in of.interactions],
-            "versioning": "versioned",
-            "readHistory": "history-instance" in of.interactions,
-            "updateCreate": False,
-            "conditionalCreate": False,
-        }
-        if "search-type" in of.interactions:
-            own = [{"name": p.name, "type": p.kind} for p in of.parameters.values()]
-            entry["searchParam"] = [
-                {"name": "_id", "type": "token"},
-                {"name": "_lastUpdated", "type": "date"},
-                *own,
-            ]
+    for of in kinds().values():
+        entry = dict(_resource(of.name))
         if of.name == "DiagnosticReport":
             entry["operation"] = [
                 {"name": "sign", "definition": f"{settings.fhir_base}/OperationDefinition/DiagnosticReport-sign"}
@@ -61,6 +63,40 @@ def statement(settings: Settings) -> dict[str, Any]:
                 "operation": listing.of_every_type(),
             }
         ],
+    }
+
+
+@cache
+def _references() -> dict[str, list[str]]:
+    """Return, by type, the parameters of other types that may refer to it (`Observation:subject`)."""
+    out: dict[str, list[str]] = {name: [] for name in kinds()}
+    for name in kinds():
+        for parameter, definition in parameters(name).items():
+            # What may refer to anything would fill the statement: it is served and goes without saying.
+            if definition.kind == "reference" and len(definition.targets) <= _SAID:
+                for target in definition.targets:
+                    out[target].append(f"{name}:{parameter}")
+    return out
+
+
+@cache
+def _resource(name: str) -> dict[str, Any]:
+    """Return what is served of every type alike, with the type's own search parameters."""
+    searched = {n: p for n, p in parameters(name).items() if answered(name, n)}
+    return {
+        "type": name,
+        "profile": f"http://hl7.org/fhir/StructureDefinition/{name}",
+        "interaction": [{"code": code} for code in _INTERACTIONS],
+        "versioning": "versioned",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "full-support",
+        "conditionalUpdate": True,
+        "conditionalDelete": "single",
+        "searchInclude": ["*", *(f"{name}:{n}" for n, p in searched.items() if p.kind == "reference")],
+        "searchRevInclude": sorted(_references()[name]),
+        "searchParam": [{"name": n, "type": p.kind} for n, p in searched.items()],
     }
 
 

@@ -92,7 +92,11 @@ class Forms:
         if self.terminology is None:
             words = f"{criterion.name}:{criterion.modifier}: the terminology is not at hand here"
             raise FhirError(400, "not-supported", words, f"http.{criterion.name}")
-        return self.terminology.codes(criterion.modifier, value)
+        try:
+            return self.terminology.codes(criterion.modifier, value)
+        except FhirError as error:
+            words = f"{criterion.name}:{criterion.modifier}: {error.words}"
+            raise FhirError(400, error.code, words, f"http.{criterion.name}") from error
 
     def reference(self, of: str, name: str, value: Reference) -> list[str]:
         """Return how resources may write a reference: relative, and absolute with our own base."""
@@ -121,10 +125,10 @@ class Forms:
 
     def together(self, of: str, criterion: Criterion, value: Together) -> Fragment:
         """Return the condition that one element meets both parts of a composite."""
-        kinds = component_kinds(of, criterion.parameter)
-        if len(kinds) != 2 or kinds[0] not in ("token", "reference"):
-            raise FhirError(400, "not-supported", f"{criterion.name}: not served by this server", criterion.name)
-        (first, second), name = value.parts, criterion.name
+        name = criterion.name
+        if not answered(of, name):
+            raise FhirError(400, "not-supported", f"{name}: this composite is not served here", f"http.{name}")
+        first, second = value.parts
         lefts = [form(first)] if isinstance(first, Token) else self._component(of, criterion, 0, first)
         match second:
             case Amount():
@@ -146,6 +150,15 @@ class Forms:
         if isinstance(value, Reference):
             return self.reference(of, criterion.parameter.components[at].name, value)
         raise TypeError("a component of this kind is no term")
+
+
+def answered(of: str, name: str) -> bool:
+    """Return whether a search parameter of a type is served: all are but composites of other forms than two parts."""
+    parameter = kind(of).search[name]
+    if parameter.kind != "composite":
+        return True
+    kinds = component_kinds(of, parameter)
+    return len(kinds) == 2 and kinds[0] in ("token", "reference") and kinds[1] != "number"
 
 
 def form(value: Token) -> str:

@@ -66,6 +66,16 @@ def understand(
     return search
 
 
+def conditions(kinds: tuple[str, ...], pairs: Iterable[tuple[str, str]], base: str, now: datetime) -> list[Condition]:
+    """Return what parameters ask of resources, each as one condition; those that shape an answer are refused."""
+    reading = _Reading(Reader(base, now), kinds)
+    found: list[Condition] = []
+    for name, value in pairs:
+        _presentable(name, value)
+        found.append(reading.condition(kinds, name, value, 0))
+    return found
+
+
 def _presentable(name: str, value: str) -> None:
     if not value:
         raise refuse(name, value, "the value is empty")

@@ -18,12 +18,13 @@ from cryptography.fernet import Fernet, InvalidToken
 from feldsher_cloud_api import db
 from feldsher_cloud_api.access import Reach
 from feldsher_cloud_api.fhir import include, page, query, subset
-from feldsher_cloud_api.fhir.compile import Forms, Terminology
+from feldsher_cloud_api.fhir.compile import Forms
 from feldsher_cloud_api.fhir.criterion import Pairs, Search
 from feldsher_cloud_api.fhir.links import Linker, anything
 from feldsher_cloud_api.fhir.outcome import FhirError, outcome
 from feldsher_cloud_api.fhir.page import Found, Page
 from feldsher_cloud_api.fhir.store import Stored
+from feldsher_cloud_api.fhir.vocabulary import Vocabulary
 
 DEFAULT_COUNT, MAX_COUNT = 50, 1000
 CURSOR = "_cursor"
@@ -37,7 +38,6 @@ class Query:
 
     search: Search
     base: str
-    terminology: Terminology | None = None
 
     @property
     def kind(self) -> str:
@@ -68,11 +68,10 @@ def understand(
     *,
     lenient: bool = False,
     now: datetime | None = None,
-    terminology: Terminology | None = None,
 ) -> Query:
     """Return the query that search parameters mean; FhirError 400 names a parameter or value that is not understood."""
     kinds = (kind,) if isinstance(kind, str) else kind
-    return Query(query.understand(kinds, pairs, base, now or datetime.now(UTC), lenient=lenient), base, terminology)
+    return Query(query.understand(kinds, pairs, base, now or datetime.now(UTC), lenient=lenient), base)
 
 
 def run(
@@ -85,7 +84,7 @@ def run(
 
 def linker(connection: db.Connection, asked: Query, reach: Reach, may: Callable[[str], bool] = anything) -> Linker:
     """Return what turns the query's conditions into SQL for one asker."""
-    return Linker(connection, Forms(asked.base, asked.terminology), reach, may)
+    return Linker(connection, Forms(asked.base, Vocabulary(connection)), reach, may)
 
 
 def answer(
