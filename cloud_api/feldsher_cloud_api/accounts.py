@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from feldsher_cloud_api import db, passwords
+from feldsher_cloud_api import db, passwords, second_factor, sessions
 from feldsher_cloud_api.access import RIGHTS, is_scope
 from feldsher_cloud_api.care import signature
 from feldsher_cloud_api.secret import digest
@@ -103,6 +103,28 @@ def disable(connection: db.Connection, username: str, now: datetime) -> bool:
         _queries.end_sessions(connection, person=person)
         _queries.end_grants(connection, person=person, now=now)
         return True
+
+
+def _person(connection: db.Connection, username: str) -> UUID:
+    person: UUID | None = _queries.person_id(connection, username=username)
+    if person is None:
+        raise ValueError(f"{username}: there is no such account")
+    return person
+
+
+def sessions_of(connection: db.Connection, username: str, now: datetime, idle: timedelta) -> list[sessions.Session]:
+    """Return where a person is signed in; ValueError where there is no such account."""
+    return sessions.of_person(connection, _person(connection, username), now, idle)
+
+
+def sign_out(connection: db.Connection, username: str, now: datetime) -> None:
+    """End all of a person's sessions and grants; ValueError where there is no such account."""
+    sessions.end_others(connection, _person(connection, username), None, now)
+
+
+def remove_second_factor(connection: db.Connection, username: str) -> bool:
+    """Remove a person's second factor; False where they have none, ValueError where there is no such account."""
+    return second_factor.remove(connection, _person(connection, username))
 
 
 def new_password() -> str:

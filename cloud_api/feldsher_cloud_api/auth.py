@@ -64,13 +64,17 @@ def load_principal(
     return Principal(person, row[0], row[1], row[2], tuple(row[3]), client, scopes, chosen)
 
 
-def open_session(of: Context, person: UUID) -> str:
-    """Remember a signed-in browser and return the value of its cookie."""
+def open_session(of: Context, person: UUID, agent: str = "", factors: tuple[str, ...] = ("password",)) -> str:
+    """Remember a signed-in browser and return the value of its cookie.
+
+    `agent`: its User-Agent, for its owner to recognise it by; `factors`: how they proved who they are.
+    """
     token, now = secrets.token_urlsafe(32), of.settings.clock()
     with of.pool.connection() as connection:
         _queries.open_session(
-            connection, token_hash=digest(token), person=person, now=now, expires=now + of.settings.session_life
-        )
+            connection, token_hash=digest(token), person=person, now=now, expires=now + of.settings.session_life,
+            agent=agent[:200], factors=list(factors),
+        )  # fmt: skip
     return token
 
 
@@ -220,14 +224,6 @@ def wanted(of: Context, request: Request) -> str:
     except InvalidToken:
         return "/"
     return local_path(said.decode())
-
-
-def signed_in_response(of: Context, person: UUID, target: str) -> Response:
-    """Return the redirect after a sign-in, with the session's cookie."""
-    response = RedirectResponse(local_path(target), status_code=303)
-    set_cookie(of, response, open_session(of, person))
-    response.delete_cookie(NEXT_COOKIE, path="/login")
-    return response
 
 
 CurrentPrincipal = Annotated[Principal, Depends(current_principal)]

@@ -6,6 +6,7 @@ import hashlib
 import signal
 import sys
 import threading
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -247,6 +248,31 @@ def user_disable(username: str) -> None:
     with _owner(settings) as connection:
         if not accounts.disable(connection, username, settings.clock()):
             raise typer.BadParameter("there is no such account")
+
+
+@user_app.command("sessions")
+def user_sessions(username: str) -> None:
+    """Print where a person is signed in, one JSON object per line."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        for session in accounts.sessions_of(connection, username, settings.clock(), settings.session_idle):
+            _print(asdict(session))
+
+
+@user_app.command("sign-out")
+def user_sign_out(username: str) -> None:
+    """End all of a person's sessions and what programs were granted; they may sign in again."""
+    settings = _settings()
+    with _owner(settings) as connection:
+        accounts.sign_out(connection, username, settings.clock())
+
+
+@user_app.command("remove-second-factor")
+def user_remove_second_factor(username: str) -> None:
+    """Remove the second factor of who has lost the app and all recovery codes; be sure of who asks you for it."""
+    with _owner(_settings()) as connection:
+        if not accounts.remove_second_factor(connection, username):
+            raise typer.BadParameter("there is no such account, or it has no second factor")
 
 
 @app.command("seed-demo")

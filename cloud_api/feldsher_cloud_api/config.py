@@ -25,6 +25,10 @@ CANARY_MINUTES = "FELDSHER_CANARY_MINUTES"
 """Environment variable: how often a test alarm crosses the whole line, minutes; five where it is not set."""
 TOKEN_MINUTES = "FELDSHER_TOKEN_MINUTES"  # noqa: S105 a name
 """Environment variable: how long an access token is good, minutes; five where it is not set, sixty at most."""
+SECOND_FACTOR = "FELDSHER_SECOND_FACTOR"
+"""Environment variable: roles, parted by commas, that must have a second factor; who has none enrols at sign-in."""
+IDLE_MINUTES, SESSION_HOURS = "FELDSHER_IDLE_MINUTES", "FELDSHER_SESSION_HOURS"
+"""Environment variables: after how long unused, and after how long at all, a browser's session ends; 30 min, 12 h."""
 ADDRESS_RATE, ASKER_RATE = "FELDSHER_ADDRESS_RATE", "FELDSHER_CLIENT_RATE"
 """Environment variables: requests a second of one network address, and of one person through one program.
 
@@ -70,6 +74,7 @@ class Settings:
     canary_every: timedelta = timedelta(minutes=5)
     references: str = "refuse"
     demo: bool = False
+    second_factor_roles: frozenset[str] = frozenset()
     address_rate: int = 3000
     asker_rate: int = 3000
     update_create: bool = True
@@ -141,6 +146,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         token_life=_minutes(TOKEN_MINUTES, environment.get(TOKEN_MINUTES, "5"), 60),
         references=environment.get(REFERENCES, "refuse"),
         demo=environment.get(DEMO) == "1",
+        second_factor_roles=frozenset(filter(None, environment.get(SECOND_FACTOR, "").replace(" ", "").split(","))),
+        session_idle=_minutes(IDLE_MINUTES, environment.get(IDLE_MINUTES, "30"), 24 * 60),
+        session_life=60 * _minutes(SESSION_HOURS, environment.get(SESSION_HOURS, "12"), 24 * 7),
         address_rate=_rate(ADDRESS_RATE, environment.get(ADDRESS_RATE, "3000")),
         asker_rate=_rate(ASKER_RATE, environment.get(ASKER_RATE, "3000")),
         update_create=environment.get(UPDATE_CREATE, "1") != "0",

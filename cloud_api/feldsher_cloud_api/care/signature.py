@@ -106,6 +106,17 @@ def _wrapping_key(password: str, salt: bytes) -> bytes:
     return hash_secret_raw(password.encode(), salt, 3, 65536, 4, 32, Type.ID)
 
 
+def resealed(connection: db.Connection, person: UUID, old: str, new: str) -> tuple[bytes, bytes, bytes] | None:
+    """Return a person's signing key sealed under a new password: (salt, nonce, sealed); None where they have none."""
+    row = _queries.key(connection, person=person)
+    if row is None:
+        return None
+    salt, nonce, wrapped = row
+    private = AESGCM(_wrapping_key(old, salt)).decrypt(nonce, wrapped, None)
+    salt, nonce = secrets.token_bytes(16), secrets.token_bytes(12)
+    return salt, nonce, AESGCM(_wrapping_key(new, salt)).encrypt(nonce, private, None)
+
+
 def open_signer(connection: db.Connection, person: UUID, password: str) -> Signer:
     """Return the signer of a person whose password is known; FhirError 403 where they have no key that it opens."""
     row = _queries.key(connection, person=person)

@@ -32,12 +32,12 @@ SELECT role, display, practitioner, patients FROM app.principal(:person);
 
 -- name: open_session!
 -- Remember a signed-in browser.
-INSERT INTO cloud.session (token_hash, person, created, last_seen, expires)
-VALUES (:token_hash, :person, :now, :now, :expires);
+INSERT INTO cloud.session (token_hash, person, created, last_seen, expires, agent, factors)
+VALUES (:token_hash, :person, :now, :now, :expires, :agent, :factors);
 
 -- name: session_person^
 -- Whose session this is, where it is neither over nor idle for too long.
-SELECT person, last_seen FROM cloud.session WHERE token_hash = :token_hash AND expires > :now AND last_seen > :idle_since;
+SELECT person, last_seen FROM cloud.session WHERE token_hash = :token_hash AND expires > :now AND last_seen > :idle_since AND locked_at IS NULL;
 
 -- name: session_id$
 -- The public id of a session.

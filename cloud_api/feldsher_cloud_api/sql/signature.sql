@@ -35,3 +35,7 @@ SELECT report FROM cloud.signature
 UNION SELECT id FROM fhir.diagnosticreport
     WHERE terms && ARRAY[fhir.term('status=final'), fhir.term('status=amended'), fhir.term('status=corrected'),
         fhir.term('status=appended')] ORDER BY 1;
+
+-- name: reseal!
+-- Seal a person's signing key under their new password.
+UPDATE cloud.signing_key SET salt = :salt, nonce = :nonce, wrapped = :wrapped WHERE person = :person;

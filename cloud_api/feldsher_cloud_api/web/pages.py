@@ -14,14 +14,14 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from feldsher_signal import picture
 
-from feldsher_cloud_api import access, auth
+from feldsher_cloud_api import access, auth, sessions
 from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form, OptionalPrincipal
 from feldsher_cloud_api.care import alarm, order, signature
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import devices
-from feldsher_cloud_api.web import authorize, ecg, fleet, people, record, review, stream_routes, vitals
+from feldsher_cloud_api.web import account, authorize, ecg, fleet, people, record, review, stream_routes, vitals
 from feldsher_cloud_api.web.catalogue import LANGUAGES
 from feldsher_cloud_api.web.desk import Desk, desk
 from feldsher_cloud_api.web.render import (
@@ -47,6 +47,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 def install(app: FastAPI) -> None:
     """Add the workstation to the application: pages, and static files under an address that tells their content."""
     app.include_router(router)
+    app.include_router(account.router)
     app.include_router(authorize.router)
     app.include_router(fleet.router)
     app.include_router(review.router)
@@ -82,8 +83,9 @@ def login(request: Request, of: CurrentContext, who: OptionalPrincipal) -> Respo
     if who is not None and not reason:
         return RedirectResponse(target, 303)
     wrong = page.words.say(_REASONS[reason]) if reason in _REASONS else ""
-    notice = page.words.say("signin.expired") if reason == "expired" else ""
-    return page.show("login.html", targets=_client_of(target), wrong=wrong, notice=notice, next=target)
+    notice = page.words.say(f"signin.{reason}") if reason in ("expired", "away") else ""
+    away = sessions.names(of, request)
+    return page.show("login.html", targets=_client_of(target), wrong=wrong, notice=notice, next=target, away=away)
 
 
 def _client_of(target: str) -> tuple[str, ...]:
