@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from feldsher_cloud_api import db, passwords, sessions
+from feldsher_cloud_api import access, db, passwords, sessions
+from feldsher_cloud_api.access import Principal
 from feldsher_cloud_api.care import signature
 from feldsher_cloud_api.context import Context
 
@@ -12,18 +11,18 @@ _queries = db.queries("auth")
 _keys = db.queries("signature")
 
 
-def change(of: Context, person: UUID, old: str, new: str, keep: str | None) -> bool:
+def change(of: Context, who: Principal, old: str, new: str, keep: str | None) -> bool:
     """Change a person's password; False where the old one is wrong, ValueError where the new one is too short.
 
     `keep`: the cookie of the session that stays; all others end, and so does what programs were granted.
     """
-    now = of.settings.clock()
+    now, person = of.settings.clock(), who.person
     with of.pool.connection() as connection:
         row = _queries.password_of(connection, person=person)
     if row is None or passwords.authenticate(of.pool, row[0], old, now) != person:
         return False
     hashed = passwords.hash_password(new)
-    with of.pool.connection() as connection, connection.transaction():
+    with access.asking(of.pool, who) as connection:  # row-level security lets nobody else touch the key
         sealed = signature.resealed(connection, person, old, new)
         if sealed is not None:
             salt, nonce, wrapped = sealed

@@ -53,7 +53,7 @@ def password(request: Request, page: CurrentPage, of: CurrentContext, who: Curre
     """Change the password; every other browser and every program is signed out."""
     try:
         keep = request.cookies.get(auth.COOKIE)
-        changed = password_change.change(of, who.person, form.get("old", ""), form.get("new", ""), keep)
+        changed = password_change.change(of, who, form.get("old", ""), form.get("new", ""), keep)
     except ValueError:
         return _show(page, of, who, request, wrong=page.words.say("account.short"))
     said = {"notice": page.words.say("account.changed")} if changed else {"wrong": page.words.say("account.old_wrong")}
