@@ -42,6 +42,7 @@ from feldsher_cloud_api.fhir.terminology import routes as terminology
 from feldsher_cloud_api.fhir.transport import PREFIX, Transport
 from feldsher_cloud_api.fleet import api as fleet
 from feldsher_cloud_api.gateway_auth import GatewayRefusedError
+from feldsher_cloud_api.identity import routes as identity
 from feldsher_cloud_api.limits import TooFastError
 from feldsher_cloud_api.live import Hub
 from feldsher_cloud_api.manage import routes as manage
@@ -99,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         fleet.router,
         terminology.router,
         operation.router,
+        identity.router,
         rest.router,
         search_routes.router,
         writing.router,

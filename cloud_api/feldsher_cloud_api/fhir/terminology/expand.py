@@ -158,22 +158,3 @@ def _contained(each: Concept, seen: View) -> dict[str, Any]:
         url = "http://hl7.org/fhir/StructureDefinition/valueset-concept-definition"
         out["extension"] = [{"url": url, "valueString": each.definition}]
     return out
-
-
-def tokens(connection: db.Connection, address: str) -> list[str]:
-    """Return everything a value set holds as `system|code`, for searches `:in`; FhirError where it cannot be told."""
-    found = canonical.get(connection, "ValueSet", address)
-    held = compose.members(Evaluation(connection), found.content | {"url": found.url})
-    return [f"{system}|{code}" for system, code in held]
-
-
-def subsumed(connection: db.Connection, system: str, code: str) -> list[str]:
-    """Return a code and all that are kinds of it (searches `:below`) as codes of its system; itself where unknown."""
-    found = canonical.find(connection, "CodeSystem", system)
-    return (concept.below(connection, found, code) if found else []) or [code]
-
-
-def subsuming(connection: db.Connection, system: str, code: str) -> list[str]:
-    """Return a code and all that it is a kind of (searches `:above`) as codes of its system; itself where unknown."""
-    found = canonical.find(connection, "CodeSystem", system)
-    return (concept.above(connection, found, code) if found else []) or [code]
