@@ -36,6 +36,7 @@ from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import bundle, rest, search_routes, writing
+from feldsher_cloud_api.fhir.bulk import routes as bulk
 from feldsher_cloud_api.fhir.operation import routes as operation
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.terminology import routes as terminology
@@ -99,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         alarm.router,
         fleet.router,
         terminology.router,
+        bulk.router,
         operation.router,
         identity.router,
         rest.router,

@@ -6,7 +6,7 @@ id, over each event's stored text. Changing, adding or removing a sealed event b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -21,6 +21,8 @@ Action = Literal["C", "R", "U", "D", "E"]
 _TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REST = "http://hl7.org/fhir/restful-interaction"
+_OPERATION = "urn:feldsher:operation"
+_AT_ONCE = 500
 _queries = db.queries("audit")
 
 
@@ -66,9 +68,19 @@ def search(
         )
 
 
+def exported(connection: db.Connection, principal: Principal, patients: Collection[UUID], now: datetime) -> None:
+    """Write one event for each patient whose data a bulk export holds."""
+    events: list[dict[str, Any]] = []
+    for patient in sorted(patients):
+        event = _event("rest", _TYPE_SYSTEM, _OPERATION, "export", "R", "0", _agent(principal), now)
+        events.append(event | {"entity": [{"what": {"reference": f"Patient/{patient}"}}]})
+    for first in range(0, len(events), _AT_ONCE):
+        store.insert_many(connection, events[first : first + _AT_ONCE], now=now)
+
+
 def refused(connection: db.Connection, principal: Principal, operation: str, now: datetime) -> None:
     """Write that a principal was refused an operation (method and route template: no id, no value)."""
-    event = _event("rest", _TYPE_SYSTEM, "urn:feldsher:operation", operation, "E", "4", _agent(principal), now)
+    event = _event("rest", _TYPE_SYSTEM, _OPERATION, operation, "E", "4", _agent(principal), now)
     store.insert(connection, event, patient=None, now=now)
 
 

@@ -45,6 +45,7 @@ _CLEARED = (
     " public.ecg_stream, public.ecg_chunk, cloud.stream_report, fhir.provenance_history,"
     " cloud.rollout, cloud.rollout_target, cloud.artefact, cloud.diagnostics_bundle, cloud.release_key,"
     " public.gateway_state, public.device_status, public.gap, cloud.calibration, cloud.fleet_action,"
+    " cloud.bulk_export, cloud.bulk_piece, fhir.group,"
     " fhir.change, fhir.amount, cloud.canary, public.watch_alert, public.watch_due, public.watch_checked"
 )
 _numbers = itertools.count(1)
