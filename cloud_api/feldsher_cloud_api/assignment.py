@@ -6,6 +6,7 @@ patient's alone is theirs whatever number it sends.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -86,6 +87,11 @@ def holder(connection: db.Connection, device: UUID, at: datetime, user: int | No
     numbers: dict[int | None, UUID] = {
         number: patient for patient, number in _queries.holding(connection, device=device, at=at)
     }
+    return of_users(numbers, user)
+
+
+def of_users(numbers: Mapping[int | None, UUID], user: int | None) -> tuple[UUID | None, str]:
+    """Return whose a measurement under a user number is, of those whose the device is by number; if nobody's, why."""
     if None in numbers:
         return numbers[None], ""
     if numbers and user is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,11 @@ from feldsher_ehr_core.ids import is_canary
 from feldsher_cloud_api import audit, canary, commands, db
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.manage import diagnostics, rollout, tasks
-from feldsher_cloud_api.project import alert, clocks, ecg, gateway, order, review, stream, vitals
+from feldsher_cloud_api.project import alert, clocks, ecg, gateway, many, order, review, stream, vitals
 from feldsher_cloud_api.project.common import Event
 
-BATCH = 10
+BATCH = 100
+"""Events claimed at once."""
 MOST_ATTEMPTS = 8
 HELD_S = 0.2
 """After so long a batch is committed early: an alert may wait for what it has stored."""
@@ -76,29 +77,74 @@ def step(
     """
     began, tried = time.monotonic(), 0
     with connection.transaction():
-        rows = list(_queries.claim_alerts(connection, most=1) if alerts else _queries.claim(connection, most=BATCH))
-        for identity, at, kind, gateway_id, message_id, body, attempts in rows:
-            if time.monotonic() - began > HELD_S:
+        rows = _queries.claim_alerts(connection, most=1) if alerts else _queries.claim(connection, most=BATCH)
+        for group in _groups([(Event(*row[:6]), int(row[6])) for row in rows]):
+            if tried and time.monotonic() - began > HELD_S:
                 break  # the rest is free again with the commit
-            tried += 1
-            event = Event(identity, at, kind, gateway_id, message_id, body)
-            try:
-                with connection.transaction():
-                    _projection(table, event)(connection, event, clock())
-            except psycopg.OperationalError:
-                raise  # the connection is gone: everything claimed is free again
-            except Exception as error:
-                if db.outdated(error):
-                    raise  # no event's fault: another connection has no plans from before the migration
-                # One bad event must not stop the others: its error is kept with it.
-                words = f"{type(error).__name__}: {error}"[:2000]
-                _queries.failed(connection, id=identity, error=words, delay=back_off(attempts), most=MOST_ATTEMPTS)
-                _log.warning(
-                    "event_failed", kind=kind, event_id=identity, attempts=attempts + 1, error=type(error).__name__
-                )
-            else:
-                _queries.done(connection, id=identity)
+            tried += len(group)
+            if len(group) == 1 or not _together(connection, [event for event, _ in group], clock):
+                for event, attempts in group:
+                    _alone(connection, table, event, attempts, clock)
     return tried
+
+
+_Claimed = tuple[Event, int]
+"""An event, and how often it was tried before."""
+
+
+def _groups(claimed: Sequence[_Claimed]) -> Iterator[list[_Claimed]]:
+    """Yield what is projected together: readings that follow each other and fail for the first time; else one event."""
+    group, readings = list[_Claimed](), 0
+    for event, attempts in claimed:
+        plain = event.kind == "vitals" and attempts == 0 and not is_canary(event.gateway)
+        more = many.size(event) if plain else 0
+        if group and (not plain or readings + more > many.MOST):
+            yield group
+            group, readings = [], 0
+        if plain:
+            group.append((event, attempts))
+            readings += more
+        else:
+            yield [(event, attempts)]
+    if group:
+        yield group
+
+
+def _together(connection: db.Connection, events: Sequence[Event], clock: Callable[[], datetime]) -> bool:
+    """Project events of readings at once; False, and nothing is done, where one of them makes that impossible."""
+    try:
+        with connection.transaction():
+            many.project(connection, events, clock())
+            _queries.all_done(connection, ids=[event.id for event in events])
+    except psycopg.OperationalError:
+        raise  # the connection is gone: everything claimed is free again
+    except Exception as error:
+        if db.outdated(error):
+            raise
+        _log.info("events_one_by_one", events=len(events), error=type(error).__name__)
+        return False
+    return True
+
+
+def _alone(
+    connection: db.Connection, table: dict[str, Projection], event: Event, attempts: int, clock: Callable[[], datetime]
+) -> None:
+    try:
+        with connection.transaction():
+            _projection(table, event)(connection, event, clock())
+    except psycopg.OperationalError:
+        raise  # the connection is gone: everything claimed is free again
+    except Exception as error:
+        if db.outdated(error):
+            raise  # no event's fault: another connection has no plans from before the migration
+        # One bad event must not stop the others: its error is kept with it.
+        words = f"{type(error).__name__}: {error}"[:2000]
+        _queries.failed(connection, id=event.id, error=words, delay=back_off(attempts), most=MOST_ATTEMPTS)
+        _log.warning(
+            "event_failed", kind=event.kind, event_id=event.id, attempts=attempts + 1, error=type(error).__name__
+        )
+    else:
+        _queries.done(connection, id=event.id)
 
 
 def _projection(table: dict[str, Projection], event: Event) -> Projection:

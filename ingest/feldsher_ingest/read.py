@@ -237,6 +237,17 @@ def clock_trusted(connection: psycopg.Connection[Any], gateway: str, message: UU
     return row is not None and bool(row[0])
 
 
+def clocks_trusted(connection: psycopg.Connection[Any], messages: Iterable[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+    """Return of which messages, by gateway and id, the times can be trusted (clock_trusted)."""
+    asked = sorted(messages)
+    parameters: dict[str, object] = {
+        "gateways": [gateway for gateway, _ in asked],
+        "ids": [message for _, message in asked],
+        "made_ms": [rows.made_ms(message) for _, message in asked],
+    }
+    return set(connection.execute(_QUERIES["clocks_trusted"], parameters).fetchall())
+
+
 def _between(start: datetime, end: datetime) -> dict[str, object]:
     """Return a time as parameters, with the key times that its readings can have."""
     low, high = (at.astimezone(UTC) for at in (start, end))

@@ -48,6 +48,15 @@ select m.clock <> 'unsynced' or exists (
 from message m
 where m.gateway = %(gateway)s and m.id = %(id)s and m.made_at = to_timestamp(%(made_ms)s::float8 / 1e3::float8);
 
+-- name: clocks_trusted
+-- Of which messages it was.
+select m.gateway, m.id
+from unnest(%(gateways)s::text[], %(ids)s::uuid[], %(made_ms)s::int8[]) as x(gateway, id, made_ms)
+join message m on m.gateway = x.gateway and m.id = x.id and m.made_at = to_timestamp(x.made_ms::float8 / 1e3::float8)
+where m.clock <> 'unsynced' or exists (
+    select from clock_offset c where c.gateway = m.gateway and c.boot = m.boot and c.trusted
+                                 and (c.mono_ns > m.mono_ns or c.base_us is not null));
+
 -- name: vitals_range
 -- The values of devices from one time to before another, by key time.
 select r.reading_id, h.codes[i] as code, r.time, coalesce(r.corrected_time, r.time) as taken_at, r.received_at, s.device,

@@ -113,31 +113,39 @@ def _insert(
 
 
 def insert_many(
-    connection: db.Connection, resources: Sequence[dict[str, Any]], *, now: datetime, method: Method = "POST"
+    connection: db.Connection,
+    resources: Sequence[dict[str, Any]],
+    *,
+    now: datetime,
+    method: Method = "POST",
+    patients: Sequence[Whose] | None = None,
 ) -> list[bool]:
     """Store the first versions of many resources, in one statement per type; which were new, in their order.
 
     As `insert`: where an id exists or existed already nothing is changed, and of two with one id the first counts.
+    `patients`: the compartment of each, where it is not the one that each leads to.
     """
     groups: dict[str, dict[UUID, int]] = {}
     for i, resource in enumerate(resources):
         groups.setdefault(resource["resourceType"], {}).setdefault(identity.key(resource["id"]), i)
     made = [False] * len(resources)
     for name, places in groups.items():
-        for key in _insert_group(connection, kind(name), [resources[i] for i in places.values()], now, method):
+        whose = None if patients is None else [patients[i] for i in places.values()]
+        for key in _insert_group(connection, kind(name), [resources[i] for i in places.values()], now, method, whose):
             made[places[key]] = True
     return made
 
 
 def _insert_group(
-    connection: db.Connection, of: Kind, resources: Sequence[dict[str, Any]], now: datetime, method: Method
-) -> list[UUID]:
+    connection: db.Connection, of: Kind, resources: Sequence[dict[str, Any]], now: datetime, method: Method,
+    patients: Sequence[Whose] | None,
+) -> list[UUID]:  # fmt: skip
     rows: list[list[Any]] = []
     sizes: list[tuple[Any, ...]] = []
-    for whole in resources:
+    for whole, patient in zip(resources, patients or [DERIVED] * len(resources), strict=True):
         resource, extra = _bytes(of, whole, {})
         found = index.values(resource)
-        whose = compartment.patient(resource, found)
+        whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
         rows.append([*row.values(of, resource, found, version=1, now=now, patient=whose), *extra.values()])
         sizes.extend((identity.key(resource["id"]), *amount) for amount in found.amounts)
     given: list[Any] = [[None if v is None else v if isinstance(v, str) else row.text(v) for v in column]

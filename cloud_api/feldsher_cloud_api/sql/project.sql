@@ -86,3 +86,19 @@ SELECT EXISTS (SELECT FROM cloud.unassigned WHERE id = :id AND (resolved_by IS N
 -- The Provenance of resources.
 SELECT id FROM fhir.provenance
 WHERE terms && ARRAY(SELECT fhir.term('target=' || r) FROM unnest(:references::text[]) r) ORDER BY id;
+
+-- name: known_observations
+-- Which of some Observations are there.
+SELECT id FROM fhir.observation WHERE id = ANY(:ids::uuid[]);
+
+-- name: heard
+-- Of which devices, known for what they are, gateways were heard to speak a moment ago.
+SELECT g.gateway, g.device FROM unnest(:gateways::text[], :devices::uuid[]) AS x (gateway, device)
+JOIN cloud.gateway_device g USING (gateway, device) JOIN cloud.device d ON d.id = g.device
+WHERE g.last_seen > :since AND d.kind <> 'unknown';
+
+-- name: holding_all
+-- What holds of devices at times: for each pair, its number from 1 on, patient and user number.
+SELECT x.place, a.patient, a.user_no
+FROM unnest(:devices::uuid[], :times::timestamptz[]) WITH ORDINALITY AS x (device, at, place)
+JOIN cloud.device_assignment a ON a.device = x.device AND a.during @> x.at;

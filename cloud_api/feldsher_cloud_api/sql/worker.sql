@@ -14,6 +14,10 @@ ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED;
 -- An event is projected.
 UPDATE public.event SET done_at = clock_timestamp(), attempts = attempts + 1, error = NULL WHERE id = :id;
 
+-- name: all_done!
+-- Events are projected.
+UPDATE public.event SET done_at = clock_timestamp(), attempts = attempts + 1, error = NULL WHERE id = ANY(:ids);
+
 -- name: failed!
 -- An event could not be projected: again later, and after too many attempts it is parked with its error.
 UPDATE public.event SET attempts = attempts + 1, error = :error,
