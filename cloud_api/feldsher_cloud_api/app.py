@@ -35,7 +35,7 @@ from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import bundle, rest, search_routes, writing
+from feldsher_cloud_api.fhir import bundle, openapi, rest, search_routes, writing
 from feldsher_cloud_api.fhir.bulk import routes as bulk
 from feldsher_cloud_api.fhir.operation import routes as operation
 from feldsher_cloud_api.fhir.outcome import FhirError
@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
         await anyio.to_thread.run_sync(hub.stop)
         await anyio.to_thread.run_sync(pool.close)
 
-    app = FastAPI(title="feldsher", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(title="feldsher", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     cursor = Fernet(keep_secret(settings.secrets / "cursor.key", Fernet.generate_key))
     app.state.context = Context(settings, pool, tokens.open_keys(settings), cursor)
     app.state.metrics = Metrics(settings, pool)
@@ -111,9 +111,18 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(live.router)
     pages.install(app)
     app.include_router(writing.fallback)
+    _described(app, settings)
     _health(app, settings, pool)
     _refusals(app)
     return app
+
+
+def _described(app: FastAPI, settings: Settings) -> None:
+    @app.get("/openapi.json", include_in_schema=False)
+    def described() -> JSONResponse:
+        return JSONResponse(openapi.describe(settings.fhir_base))
+
+    _ = described
 
 
 def _health(app: FastAPI, settings: Settings, pool: db.Pool) -> None:
