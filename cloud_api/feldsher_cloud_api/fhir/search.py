@@ -24,7 +24,7 @@ from feldsher_cloud_api.fhir.links import Linker, anything
 from feldsher_cloud_api.fhir.outcome import FhirError, outcome
 from feldsher_cloud_api.fhir.page import Found, Page
 from feldsher_cloud_api.fhir.store import Stored
-from feldsher_cloud_api.fhir.vocabulary import Vocabulary
+from feldsher_cloud_api.fhir.terminology.codes import Loaded
 
 DEFAULT_COUNT, MAX_COUNT = 50, 1000
 CURSOR = "_cursor"
@@ -84,7 +84,7 @@ def run(
 
 def linker(connection: db.Connection, asked: Query, reach: Reach, may: Callable[[str], bool] = anything) -> Linker:
     """Return what turns the query's conditions into SQL for one asker."""
-    return Linker(connection, Forms(asked.base, Vocabulary(connection)), reach, may)
+    return Linker(connection, Forms(asked.base, Loaded(connection)), reach, may)
 
 
 def answer(

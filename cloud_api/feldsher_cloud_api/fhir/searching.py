@@ -18,7 +18,6 @@ from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.page import Found
 from feldsher_cloud_api.fhir.r4 import definitions
 from feldsher_cloud_api.fhir.store import Stored
-from feldsher_cloud_api.fhir.terminology.codes import Loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,7 @@ def answer(
         access.permit(who, kind, "search")
     typed = [(n, v) for n, v in pairs if where.kind is None and n == "_type"]
     base, now = of.settings.fhir_base, of.settings.clock()
-    asked = search.understand(
-        wanted, [p for p in pairs if p not in typed], base, lenient=lenient, now=now, terminology=Loaded(connection)
-    )
+    asked = search.understand(wanted, [p for p in pairs if p not in typed], base, lenient=lenient, now=now)
     asked.search.understood[:0] = typed
     asked.search.patient = where.patient
     result = search.answer(connection, asked, access.reach(connection, who), after=after, may=may)
