@@ -43,6 +43,7 @@ from feldsher_cloud_api.care import review, signature, unassigned
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fleet import cli as fleet
+from feldsher_cloud_api.identity import cli as identity_cli
 from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
 from feldsher_cloud_api.revocation import RevocationError, enforce
@@ -71,6 +72,7 @@ for _name, _sub, _help in (
 manage.add_to(gateway_app)
 fleet.add_to(gateway_app)
 app.add_typer(backup_cli.app, name="backup", help="Backups of the database, and restoring.", no_args_is_help=True)
+app.add_typer(identity_cli.app, name="identity", help="Who is who, and whose patient: attachment, duplicates.")
 app.add_typer(synthetic_cli.app, name="synthetic", help="Records of people who do not exist.", no_args_is_help=True)
 app.add_typer(client_cli.app, name="client", help="Programs that registered themselves.", no_args_is_help=True)
 app.add_typer(release_cli.app, name="release", help="Updates of gateways and kits.", no_args_is_help=True)
