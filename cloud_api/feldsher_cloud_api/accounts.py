@@ -105,7 +105,8 @@ def disable(connection: db.Connection, username: str, now: datetime) -> bool:
         return True
 
 
-def _person(connection: db.Connection, username: str) -> UUID:
+def person_of(connection: db.Connection, username: str) -> UUID:
+    """Return a person's id by their name; ValueError where there is no such account."""
     person: UUID | None = _queries.person_id(connection, username=username)
     if person is None:
         raise ValueError(f"{username}: there is no such account")
@@ -114,17 +115,17 @@ def _person(connection: db.Connection, username: str) -> UUID:
 
 def sessions_of(connection: db.Connection, username: str, now: datetime, idle: timedelta) -> list[sessions.Session]:
     """Return where a person is signed in; ValueError where there is no such account."""
-    return sessions.of_person(connection, _person(connection, username), now, idle)
+    return sessions.of_person(connection, person_of(connection, username), now, idle)
 
 
 def sign_out(connection: db.Connection, username: str, now: datetime) -> None:
     """End all of a person's sessions and grants; ValueError where there is no such account."""
-    sessions.end_others(connection, _person(connection, username), None, now)
+    sessions.end_others(connection, person_of(connection, username), None, now)
 
 
 def remove_second_factor(connection: db.Connection, username: str) -> bool:
     """Remove a person's second factor; False where they have none, ValueError where there is no such account."""
-    return second_factor.remove(connection, _person(connection, username))
+    return second_factor.remove(connection, person_of(connection, username))
 
 
 def new_password() -> str:

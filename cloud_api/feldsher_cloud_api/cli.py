@@ -30,6 +30,7 @@ from feldsher_cloud_api import (
     commands,
     db,
     demo,
+    external,
     log,
     metrics,
     originals,
@@ -259,6 +260,21 @@ def user_sessions(username: str) -> None:
     with _owner(settings) as connection:
         for session in accounts.sessions_of(connection, username, settings.clock(), settings.session_idle):
             _print(asdict(session))
+
+
+@user_app.command("link")
+def user_link(
+    username: str,
+    provider: Annotated[str, typer.Argument(help="Its name in the file of FELDSHER_PROVIDERS.")],
+    subject: Annotated[str, typer.Argument(help="Who they are there: the claim that the provider's table names.")],
+) -> None:
+    """Let a person sign in with another provider; only a keyed hash of the subject is kept."""
+    settings = _settings()
+    known = external.providers(settings.providers)
+    if provider not in known:
+        raise typer.BadParameter(f"{provider}: not one of {', '.join(known) or 'no providers at all'}")
+    with _owner(settings) as connection:
+        external.link(connection, settings, known[provider], subject, accounts.person_of(connection, username))
 
 
 @user_app.command("sign-out")

@@ -24,12 +24,17 @@ def listed(connection: db.Connection) -> list[dict[str, Any]]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in _queries.all(connection)]
 
 
-def approve(connection: db.Connection, identity: str, now: datetime) -> None:
-    """Let a waiting program in; a backend service gets an account to act as. LookupError where none waits."""
+def approve(connection: db.Connection, identity: str, now: datetime, *, demo: bool) -> None:
+    """Let a waiting program in; a backend service gets an account to act as.
+
+    LookupError where none of this id waits, or where it is for a sandbox and this installation (`demo`) is none.
+    """
     row = _queries.waiting(connection, id=identity)
     if row is None:
         raise LookupError(f"{identity}: no program of this id waits for approval")
-    name, kind, _ = row
+    name, kind, sandbox = row
+    if sandbox and not demo:
+        raise LookupError(f"{identity}: it is for a sandbox, and this is no demo installation: refuse it here")
     person = None
     if kind == "program":
         person = new_id(now)
@@ -60,7 +65,7 @@ def approve_(identity: str) -> None:
     """Approve a program that waits: from now on it gets what it registered for. Look at `client list` first."""
     with owner(of := settings()) as connection:
         try:
-            approve(connection, identity, of.clock())
+            approve(connection, identity, of.clock(), demo=of.demo)
         except LookupError as error:
             raise typer.BadParameter(str(error)) from error
 

@@ -25,6 +25,8 @@ CANARY_MINUTES = "FELDSHER_CANARY_MINUTES"
 """Environment variable: how often a test alarm crosses the whole line, minutes; five where it is not set."""
 TOKEN_MINUTES = "FELDSHER_TOKEN_MINUTES"  # noqa: S105 a name
 """Environment variable: how long an access token is good, minutes; five where it is not set, sixty at most."""
+PROVIDERS = "FELDSHER_PROVIDERS"
+"""Environment variable: a TOML file that names other OpenID providers with which people may sign in (docs/api.md)."""
 SECOND_FACTOR = "FELDSHER_SECOND_FACTOR"
 """Environment variable: roles, parted by commas, that must have a second factor; who has none enrols at sign-in."""
 IDLE_MINUTES, SESSION_HOURS = "FELDSHER_IDLE_MINUTES", "FELDSHER_SESSION_HOURS"
@@ -75,6 +77,7 @@ class Settings:
     references: str = "refuse"
     demo: bool = False
     second_factor_roles: frozenset[str] = frozenset()
+    providers: Path | None = None
     address_rate: int = 3000
     asker_rate: int = 3000
     update_create: bool = True
@@ -146,6 +149,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         token_life=_minutes(TOKEN_MINUTES, environment.get(TOKEN_MINUTES, "5"), 60),
         references=environment.get(REFERENCES, "refuse"),
         demo=environment.get(DEMO) == "1",
+        providers=Path(environment[PROVIDERS]) if environment.get(PROVIDERS) else None,
         second_factor_roles=frozenset(filter(None, environment.get(SECOND_FACTOR, "").replace(" ", "").split(","))),
         session_idle=_minutes(IDLE_MINUTES, environment.get(IDLE_MINUTES, "30"), 24 * 60),
         session_life=60 * _minutes(SESSION_HOURS, environment.get(SESSION_HOURS, "12"), 24 * 7),

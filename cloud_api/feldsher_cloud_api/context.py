@@ -8,7 +8,7 @@ from typing import cast
 from cryptography.fernet import Fernet
 from fastapi import Request
 
-from feldsher_cloud_api import assertions, db, limits
+from feldsher_cloud_api import assertions, db, limits, outbound
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.limits import Brake
 from feldsher_cloud_api.tokens import TokenKeys
@@ -30,6 +30,7 @@ class Context:
     names: Brake = field(default_factory=lambda: Brake(burst=20, every=30))
     addresses: Brake = field(init=False)
     askers: Brake = field(init=False)
+    providers: outbound.Remembered = field(default_factory=outbound.Remembered)
     client_keys: assertions.Fetched = field(default_factory=assertions.Fetched)
 
     def __post_init__(self) -> None:

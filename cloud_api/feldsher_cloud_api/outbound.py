@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import http.client
 import ssl
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,3 +69,23 @@ def fetch_json(uri: str, form: bytes | None = None, headers: Mapping[str, str] |
         return msgspec.json.decode(body)
     except msgspec.DecodeError as error:
         raise OutboundError(f"{parts.hostname} does not answer with JSON") from error
+
+
+@dataclass(slots=True)
+class Remembered:
+    """Documents of a few other servers, fetched again after an hour; those that the configuration names, no others."""
+
+    life: timedelta = timedelta(hours=1)
+    _kept: dict[str, tuple[datetime, Any]] = field(default_factory=dict[str, tuple[datetime, Any]])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get(self, uri: str, now: datetime) -> Any:
+        """Return the JSON at an address; OutboundError where there is none and none is remembered."""
+        with self._lock:
+            at, kept = self._kept.get(uri, (None, None))
+        if at is not None and now - at < self.life:
+            return kept
+        found = fetch_json(uri)
+        with self._lock:
+            self._kept[uri] = (now, found)
+        return found

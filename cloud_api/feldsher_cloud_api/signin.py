@@ -6,17 +6,21 @@ import json
 from typing import Any
 from uuid import UUID
 
+import structlog
 from cryptography.fernet import InvalidToken
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from feldsher_cloud_api import access, audit, auth, second_factor, sessions
+from feldsher_cloud_api import access, audit, auth, external, limits, second_factor, sessions
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form
 from feldsher_cloud_api.context import Context
 
 HALF_COOKIE, HALF_LIFE = "feldsher_half", 300
 """Whose password was right and whose second factor is still asked for, sealed, for five minutes."""
+JOURNEY_COOKIE, JOURNEY_LIFE = "feldsher_journey", 600
+"""What a browser has to bring back from another provider, sealed, for ten minutes."""
 router = APIRouter()
+_log = structlog.get_logger()
 
 
 @router.post("/login")
@@ -34,17 +38,22 @@ def login(request: Request, of: CurrentContext, form: Form) -> Response:
             busy = reason == "busy"
             return _no(reason, 429 if busy else 401, {"Retry-After": "30"} if busy else None)
         return auth.sign_in_first(of, target, reason)
+    return _proceed(request, of, person, target, form.get("code", ""), "password")
+
+
+def _proceed(request: Request, of: Context, person: UUID, target: str, code: str, factor: str) -> Response:
+    """Sign in who has proved themselves by one factor, or ask for the second."""
     with access.nobody(of.pool) as connection:
         who = auth.load_principal(connection, person, "web")
         enrolled = second_factor.has(connection, person)
     if not enrolled and not second_factor.demanded(of, who.role):
-        return finish(request, of, person, target, ("password",))
-    if not (enrolled and form.get("code")):
+        return finish(request, of, person, target, (factor,))
+    if not (enrolled and code):
         return _half(request, of, person, target, "second_factor" if enrolled else "enrol")
-    if not second_factor.check(of, person, form["code"]):
+    if not second_factor.check(of, person, code):
         _note(of, person, success=False)
         return _no("failed", 401) if _wants_json(request) else _half(request, of, person, target, "second_factor")
-    return finish(request, of, person, target, ("password", "totp"))
+    return finish(request, of, person, target, (factor, "totp"))
 
 
 def _wants_json(request: Request) -> bool:
@@ -99,6 +108,56 @@ def _note(of: Context, person: UUID, *, success: bool) -> None:
     with access.nobody(of.pool) as connection:
         who = auth.load_principal(connection, person, "web")
         audit.sign_in(connection, who, success=success, now=of.settings.clock())
+
+
+@router.get("/login/with/{name}")
+def set_out(name: str, request: Request, of: CurrentContext) -> Response:
+    """Send a browser to another provider's sign-in."""
+    of.brake.demand(limits.address(request), of.settings.clock())
+    provider = external.providers(of.settings.providers).get(name)
+    if provider is None:
+        return auth.sign_in_first(of, "/", "failed")
+    try:
+        address, journey = external.set_out(of, provider, auth.wanted(of, request))
+    except external.ExternalError as error:
+        _log.warning("provider_refused", provider=name, why=str(error))
+        return auth.sign_in_first(of, auth.wanted(of, request), "elsewhere")
+    response = RedirectResponse(address, 303)
+    response.set_cookie(
+        JOURNEY_COOKIE, external.seal(of, journey), max_age=JOURNEY_LIFE, httponly=True, samesite="lax",
+        secure=not of.settings.loopback, path="/login",
+    )  # fmt: skip
+    return response
+
+
+@router.get("/login/back/{name}")
+def arrive(name: str, request: Request, of: CurrentContext) -> Response:
+    """Take who comes back from another provider; where it demanded an assurance, that counts as both factors."""
+    of.brake.demand(limits.address(request), of.settings.clock())
+    provider = external.providers(of.settings.providers).get(name)
+    try:
+        journey = external.unseal(of, request.cookies.get(JOURNEY_COOKIE, ""), JOURNEY_LIFE)
+    except InvalidToken:
+        return auth.sign_in_first(of, "/", "expired")
+    try:
+        if provider is None or journey.provider != name:
+            raise external.ExternalError("the sign-in was begun with another provider")
+        person = external.arrive(of, provider, journey, dict(request.query_params))
+        _note(of, person, success=True)
+    except (external.ExternalError, access.Unauthenticated) as error:
+        _log.warning("provider_refused", provider=name, why=str(error))
+        with access.nobody(of.pool) as connection:
+            audit.sign_in(connection, None, success=False, now=of.settings.clock())
+        response = auth.sign_in_first(of, journey.target, "elsewhere")
+    else:
+        factor = f"external:{name}"
+        response = (
+            finish(request, of, person, journey.target, (factor,))
+            if provider.assurance
+            else _proceed(request, of, person, journey.target, "", factor)
+        )
+    response.delete_cookie(JOURNEY_COOKIE, path="/login")
+    return response
 
 
 @router.post("/login/code")

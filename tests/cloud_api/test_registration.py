@@ -51,9 +51,9 @@ def test_a_backend_service_waits_is_approved_and_is_refused_at_once(clinic: Clin
     assert clinic.browser.get(path, headers={"authorization": "Bearer guessed"}).status_code == 401
     with clinic.owner() as connection:
         assert client_cli.listed(connection)[0]["name"] == "Laboratory"
-        client_cli.approve(connection, told["client_id"], clinic.time())
+        client_cli.approve(connection, told["client_id"], clinic.time(), demo=False)
         with pytest.raises(LookupError, match="waits"):
-            client_cli.approve(connection, told["client_id"], clinic.time())
+            client_cli.approve(connection, told["client_id"], clinic.time(), demo=False)
     assert _token(clinic, told) == 200
     shown = clinic.browser.get(path, headers=bearer).json()
     assert (shown["state"], shown["scope"]) == ("approved", "system/Observation.rs")
@@ -70,7 +70,7 @@ def test_an_app_asks_people_and_gets_what_it_registered_for(clinic: Clinic) -> N
     asked = {"client_id": told["client_id"], "redirect_uri": APP["redirect_uris"][0], "aud": "http://testserver/fhir"}
     assert clinic.code("anna", "patient/*.rs", "v" * 43, **asked).status_code in (400, 401)
     with clinic.owner() as connection:
-        client_cli.approve(connection, told["client_id"], clinic.time())
+        client_cli.approve(connection, told["client_id"], clinic.time(), demo=False)
     page = clinic.code("anna", "patient/*.rs user/*.cruds", "v" * 43, **asked)
     assert (page.status_code, "Trend viewer" in page.text) == (200, True)
 
@@ -131,3 +131,14 @@ def test_only_so_many_may_wait(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(registration, "MOST_WAITING", 0)
     assert clinic.browser.post("/oauth/register", json=PROGRAM).status_code == 503
     assert clinic.browser.post("/oauth/register", json=PROGRAM | {"scope": "x"}).status_code == 400
+
+
+def test_a_program_for_a_sandbox_is_approved_in_a_demo_installation_only(clinic: Clinic) -> None:
+    told = clinic.browser.post("/oauth/register", json=PROGRAM | {"sandbox": True}).json()
+    assert told["sandbox"] is True
+    with clinic.owner() as connection:
+        with pytest.raises(LookupError, match="sandbox"):
+            client_cli.approve(connection, told["client_id"], clinic.time(), demo=False)
+        assert _token(clinic, told) == 401
+        client_cli.approve(connection, told["client_id"], clinic.time(), demo=True)
+    assert _token(clinic, told) == 200

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from feldsher_signal import picture
 
-from feldsher_cloud_api import access, auth, sessions
+from feldsher_cloud_api import access, auth, external, sessions
 from feldsher_cloud_api.access import Forbidden, Principal
 from feldsher_cloud_api.auth import CurrentContext, CurrentPrincipal, Form, OptionalPrincipal
 from feldsher_cloud_api.care import alarm, order, signature
@@ -38,7 +38,7 @@ SHOWN_VERSION = "x-shown-version"
 INDICATION_LENGTH = 300
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _VERSION = re.compile(r"[1-9]\d{0,8}", re.ASCII)
-_REASONS = {"failed": "signin.refused", "locked": "signin.locked", "busy": "error.429"}
+_REASONS = {"failed": "signin.refused", "locked": "signin.locked", "busy": "error.429", "elsewhere": "signin.elsewhere"}
 
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -85,7 +85,15 @@ def login(request: Request, of: CurrentContext, who: OptionalPrincipal) -> Respo
     wrong = page.words.say(_REASONS[reason]) if reason in _REASONS else ""
     notice = page.words.say(f"signin.{reason}") if reason in ("expired", "away") else ""
     away = sessions.names(of, request)
-    return page.show("login.html", targets=_client_of(target), wrong=wrong, notice=notice, next=target, away=away)
+    return page.show(
+        "login.html",
+        targets=_client_of(target),
+        wrong=wrong,
+        notice=notice,
+        next=target,
+        away=away,
+        providers=external.providers(of.settings.providers).values(),
+    )
 
 
 def _client_of(target: str) -> tuple[str, ...]:
