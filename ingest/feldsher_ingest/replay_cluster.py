@@ -158,6 +158,7 @@ class Driver:
         self._names = (f"replay-{drive}-{n}" for n in itertools.count())
         self._done = Done()
         self._threads = 0
+        self._most = 0
         self._clock = clock
         self._there = clock()
         self._later = f"`feldsher-ingest replay resume {run.run}` goes on"
@@ -206,6 +207,10 @@ class Driver:
             raise ReplayError(f"the cluster is gone; {self._later}")
         threads: dict[str, int] = self._client.nthreads()
         self._threads = sum(threads.values())
+        self._most = max(self._most, len(threads))
+        if len(threads) < self._most and self._client.cluster is not None:
+            # of this machine's own: one that dies while it starts is given up by Dask; where none is missing, no change
+            self._client.cluster.scale(self._most)
         now = self._clock()
         self._there = now if threads else self._there
         if now - self._there > ABSENT_S:

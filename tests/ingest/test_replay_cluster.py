@@ -83,6 +83,26 @@ def test_a_killed_process_costs_nothing(
 
 
 @pytest.mark.slow
+def test_a_process_that_dask_has_given_up_comes_back(
+    archive: Archive, connection: psycopg.Connection[Any], client: Client, store_url: str
+) -> None:
+    """As one that dies again before it has started: its nurse process ends too, and nobody starts another."""
+    ids = archive(12)
+    given_up: list[int] = []
+
+    def told(far: Progress) -> None:
+        if far.done.done and not given_up:
+            given_up.extend(processes(client))
+            retired: Any = client  # typed for its asynchronous use as well
+            retired.retire_workers(close_workers=True)
+
+    assert drive(client, store_url, begun(connection), told, chunk=3)
+    once(connection, ids)
+    assert given_up
+    assert given_up != processes(client)
+
+
+@pytest.mark.slow
 def test_a_stopped_run_is_resumed_by_another_cluster_and_ends_whole(
     archive: Archive, connection: psycopg.Connection[Any], client: Client, store_url: str
 ) -> None:
