@@ -43,6 +43,11 @@ def processes(client: Any) -> list[int]:
     return list(client.run(os.getpid).values())
 
 
+def given_up_by(client: Any) -> None:
+    """End the nurse process of a client's only process, and that with it."""
+    client.cluster.sync(client.cluster.workers[0].close)
+
+
 def begun(connection: psycopg.Connection[Any], **asked: Any) -> Run:
     return replay.begin(connection, Asked(**asked), "tester")
 
@@ -93,8 +98,7 @@ def test_a_process_that_dask_has_given_up_comes_back(
     def told(far: Progress) -> None:
         if far.done.done and not given_up:
             given_up.extend(processes(client))
-            retired: Any = client  # typed for its asynchronous use as well
-            retired.retire_workers(close_workers=True)
+            given_up_by(client)
 
     assert drive(client, store_url, begun(connection), told, chunk=3)
     once(connection, ids)
