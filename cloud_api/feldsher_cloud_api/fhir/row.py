@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cache
-from math import inf
+from math import inf, isfinite
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from psycopg import sql
 from feldsher_cloud_api import db
 from feldsher_cloud_api.fhir import dates, identity, index
 from feldsher_cloud_api.fhir.forms import Span
-from feldsher_cloud_api.fhir.index import Values
+from feldsher_cloud_api.fhir.index import Amount, Values
 from feldsher_cloud_api.fhir.kinds import Kind
 from feldsher_cloud_api.fhir.outcome import FhirError
 
@@ -61,11 +61,12 @@ def values(
     return [*typed, *whole, *searched(of, found)]
 
 
-def text(value: Any) -> str:
-    """Return a column's value as PostgreSQL reads it."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return f"\\x{value.hex()}" if isinstance(value, bytes) else str(value)
+def amount(of: Amount) -> dict[str, Any]:
+    """Return an amount as a JSON object by column; JSON has no infinity, but PostgreSQL reads its name."""
+    ends = {
+        name: value if isfinite(value) else _number(value) for name, value in zip(of._fields[5:], of[5:], strict=True)
+    }
+    return dict(zip(of._fields[:5], of[:5], strict=True)) | ends
 
 
 def searched(of: Kind, found: Values) -> list[Any]:

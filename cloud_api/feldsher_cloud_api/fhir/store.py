@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
 from feldsher_ehr_core.ids import uuid7
 from psycopg import sql
 
@@ -140,22 +141,23 @@ def _insert_group(
     connection: db.Connection, of: Kind, resources: Sequence[dict[str, Any]], now: datetime, method: Method,
     patients: Sequence[Whose] | None,
 ) -> list[UUID]:  # fmt: skip
-    rows: list[list[Any]] = []
-    sizes: list[tuple[Any, ...]] = []
+    names = [name for name, _ in row.columns(of)]
+    rows: list[dict[str, Any]] = []
+    sizes: list[dict[str, Any]] = []
     for whole, patient in zip(resources, patients or [DERIVED] * len(resources), strict=True):
         resource, extra = _bytes(of, whole, {})
         found = index.values(resource)
         whose = compartment.patient(resource, found) if isinstance(patient, Derived) else patient
-        rows.append([*row.values(of, resource, found, version=1, now=now, patient=whose), *extra.values()])
-        sizes.extend((identity.key(resource["id"]), *amount) for amount in found.amounts)
-    given: list[Any] = [[None if v is None else v if isinstance(v, str) else row.text(v) for v in column]
-                        for column in zip(*rows, strict=True)]  # fmt: skip
+        columns = row.values(of, resource, found, version=1, now=now, patient=whose)
+        made: dict[str, Any] = dict(zip(names, columns, strict=True)) | {k: f"\\x{v.hex()}" for k, v in extra.items()}
+        rows.append(made | {"content": msgspec.Raw(str(made["content"]).encode())})
+        sizes.extend({"id": made["id"], **row.amount(each)} for each in found.amounts)
+    given: list[Any] = [db.dumps(rows).decode()]
     if statement.logged(of):
         given.append(method)
     if sizes:
-        given += [term(f"kind={of.name}"), *(list(column) for column in zip(*sizes, strict=True))]
-    query = statement.insert_many(of, sized=bool(sizes))
-    return [r[0] for r in connection.execute(query, given).fetchall()]
+        given.append(db.dumps(sizes).decode())
+    return [r[0] for r in connection.execute(statement.insert_many(of, sized=bool(sizes)), given).fetchall()]
 
 
 def _bytes(of: Kind, resource: dict[str, Any], extra: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -236,8 +238,7 @@ def lock(connection: db.Connection, name: str, key: UUID) -> Stored | None:
 
 
 def _lock(connection: db.Connection, of: Kind, key: UUID) -> Stored | None:
-    query = sql.SQL("SELECT {} FROM {} WHERE {} id = %s FOR UPDATE").format(_COLUMNS, table(of), typed(of))
-    found = connection.execute(query, (key,)).fetchone()
+    found = connection.execute(statement.find(of) + b"true FOR UPDATE", (key,)).fetchone()
     return Stored(*found) if found else None
 
 
@@ -291,7 +292,7 @@ def delete(
     return version
 
 
-_COLUMNS = sql.SQL("id, version, updated, patient_id, content::text, logical")
+_COLUMNS = statement.COLUMNS
 _VERSION = sql.SQL("id, version, updated, patient_id, coalesce(content::text, '') AS content, logical")
 
 
@@ -299,7 +300,7 @@ def find(connection: db.Connection, name: str, key: UUID, reach: Reach = EVERYTH
     """Return the current version of a resource within reach, else None."""
     of = kind(name)
     where, values = reach.predicate(name)
-    query = sql.SQL("SELECT {} FROM {} WHERE {} id = %s AND {}").format(_COLUMNS, table(of), typed(of), where)
+    query = statement.find(of) + where.as_bytes(None)
     found = connection.execute(query, [key, *values]).fetchone()
     return Stored(*found) if found else None
 
