@@ -2,7 +2,8 @@
 
 Everything is measured in one run on one machine with fsync on: ingest_rates.py (store, COPY, inserts), ingest_line.py
 (gateways, broker, worker, receipts), ingest_trial.py (killed parts, a database that is away), ingest_rows.py (what a
-row and a question cost in a store of growing size). `--json` ends with one line of JSON; `--rows` scales.
+row and a question cost in a store of growing size), ingest_alert.py (from a reading to its alarm). `--json` ends with
+one line of JSON; `--rows` scales.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ingest_alert
 import ingest_line
 import ingest_rates
 import ingest_rows
@@ -51,13 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         db.migrate(url)
         ingest_rates.watch_some(url)
         vitals = {n: ingest_rates.vitals(url, rows * n // 15, n) for n in (1, 5, 15)}
+        unwatched = ingest_rates.unwatched(url, rows)
         ecg = ingest_rates.recordings(url, max(60, rows // 300))
+        alarmed = on.database.create_database("alarms")
+        db.migrate(alarmed)
+        alert = ingest_alert.latency(alarmed, Path(place), 100)
         ingest_line.wait_up(on)
         flows = {n: ingest_line.flow(on, max(400, rows // 135 // 4 * 4), n) for n in (1, 5, 15)}
         latency = ingest_line.latency(on, 200)
         trial = ingest_trial.run(on, options.kills, options.messages, options.pause)
     grown = ingest_rows.curve([n for n in _SIZES if n <= max(options.rows, _SIZES[1])], 300, say=lambda _found: None)
     _report(vitals, ecg, flows, latency)
+    print(f"with roll-ups and watch off, 60 values per message: {unwatched:,.0f} values/s")
+    print(f"from a reading that breaks a limit to its Task: p50 {alert['p50']:.0f} ms, p99 {alert['p99']:.0f} ms")
     for found in grown:
         ingest_rows.report(found)
     print(
@@ -65,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{trial.lost} lost, {trial.duplicated} duplicated; worker's memory at most {trial.worker_rss_mb:.0f} MB"
     )
     if options.json:
-        print(json.dumps(_numbers(vitals, ecg, flows, latency) | _judged(trial) | _grown(grown)))
+        told = {"unwatched_per_s": round(unwatched), **{f"alert_ms_{name}": round(ms) for name, ms in alert.items()}}
+        print(json.dumps(_numbers(vitals, ecg, flows, latency) | told | _judged(trial) | _grown(grown)))
     return 0
 
 

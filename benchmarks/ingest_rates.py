@@ -23,6 +23,7 @@ from feldsher_ehr_core.monitoring import Range, Rise
 from feldsher_ehr_core.vitals import SYSTOLIC
 from feldsher_ingest import rows, sql
 from feldsher_ingest.ahead import Ahead
+from feldsher_ingest.alerts import Raised
 from feldsher_ingest.bulk import Bulk, bulk
 from feldsher_ingest.check import Checked
 from feldsher_ingest.chores import Chores
@@ -32,6 +33,7 @@ from feldsher_ingest.numbers import Numbers
 from feldsher_ingest.readings import columns
 from feldsher_ingest.simulate import SimulatedGateway
 from feldsher_ingest.store import Store
+from feldsher_ingest.watch import Watch
 from prometheus_client import CollectorRegistry
 
 BATCH = 500
@@ -98,7 +100,7 @@ class Rivals:
         for name in COPIES:
             connection.execute(f"create table {name} (like vital_reading including all)".encode())
             connection.execute(f"select create_hypertable('{name}', {interval})".encode())
-        connection.execute("create temporary table stage (like vital_reading) on commit delete rows")
+        connection.execute("create temporary table stage (like vital_reading including defaults) on commit delete rows")
         connection.commit()
 
     def drop(self) -> None:
@@ -187,6 +189,26 @@ def vitals(url: str, total_rows: int, readings: int) -> dict[str, float]:
         rivals.drop()
         empty(connection)
     return {name: count / took for name, took in seconds.items()} | {"bytes": (size[0] if size else 0) / count}
+
+
+class Off(Watch):
+    """A watch that looks at nothing."""
+
+    def judge(self, *_: object, **__: object) -> Raised:
+        """Raise nothing."""
+        return Raised()
+
+
+def unwatched(url: str, total_rows: int, readings: int = 15) -> float:
+    """Return rows per second of a store that neither watches nor rolls up, at 4 × `readings` rows per message."""
+    gateways = itertools.cycle([SimulatedGateway(f"gw-{i}", 1) for i in range(GATEWAYS)])
+    number = max(1, total_rows // (4 * readings * ROUNDS))
+    with psycopg.connect(url) as connection, Store(url, "bench", watch=Off()) as store:
+        store.connect()
+        made = [payloads([next(gateways).pressure(readings) for _ in range(number)]) for _ in range(ROUNDS)]
+        took = sum(store_all(store, delivered) for delivered in made)
+        empty(connection)
+    return 4 * readings * number * ROUNDS / took
 
 
 def recordings(url: str, count: int) -> dict[str, float]:
