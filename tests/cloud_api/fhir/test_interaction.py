@@ -181,9 +181,9 @@ def test_every_fault_of_a_resource_is_named(clinic: Clinic, program: dict[str, s
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"resourceType":"Group"}', b"[" * 5000])
-def test_bodies_that_are_no_resource(clinic: Clinic, program: dict[str, str], body: bytes) -> None:
-    assert refusal(clinic.browser.post("/fhir/Patient", content=body, headers=program))[0] == 400
+def test_bodies_that_are_no_resource(clinic: Clinic, program: dict[str, str]) -> None:
+    for body in (b"", b"{", b"[]", b'"x"', b"\xff", b'{"resourceType":"Group"}', b"[" * 5000):
+        assert refusal(clinic.browser.post("/fhir/Patient", content=body, headers=program))[0] == 400, body[:9]
 
 
 def test_what_cannot_be_stored_is_refused_not_failed(clinic: Clinic, program: dict[str, str]) -> None:
