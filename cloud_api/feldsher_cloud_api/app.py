@@ -198,6 +198,11 @@ def _refusals(app: FastAPI) -> None:
     def database(request: Request, error: Exception) -> Response:
         return _unavailable(request, error)
 
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> Response:
+        # The server logs it: what went wrong is ours to find, and nothing of it is the asker's to see.
+        return _refused(request, 500, "exception", "a fault of the server; it has been noted", {})
+
     @app.exception_handler(Unauthenticated)
     def unauthenticated(request: Request, error: Unauthenticated) -> Response:
         if _is_page(request):
@@ -214,7 +219,7 @@ def _refusals(app: FastAPI) -> None:
         code = "not-found" if error.status_code == 404 else "not-supported"
         return _refused(request, error.status_code, code, str(error.detail), dict(error.headers or {}))
 
-    _ = too_fast, gateway_refused, database, fhir_error, unauthenticated, forbidden, http_error
+    _ = too_fast, gateway_refused, database, fault, fhir_error, unauthenticated, forbidden, http_error
 
 
 def _unavailable(request: Request, error: Exception) -> Response:

@@ -56,6 +56,7 @@ def _search(request: Request, of: Context, who: Principal, where: Where, pairs: 
 
 
 @router.get("")
+@router.get("/", include_in_schema=False)
 def search_all_by_get(request: Request, of: CurrentContext, who: CurrentPrincipal, pairs: ByAddress) -> Response:
     """Search several types (`_type`), or all that may be searched."""
     return _search(request, of, who, Where(""), pairs)

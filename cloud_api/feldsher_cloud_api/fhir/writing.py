@@ -154,6 +154,9 @@ def _change(request: Request, body: bytes) -> interaction.Change:
 
 def _work(of: Context, who: Principal, request: Request, work: Callable[[Turn], Done], kind: str) -> Response:
     """Do one interaction in its transaction, and answer once that is committed."""
+    parts = request.url.path.split("/")[2:]
+    if any(part == "metadata" or part[:1] in ("_", "$") for part in parts):
+        return otherwise(request, "/".join(parts))  # no resource's address: it has methods of its own
     interaction.known(kind)
     with interaction.take(of, who) as turn:
         done = work(turn)

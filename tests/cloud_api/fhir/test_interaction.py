@@ -202,6 +202,9 @@ def test_media_types_and_methods(clinic: Clinic, program: dict[str, str]) -> Non
     assert refusal(wrong)[:2] == (415, "not-supported")
     for method, path, allowed in (
         ("DELETE", "/fhir", "GET, HEAD, OPTIONS, POST"),
+        ("PUT", "/fhir/metadata", "GET, HEAD, OPTIONS"),
+        ("DELETE", "/fhir/Patient/_history", "GET, HEAD, OPTIONS"),
+        ("PUT", "/fhir/Patient/$validate", "POST, OPTIONS"),
         ("POST", "/fhir/Patient/1", "GET, HEAD, OPTIONS, PUT, PATCH, DELETE"),
         ("TRACE", "/fhir/Patient", "GET, HEAD, OPTIONS, POST, PUT, PATCH, DELETE"),
     ):
