@@ -25,10 +25,8 @@ _LETTER: dict[Interaction, str] = {"read": "r", "search": "s", "create": "c", "u
 RIGHTS = rights().letters
 CLINICAL = rights().of_class("compartment")
 OTHER_SCOPES = scope.OTHER
-PURPOSES = frozenset(
-    {"TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "FAMRQT", "HSYSADMIN", "PUBHLTH", "BTG"}
-)
-"""Why somebody may say that they ask (HL7 v3 PurposeOfUse and, for emergencies, BTG)."""
+PURPOSES = frozenset({"TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "FAMRQT", "HSYSADMIN", "PUBHLTH"})
+"""Why somebody may say that they ask (HL7 v3 PurposeOfUse); breaking the glass is not said but done."""
 
 
 class Unauthenticated(Exception):  # noqa: N818 - it is an answer, not a fault

@@ -35,7 +35,7 @@ from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
 from feldsher_cloud_api.config import Settings
 from feldsher_cloud_api.context import Context
-from feldsher_cloud_api.fhir import bundle, openapi, rest, search_routes, writing
+from feldsher_cloud_api.fhir import bundle, emergency, openapi, rest, search_routes, writing
 from feldsher_cloud_api.fhir.bulk import routes as bulk
 from feldsher_cloud_api.fhir.operation import routes as operation
 from feldsher_cloud_api.fhir.outcome import FhirError
@@ -99,6 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
         limit.router,
         alarm.router,
         fleet.router,
+        emergency.router,
         terminology.router,
         bulk.router,
         operation.router,

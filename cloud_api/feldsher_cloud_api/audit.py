@@ -23,6 +23,7 @@ _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REST = "http://hl7.org/fhir/restful-interaction"
 _OPERATION = "urn:feldsher:operation"
 _AT_ONCE = 500
+_REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _queries = db.queries("audit")
 
 
@@ -35,10 +36,12 @@ def record(
     now: datetime,
     resources: Iterable[str] = (),
     patient: UUID | None = None,
+    emergency: str = "",
 ) -> None:
     """Write that a principal did something: `interaction` is a FHIR restful-interaction code or an operation's name.
 
     `resources`: references to what was touched. `patient`: whose compartment it concerns; they can read the event.
+    `emergency`: the reason for which the glass was broken (what is done afterwards the database marks by itself).
     """
     entities = [{"what": {"reference": reference}} for reference in resources]
     if patient is not None:
@@ -46,6 +49,8 @@ def record(
     event = _event("rest", _TYPE_SYSTEM, _REST, interaction, action, "0", _agent(principal), now)
     if entities:
         event["entity"] = entities
+    if emergency:
+        event["purposeOfEvent"] = [{"coding": [{"system": _REASON, "code": "BTG"}], "text": emergency}]
     store.insert(connection, event, patient=patient, now=now)
 
 
@@ -53,9 +58,18 @@ def search(
     connection: db.Connection, principal: Principal, kind: str, found: Iterable[store.Stored], now: datetime
 ) -> None:
     """Write one event for each patient of whom a search has shown something, or one where it has shown nobody's."""
+    shown(connection, principal, ((kind, item) for item in found), now)
+
+
+def shown(
+    connection: db.Connection, principal: Principal, found: Iterable[tuple[str, store.Stored]], now: datetime
+) -> None:
+    """Write the same of resources of several types: one event for each patient, whatever was shown of them."""
     by_patient: dict[UUID | None, list[str]] = {}
-    for item in found:
-        by_patient.setdefault(item.patient, []).append(f"{kind}/{item.id}")
+    for kind, item in found:
+        references = by_patient.setdefault(item.patient, [])
+        if kind != "Patient":
+            references.append(f"{kind}/{item.id}")
     for patient, references in (by_patient or {None: []}).items():
         record(
             connection,
@@ -63,7 +77,7 @@ def search(
             interaction="search-type",
             action="E",
             now=now,
-            resources=references if kind != "Patient" else (),
+            resources=references,
             patient=patient,
         )
 
@@ -96,6 +110,8 @@ def _agent(principal: Principal) -> dict[str, Any]:
     if principal.reference is not None:
         agent["who"] = {"reference": principal.reference, "display": principal.display}
     agent["type"] = {"text": principal.role}
+    if principal.purpose:
+        agent["purposeOfUse"] = [{"coding": [{"system": _REASON, "code": principal.purpose}]}]
     if principal.client != "web":
         agent["policy"] = [f"urn:feldsher:client:{principal.client}"]
     return agent

@@ -25,6 +25,7 @@ from feldsher_cloud_api.secret import digest
 COOKIE = "feldsher_session"
 NEXT_COOKIE, NEXT_LIFE = "feldsher_next", 600
 """Where to go after a sign-in, sealed, for ten minutes."""
+PURPOSE_HEADER = "x-purpose-of-use"
 CSRF_HEADER, CSRF_FIELD = "x-csrf-token", "csrf"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _queries = db.queries("auth")
@@ -113,13 +114,16 @@ def optional_principal(
 ) -> Principal | None:
     """Return who is asking, None where nobody says who they are (a FastAPI dependency).
 
-    A bearer token is preferred to the cookie; with a cookie every change needs its CSRF token. Unauthenticated where
-    a token is given and not valid, Forbidden where the CSRF token is missing.
+    A bearer token is preferred to the cookie; with a cookie every change needs its CSRF token. A program may say why
+    it asks (`X-Purpose-Of-Use`, a code of HL7 v3 PurposeOfUse): grants and consents may depend on it. Unauthenticated
+    where a token is given and not valid, Forbidden where the CSRF token is missing.
     """
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     if kind.lower() == "bearer":
-        request.state.principal = principal = _by_token(of, token.strip())
-        return principal
+        principal = _by_token(of, token.strip())
+        purpose = request.headers.get(PURPOSE_HEADER)
+        request.state.principal = principal if purpose is None else principal.asks_for(purpose)
+        return request.state.principal
     cookie = request.cookies.get(COOKIE)
     if not cookie:
         return None

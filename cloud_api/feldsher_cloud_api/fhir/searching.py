@@ -17,7 +17,6 @@ from feldsher_cloud_api.fhir.kinds import kinds
 from feldsher_cloud_api.fhir.outcome import FhirError
 from feldsher_cloud_api.fhir.page import Found
 from feldsher_cloud_api.fhir.r4 import definitions
-from feldsher_cloud_api.fhir.store import Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def answer(
     asked.search.understood[:0] = typed
     asked.search.patient = where.patient
     result = search.answer(connection, asked, access.reach(connection, who), after=after, may=may)
-    _audit(connection, who, wanted[0], [*result.page.found, *result.along.found], of)
+    _audit(connection, who, [*result.page.found, *result.along.found], of)
     if result.page.place is not None:
         understood = asked.search.understood
         result.following = search.seal_cursor(of.cursor, who.person, where.path, understood, result.page.place)
@@ -98,10 +97,5 @@ def _may(who: Principal) -> Callable[[str], bool]:
     return may
 
 
-def _audit(connection: db.Connection, who: Principal, asked: str, shown: list[Found], of: Context) -> None:
-    by_kind: dict[str, list[Stored]] = {asked: []}
-    for each in shown:
-        by_kind.setdefault(each.kind, []).append(each.stored)
-    for kind, stored in by_kind.items():
-        if stored or len(by_kind) == 1:
-            audit.search(connection, who, kind, stored, of.settings.clock())
+def _audit(connection: db.Connection, who: Principal, shown: list[Found], of: Context) -> None:
+    audit.shown(connection, who, ((each.kind, each.stored) for each in shown), of.settings.clock())
