@@ -27,7 +27,7 @@ class Two:
     of_far: dict[str, str]
 
     def get(self, path: str) -> Any:
-        return self.clinic.browser.get(f"/fhir/{path}")
+        return self.clinic.browser.get(f"/fhir{path}" if path.startswith("?") else f"/fhir/{path}")
 
     def ids(self, path: str) -> set[str]:
         """Return the ids of a search's entries, 403 being none."""
