@@ -10,11 +10,15 @@ import psycopg
 import pytest
 from feldsher_cloud_api import access, accounts, db
 from feldsher_cloud_api.demo import demo_id
-from feldsher_cloud_api.fhir.definitions import TYPES
 from feldsher_tools.clinic import Clinic
 from psycopg.conninfo import make_conninfo
 
 BP = {150021: "132", 150022: "84"}
+TYPES = (
+    "Patient", "Practitioner", "Organization", "Device", "ServiceRequest", "Observation", "DiagnosticReport",
+    "Provenance", "AuditEvent", "Binary", "Task", "Flag",
+)  # fmt: skip
+"""The types that the demo clinic has something of."""
 CLINICAL_TABLES = [f"fhir.{t.lower()}{suffix}" for t in access.CLINICAL & set(TYPES) for suffix in ("", "_history")]
 
 
@@ -238,8 +242,8 @@ def test_every_type_and_role_is_in_the_table_or_refused(clinic: Clinic) -> None:
     for username, role in people:
         clinic.sign_out()
         clinic.sign_in(username)
-        for kind, of in TYPES.items():
-            if "search-type" in of.interactions:
+        for kind in TYPES:
+            if kind != "Binary":
                 expected = 200 if "s" in access.RIGHTS[role].get(kind, "") else 403
                 assert _status(clinic, f"/fhir/{kind}") == expected, (role, kind)
 
