@@ -25,7 +25,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 def qr(text: str) -> Markup:
     """Return a QR code as inline SVG without styles, which the pages' policy would not apply."""
     out = io.BytesIO()
-    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, scale=5, border=4, light="#fff")
+    segno.make(text, error="m").save(out, kind="svg", xmldecl=False, svgns=True, omitsize=True, border=4, light="#fff")
     return Markup(out.getvalue().decode())  # noqa: S704 - made here, of our own text
 
 
