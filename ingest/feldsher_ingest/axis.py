@@ -88,13 +88,16 @@ class Axis:
 
 def lay(pieces: Sequence[Piece], fs: float) -> Axis:
     """Return the axis of pieces in order of their numbers (each once); `fs`: nominal samples per second."""
-    part = np.array([p.part for p in pieces], np.int64)
-    n = np.array([p.n for p in pieces], np.int64)
-    start = np.array([p.start_us for p in pieces], np.int64)
-    span = np.array([p.span_us for p in pieces], np.int64)
-    broken = np.array([p.broken for p in pieces], np.bool_)
+    rows = [(p.part, p.start_us, p.span_us, p.n, p.broken) for p in pieces]
+    return laid(np.array(rows, np.int64).reshape(-1, 5), fs)
+
+
+def laid(pieces: NDArray[np.int64], fs: float) -> Axis:
+    """Return the axis of pieces (pieces, 5) in order of their numbers: the fields of Piece; `fs`: nominal rate."""
+    part, start, span, n = (np.ascontiguousarray(column) for column in pieces.T[:4])
+    broken = pieces[:, 4] != 0
     rate = true_rate(int(n.sum()), int(span.sum()), fs)
-    if not pieces:
+    if not part.size:
         return Axis(rate, part, n, n, start)
     between = start[1:] - (start + span)[:-1]
     follows = (part[1:] == part[:-1] + 1) & ~broken[:-1] & (between < JITTER_US)

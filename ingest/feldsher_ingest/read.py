@@ -24,7 +24,7 @@ from psycopg.rows import class_row, dict_row
 
 from feldsher_ingest import archive, axis, rows, sql
 from feldsher_ingest.axis import Axis as StreamAxis
-from feldsher_ingest.axis import Piece, moment
+from feldsher_ingest.axis import moment
 
 _QUERIES = sql.load("read.sql")
 _WIDTHS = (0, 60, 3600, 86_400)
@@ -338,9 +338,10 @@ def stream_axis(
     """Return where the pieces of a continuous ECG lie: all of them, or those that touch a time."""
     parameters: dict[str, object] = {"stream": of.id, "first": of.started_at, "last": of.last_at}
     parameters |= {"from": start, "until": end}
-    with connection.cursor(row_factory=class_row(Piece), binary=True) as cursor:
-        pieces = cursor.execute(_QUERIES["pieces"], parameters).fetchall()
-    return axis.lay(pieces, of.fs)
+    with connection.cursor(binary=True) as cursor:
+        row = cursor.execute(_QUERIES["pieces"], parameters).fetchone()
+    packed = np.frombuffer((row and row[0]) or b"", ">i8").reshape(-1, 5).astype(np.int64)
+    return axis.laid(packed, of.fs)
 
 
 def stream_samples(

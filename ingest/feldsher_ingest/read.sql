@@ -145,16 +145,20 @@ where device = any(%(devices)b::text[]) and taken_from < %(end)s and taken_until
 order by taken_from desc, stream limit %(limit)s;
 
 -- name: pieces
--- Where the pieces of a continuous ECG lie: number, best known start and duration in microseconds, samples.
-select distinct on (part) part,
-       (extract(epoch from coalesce(corrected_started_at, started_at)) * 1000000)::int8 as start_us,
-       (extract(epoch from ended_at - started_at) * 1000000)::int8 as span_us, n, partial is not null as broken
-from ecg_chunk
-where stream = %(stream)s and started_at between %(first)s and %(last)s
-  and (%(from)s::timestamptz is null
-       or coalesce(corrected_started_at, started_at) >= %(from)s - interval '62 seconds'
-          and coalesce(corrected_started_at, started_at) < %(until)s::timestamptz)
-order by part, received_at, started_at;
+-- Where the pieces of a continuous ECG lie, as one text of bytes, eight for each number, the highest first: number, best
+-- known start and duration in microseconds, samples, whether it breaks off. A day has thousands.
+select string_agg(int8send(part::int8) || int8send(start_us) || int8send(span_us) || int8send(n::int8)
+                  || int8send(broken::int4::int8), ''::bytea order by part)
+from (
+    select distinct on (part) part,
+           (extract(epoch from coalesce(corrected_started_at, started_at)) * 1000000)::int8 as start_us,
+           (extract(epoch from ended_at - started_at) * 1000000)::int8 as span_us, n, partial is not null as broken
+    from ecg_chunk
+    where stream = %(stream)s and started_at between %(first)s and %(last)s
+      and (%(from)s::timestamptz is null
+           or coalesce(corrected_started_at, started_at) >= %(from)s - interval '62 seconds'
+              and coalesce(corrected_started_at, started_at) < %(until)s::timestamptz)
+    order by part, received_at, started_at) p;
 
 -- name: chunks
 -- The samples of pieces of a continuous ECG, by number.
