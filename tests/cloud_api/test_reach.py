@@ -364,3 +364,24 @@ def test_only_a_manager_reads_who_broke_the_glass(ward: Ward) -> None:
         with access.asking(ward.clinic.context.pool, who) as connection:
             asked = "SELECT person, patient, reason FROM app.emergencies(now() - interval '1 day')"
             assert connection.execute(asked.encode()).fetchall() == expected
+
+
+def _observation(ward: Ward, code: str) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation", "status": "final", "subject": {"reference": f"Patient/{ward.anna}"},
+        "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+    }  # fmt: skip
+
+
+def test_what_is_written_by_a_narrowed_scope_has_to_meet_it(ward: Ward) -> None:
+    doctor = _whole(ward)
+    scopes = ("user/Observation.crs?code=http://loinc.org|8480-6",)
+    who = Principal(doctor.person, "doctor", "D", None, (), "app", scopes)
+    fits, other = ward.put(_observation(ward, "8480-6")), ward.put(_observation(ward, "8462-4"))
+    with access.asking(ward.clinic.context.pool, who) as connection:
+        access.written(connection, who, "Observation", fits, "create")
+        with pytest.raises(access.Forbidden):
+            access.written(connection, who, "Observation", other, "create")
+        where, values = access.reach(connection, who).predicate("Observation")
+        asked = sql.SQL("SELECT id FROM fhir.observation WHERE {}").format(where)
+        assert {row[0] for row in connection.execute(asked, values).fetchall()} == {fits}

@@ -217,6 +217,7 @@ def _create(turn: Turn, entries: list[Entry], done: dict[int, Done | Got]) -> No
         stored = there.get((one.kind, one.target))
         if stored is None:
             raise one.located(FhirError(403, "forbidden", "it would belong to somebody outside of your reach"))
+        access.written(turn.connection, turn.who, one.kind, stored.id, "create")
         done[one.index] = Done(201, one.kind, stored)
 
 
