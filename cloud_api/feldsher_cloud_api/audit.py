@@ -70,16 +70,19 @@ def shown(
         references = by_patient.setdefault(item.patient, [])
         if kind != "Patient":
             references.append(f"{kind}/{item.id}")
+    events: list[dict[str, Any]] = []
+    patients: list[UUID | None] = []
     for patient, references in (by_patient or {None: []}).items():
-        record(
-            connection,
-            principal,
-            interaction="search-type",
-            action="E",
-            now=now,
-            resources=references,
-            patient=patient,
-        )
+        event = _event("rest", _TYPE_SYSTEM, _REST, "search-type", "E", "0", _agent(principal), now)
+        seen = [*references, *([f"Patient/{patient}"] if patient else ())]
+        if seen:
+            event["entity"] = [{"what": {"reference": reference}} for reference in seen]
+        events.append(event)
+        patients.append(patient)
+    if len(events) == 1:
+        store.insert(connection, events[0], patient=patients[0], now=now)
+    else:
+        store.insert_many(connection, events, now=now, patients=patients)
 
 
 def exported(connection: db.Connection, principal: Principal, patients: Collection[UUID], now: datetime) -> None:
