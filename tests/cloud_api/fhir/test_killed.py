@@ -20,6 +20,7 @@ from feldsher_tools.clinic import Clinic
 SIZE = 60
 _SERVER = """
 import sys, uvicorn
+from pathlib import Path
 from feldsher_cloud_api.app import create_app
 from feldsher_cloud_api.config import Settings
 settings = Settings(database_url=sys.argv[1], state=Path(sys.argv[2]), api_url="http://testserver")
