@@ -24,6 +24,7 @@ from feldsher_cloud_api import (
     discovery,
     launch,
     limits,
+    log,
     provision,
     registration,
     renewal,
@@ -33,7 +34,7 @@ from feldsher_cloud_api import (
 )
 from feldsher_cloud_api.access import Forbidden, Principal, Unauthenticated
 from feldsher_cloud_api.care import alarm, ecg, limit, vitals
-from feldsher_cloud_api.config import Settings
+from feldsher_cloud_api.config import Settings, from_environment
 from feldsher_cloud_api.context import Context
 from feldsher_cloud_api.fhir import bundle, emergency, openapi, rest, search_routes, writing
 from feldsher_cloud_api.fhir.bulk import routes as bulk
@@ -124,6 +125,12 @@ def _described(app: FastAPI, settings: Settings) -> None:
         return JSONResponse(openapi.describe(settings.fhir_base))
 
     _ = described
+
+
+def configured() -> FastAPI:
+    """Return the application of the environment's installation: what each of several server processes starts with."""
+    log.configure()
+    return create_app(from_environment())
 
 
 def _health(app: FastAPI, settings: Settings, pool: db.Pool) -> None:

@@ -102,8 +102,11 @@ def serve(
     metrics_port: Annotated[
         int | None, typer.Option(help="Loopback port of /metrics; 0 takes a free one; none if not given.")
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Server processes that share the port.")] = 1,
 ) -> None:
     """Serve the API and the pages."""
+    if processes > 1 and metrics_port is not None:
+        raise typer.BadParameter("one port can tell of one process only: leave --metrics-port or --processes out")
     settings = _settings()
     log.configure()
     files: dict[str, Any] = {}
@@ -112,11 +115,17 @@ def serve(
         authority = ca.load(settings.ca_directory, settings.clock)
         certificate, key = authority.issue_server(names).write(settings.secrets / "api", "api")
         files = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+    files |= {"host": host, "port": port, "access_log": False, "log_level": "warning", "server_header": False}
+    if processes > 1:
+        # A small machine takes longer than uvicorn's five seconds to start a process, and it would start over for ever.
+        files["timeout_worker_healthcheck"] = 60
+        uvicorn.run("feldsher_cloud_api.app:configured", factory=True, workers=processes, **files)
+        return
     served = create_app(settings)
     if metrics_port is not None:
         server = metrics.serve(served.state.metrics, metrics_port)
         structlog.get_logger().info("metrics", port=server.server_port)
-    uvicorn.run(served, host=host, port=port, access_log=False, log_level="warning", server_header=False, **files)
+    uvicorn.run(served, **files)
 
 
 @app.command("worker")

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from feldsher_cloud_api import ca, cli
+from feldsher_cloud_api.app import configured
 from feldsher_tools.clinic import Clinic
 from typer.testing import CliRunner
 
@@ -132,3 +133,28 @@ def test_signatures_are_verified_and_what_was_changed_is_named(environment: Clin
         "version 2, the signed one: conclusion is changed"
     ]
     assert not json.loads(_run("signature", "verify", str(message.env.id), code=1))["whole"]
+
+
+@pytest.mark.usefixtures("environment")
+def test_several_processes_share_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def serve(app: object, **options: Any) -> None:
+        asked.update(options, app=app)
+
+    monkeypatch.setattr("feldsher_cloud_api.log.configure", lambda: None)  # it is for the whole process
+    monkeypatch.setattr("uvicorn.run", serve)
+    _run("serve", "--processes", "3", "--port", "4711")
+    assert (asked["app"], asked["factory"], asked["workers"], asked["port"]) == (
+        "feldsher_cloud_api.app:configured",
+        True,
+        3,
+        4711,
+    )
+    assert "one process only" in _run("serve", "--processes", "2", "--metrics-port", "0", code=2)
+
+
+@pytest.mark.usefixtures("environment")
+def test_each_process_starts_with_the_environments_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feldsher_cloud_api.log.configure", lambda: None)  # it is for the whole process
+    assert configured().state.context.settings.api_url == "http://127.0.0.1:8000"

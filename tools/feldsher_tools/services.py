@@ -177,7 +177,10 @@ def api_environment(environment: Mapping[str, str], url: str) -> dict[str, str]:
     """
     demo = os.environ.get("FELDSHER_DEMO", "0" if external_database() else "1")
     tokens = os.environ.get("FELDSHER_TOKEN_MINUTES", "60" if demo == "1" else "5")  # suites ask for one token only
-    return {**environment, "FELDSHER_API_URL": url, "FELDSHER_DEMO": demo, "FELDSHER_TOKEN_MINUTES": tokens}
+    # suites send parts of records
+    references = os.environ.get("FELDSHER_REFERENCES", "accept" if demo == "1" else "refuse")
+    told = {"FELDSHER_DEMO": demo, "FELDSHER_TOKEN_MINUTES": tokens, "FELDSHER_REFERENCES": references}
+    return {**environment, "FELDSHER_API_URL": url, **told}
 
 
 def register_suite(environment: Mapping[str, str]) -> dict[str, Any]:
