@@ -131,8 +131,8 @@ def _missed(connection: Connection, due: Sequence[_Asked]) -> list[Found]:
 
 
 def _cut_off(past: Past, period: Period) -> bool:
-    """Return whether a period was before the oldest reading looked at: then more came after it than anybody missed."""
-    return past.cut and bool(past.readings) and past.readings[0].at > period.start
+    """Return whether a period begins where not all readings were looked at: more came since than anybody missed."""
+    return past.cut_us is not None and (period.start - _EPOCH) // _US <= past.cut_us
 
 
 def _no_link(connection: Connection, person: Person) -> tuple[Doubt, ...]:
