@@ -114,11 +114,9 @@ def candidates(
 
 
 @inner
-def _push(mem: NDArray[np.float64], row: int, value: float) -> None:
-    """Forget the oldest value of a memory row, remember `value`, and write the row's median behind it."""
+def _replace(mem: NDArray[np.float64], row: int, value: float) -> None:
+    """Remember `value` in place of a memory row's newest one, and write the row's median behind it."""
     values = mem[row]
-    for i in range(MEMORY - 1):
-        values[i] = values[i + 1]
     values[MEMORY - 1] = value
     lower, upper = 0.0, 0.0
     for i in range(MEMORY):
@@ -130,6 +128,15 @@ def _push(mem: NDArray[np.float64], row: int, value: float) -> None:
         elif rank == MEMORY // 2:
             upper = values[i]
     values[_MEDIAN] = 0.5 * (lower + upper)
+
+
+@inner
+def _push(mem: NDArray[np.float64], row: int, value: float) -> None:
+    """Forget the oldest value of a memory row and remember `value`."""
+    values = mem[row]
+    for i in range(MEMORY - 1):
+        values[i] = values[i + 1]
+    _replace(mem, row, value)
 
 
 @inner
@@ -199,7 +206,7 @@ def _judge(
     if known and (p_wave or (gap <= REFRACTORY_S * rate and h > last)):
         out[int(s[FOUND]) - 1] = i
         s[LAST_AT], s[_LAST_HEIGHT], s[PENDING] = float(at[i]), h, i + 1.0
-        mem[SIGNAL, MEMORY - 1] = min(h, 2 * signal)
+        _replace(mem, SIGNAL, min(h, 2 * signal))
     elif h > threshold and not (
         known and (gap <= REFRACTORY_S * rate or (gap < T_WAVE_S * rate and h < T_WAVE_PART * last))
     ):

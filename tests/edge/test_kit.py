@@ -146,7 +146,7 @@ async def test_a_kit_that_is_stuck_gives_what_came(tmp_path: Path):
 async def test_a_kit_that_sends_nothing_gives_no_recording(tmp_path: Path):
     async with bench(tmp_path, Faults(fall_silent_after=0), silence_s=1.0) as it:
         with pytest.raises(DeviceError, match=r"no data for 1.0 s after 0.0 s"):
-            await it.driver.record(10)
+            await it.driver.record(60)  # six seconds of this machine, as above
         it.kit.faults.fall_silent_after = None
         assert (await it.driver.record(1)).partial is None
 

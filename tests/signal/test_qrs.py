@@ -9,7 +9,7 @@ import naive_qrs
 import numpy as np
 import pytest
 from feldsher_signal import detector, fiducial, qrs, synth
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scoring import match
@@ -44,6 +44,7 @@ def test_candidates(slope: list[int], width: int, hold: int, cuts: list[int]) ->
 
 
 @given(st.lists(st.tuples(st.integers(1, 150), st.sampled_from([3, 8, 20, 40, 60, 100, 105, 300])), max_size=60))
+@example([(1, 105), (31, 105), (31, 105), (31, 105), (31, 60), (1, 105), (150, 40)])  # a P wave leaves no level behind
 @settings(max_examples=100)
 def test_judge(found: list[tuple[int, int]]) -> None:
     at, height = np.cumsum([gap for gap, _ in found], dtype=np.int64), np.array([float(h) for _, h in found])
