@@ -145,8 +145,8 @@ def visible(bench: Bench) -> None:
     like = {k: v for k, v in bench.of("Observation")[0].items() if k != "id"}
     took = list[float]()
     for number in range(SEEN):
-        tag = f"urn:feldsher:bench|{number}"
-        body = db.dumps(like | {"identifier": [{"system": "urn:feldsher:bench", "value": str(number)}]})
+        tag = f"urn:example:bench|{number}"
+        body = db.dumps(like | {"identifier": [{"system": "urn:example:bench", "value": str(number)}]})
         began = time.perf_counter()
         bench.run([bench.asked("/Observation", "POST", body)], 1)
         bench.run([bench.asked(f"/Observation?identifier={tag}")], 1)

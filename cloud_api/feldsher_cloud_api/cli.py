@@ -47,6 +47,7 @@ from feldsher_cloud_api.fleet import cli as fleet
 from feldsher_cloud_api.identity import cli as identity_cli
 from feldsher_cloud_api.manage import cli as manage
 from feldsher_cloud_api.manage import release_cli
+from feldsher_cloud_api.prompt import PromptProtocol
 from feldsher_cloud_api.revocation import RevocationError, enforce
 from feldsher_cloud_api.secret import write_secret
 from feldsher_cloud_api.synthetic import cli as synthetic_cli
@@ -118,7 +119,7 @@ def serve(
     files |= {"host": host, "port": port, "access_log": False, "log_level": "warning", "server_header": False}
     if processes > 1:
         # A small machine takes longer than uvicorn's five seconds to start a process, and it would start over for ever.
-        files["timeout_worker_healthcheck"] = 60
+        files |= {"timeout_worker_healthcheck": 60, "http": PromptProtocol}
         uvicorn.run("feldsher_cloud_api.app:configured", factory=True, workers=processes, **files)
         return
     served = create_app(settings)
