@@ -22,7 +22,6 @@ _TYPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/audit-event-type"
 _DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 _REST = "http://hl7.org/fhir/restful-interaction"
 _OPERATION = "urn:feldsher:operation"
-_AT_ONCE = 500
 _REASON = "http://terminology.hl7.org/CodeSystem/v3-ActReason"
 _queries = db.queries("audit")
 
@@ -91,8 +90,7 @@ def exported(connection: db.Connection, principal: Principal, patients: Collecti
     for patient in sorted(patients):
         event = _event("rest", _TYPE_SYSTEM, _OPERATION, "export", "R", "0", _agent(principal), now)
         events.append(event | {"entity": [{"what": {"reference": f"Patient/{patient}"}}]})
-    for first in range(0, len(events), _AT_ONCE):
-        store.insert_many(connection, events[first : first + _AT_ONCE], now=now)
+    store.insert_many(connection, events, now=now)
 
 
 def refused(connection: db.Connection, principal: Principal, operation: str, now: datetime) -> None:

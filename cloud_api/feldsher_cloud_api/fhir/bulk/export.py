@@ -8,7 +8,8 @@ can see that, as with any other access.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,8 +33,8 @@ LIFE = timedelta(hours=24)
 STALE = timedelta(seconds=60)
 AT_ONCE = 2
 """Exports of one person that are written at the same time."""
-ROWS, PIECE, FILE = 1000, 4_000_000, 100_000
-"""Rows fetched at once; bytes of a piece; resources of a file."""
+ROWS, PIECE, FILE, AUDITED = 1000, 4_000_000, 100_000, 500
+"""Rows fetched at once; bytes of a piece; resources of a file; patients whose audit is written at once."""
 _queries = db.queries("bulk")
 _log = structlog.get_logger()
 
@@ -142,10 +143,22 @@ class _Writer:
         if not data:
             return
         written = ("\n".join(data) + "\n").encode()
+        with self._wanted() as connection:
+            _queries.piece(connection, id=self.export.id, file=name, piece=piece, data=written)
+
+    def audit(self) -> None:
+        """Let every patient see it. Of a region they are many: whoever polls has to hear meanwhile that this lives."""
+        patients = sorted(self.patients)
+        for first in range(0, len(patients), AUDITED):
+            with self._wanted() as connection:
+                audit.exported(connection, self.who, patients[first : first + AUDITED], self.of.settings.clock())
+
+    @contextmanager
+    def _wanted(self) -> Generator[db.Connection]:
         with access.asking(self.of.pool, self.who) as connection:
             if not _queries.beat(connection, id=self.export.id, now=self.of.settings.clock()):
                 raise _Cancelled
-            _queries.piece(connection, id=self.export.id, file=name, piece=piece, data=written)
+            yield connection
 
 
 class _Cancelled(Exception):  # noqa: N818 - it was asked for
@@ -166,8 +179,6 @@ def write(of: Context, who: Principal, export: Export) -> None:
         state, reason = "failed", "the export could not be written"
         _log.error("export_failed", error=type(error).__name__)
     with access.asking(of.pool, who) as connection:
-        if state == "done":
-            audit.exported(connection, who, writer.patients, of.settings.clock())
         _queries.end(connection, id=export.id, state=state, files=db.dumps(writer.files).decode(), reason=reason)
 
 
@@ -182,6 +193,7 @@ def _written(of: Context, who: Principal, writer: _Writer) -> None:
         if asked.since is not None:
             deleted = [_gone(type_, key) for type_, key in _queries.deleted(connection, types=names, since=asked.since)]
             writer.file("Bundle", deleted, "deleted")
+    writer.audit()
 
 
 def _names(who: Principal, asked: Asked) -> list[str]:

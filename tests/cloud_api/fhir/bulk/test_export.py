@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from feldsher_cloud_api import access, db
+from feldsher_cloud_api import access, audit, db
 from feldsher_cloud_api.fhir import store
 from feldsher_cloud_api.fhir.bulk import export
 from feldsher_cloud_api.fhir.identity import key
@@ -190,6 +190,28 @@ def test_an_export_whose_process_has_died_is_taken_over(clinic: Clinic, monkeypa
     clinic.time.move(seconds=(export.STALE + timedelta(seconds=1)).total_seconds())
     assert clinic.browser.get(place, headers=headers).status_code == 202  # taken over by who asked
     assert clinic.browser.get(place, headers=headers).json()["output"][0]["count"] == len(clinic.patients)
+
+
+def test_who_writes_the_audit_of_many_patients_is_not_taken_for_dead(
+    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "AUDITED", 1)
+    slow = audit.exported
+
+    def slowly(*told: Any) -> None:
+        slow(*told)
+        clinic.time.move(seconds=40)  # of three patients: longer than who is silent is taken to live
+
+    monkeypatch.setattr(audit, "exported", slowly)
+    headers = program(clinic)
+    began = clinic.time.now
+    place = kicked_off(clinic, "$export", headers, _type="Patient")
+    assert clinic.time.now - began > export.STALE
+    with clinic.owner() as connection:
+        found = connection.execute("SELECT beat FROM cloud.bulk_export").fetchone()
+    assert found is not None
+    assert clinic.time.now - found[0] < export.STALE
+    assert clinic.browser.get(place, headers=headers).status_code == 200
 
 
 def test_a_cancelled_export_stops_and_leaves_nothing(clinic: Clinic) -> None:
